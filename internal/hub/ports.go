@@ -1,0 +1,161 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// Config is one hub's durable configuration: a row of the registry store.
+type Config struct {
+	Name           string   // the hub's name and Event-Hubs-compatible name: letters, digits and '-', unique
+	HostNames      []string // lower case, without port; unique over all hubs
+	Partitions     int      // 1 to 32, fixed at creation
+	Retention      time.Duration
+	Policies       []access.Policy
+	ConsumerGroups []string // "$Default" first
+	Created        time.Time
+}
+
+// HubStore keeps the hubs of a process. logtest's sister storetest holds its contract.
+type HubStore interface {
+	// Hubs returns all hubs, oldest first.
+	Hubs(ctx context.Context) ([]Config, error)
+	// SaveHub stores c, replacing the hub of that name if there is one. It returns when that is durable.
+	SaveHub(ctx context.Context, c Config) error
+	// DeleteHub removes a hub with every row that belongs to it. An unknown name is no error.
+	DeleteHub(ctx context.Context, name string) error
+}
+
+// DeviceStore keeps the identity registry. Every call names the hub first.
+type DeviceStore interface {
+	// Device returns one identity, or an Error with CodeDeviceNotFound.
+	Device(ctx context.Context, hub, id string) (*hubward.Device, error)
+	// Devices returns up to limit identities, ordered by id.
+	Devices(ctx context.Context, hub string, limit int) ([]hubward.Device, error)
+	// EditDevices runs edits in order, in one write transaction that may be shared with other callers, and returns when
+	// it is durable. An edit whose function fails leaves its own row as it was and says so in its Err; the other
+	// edits stand. The returned error is that of the transaction as a whole: then nothing was changed.
+	EditDevices(ctx context.Context, hub string, edits []*DeviceEdit) error
+	// DeviceStatistics counts the identities of a hub.
+	DeviceStatistics(ctx context.Context, hub string) (hubward.RegistryStatistics, error)
+	// RecordActivity stores the connection fields of identities. It is called in the background with what has
+	// gathered; unknown ids are ignored. It touches neither etag nor generation.
+	RecordActivity(ctx context.Context, hub string, activity []Activity) error
+}
+
+// DeviceEdit is one read-modify-write of an identity.
+type DeviceEdit struct {
+	ID string
+	// Edit gets a copy of the stored identity, nil when there is none, and returns what is to be stored: nil deletes the
+	// identity with all that belongs to it (twin, sessions). It has no side effects: it may run more than once.
+	Edit func(old *hubward.Device) (*hubward.Device, error)
+	// Err is the outcome, set by EditDevices.
+	Err error
+}
+
+// Activity is what is known of a device's connection at one moment.
+type Activity struct {
+	ID           string
+	State        hubward.ConnectionState
+	StateUpdated time.Time // zero: leave State and its time as they are
+	LastActivity time.Time // zero: leave as it is
+}
+
+// SessionStore keeps what an MQTT client with CleanSession=0 leaves behind: its subscriptions. Several SDKs never
+// subscribe again after a reconnect, so these outlive connections and restarts (spec/device.md 2.6).
+type SessionStore interface {
+	// Subscriptions returns the stored session's filters, and false when there is no stored session.
+	Subscriptions(ctx context.Context, hub string, id hubward.Identity) ([]Subscription, bool, error)
+	// SaveSubscriptions stores the filters of a session, creating it if needed; an empty list is a session too. It
+	// returns when that is durable.
+	SaveSubscriptions(ctx context.Context, hub string, id hubward.Identity, subs []Subscription) error
+	// DeleteSession forgets a session. An unknown one is no error.
+	DeleteSession(ctx context.Context, hub string, id hubward.Identity) error
+}
+
+// Subscription is one MQTT topic filter and the QoS that was granted for it: 0 or 1.
+type Subscription struct {
+	Filter string `json:"filter"`
+	QoS    byte   `json:"qos"`
+}
+
+// Store is all that the hub asks of its SQL store.
+type Store interface {
+	HubStore
+	DeviceStore
+	SessionStore
+	// Ping makes one durable write: the readiness probe.
+	Ping(ctx context.Context) error
+}
+
+// Partition names one partition of one hub's telemetry log.
+type Partition struct {
+	Hub string
+	ID  int
+}
+
+// EventLog keeps telemetry: per partition, a sequence of encoded events with dense sequence numbers from 0. The
+// contract is tested by logtest.
+//
+//	I1: an event is visible to readers, and its producer told so, only once it is durable.
+//	I2: a sequence number is never used twice, nor left out, whatever crashes.
+//	I3: enqueued times never go back inside a partition.
+type EventLog interface {
+	// Producer returns a producer on p. done runs after a shared commit, once for each commit that held events of this
+	// producer: its n oldest unconfirmed events are durable, or, with an error, are not known to be. Calls of done
+	// follow one another in order and must not block: they run on the committer's goroutine.
+	Producer(p Partition, done func(n int, err error)) Producer
+	// Bounds says what p holds now.
+	Bounds(ctx context.Context, p Partition) (Bounds, error)
+	// Seek returns the sequence number of the first event that was enqueued at or after t; the number that the next
+	// event will get when all are older.
+	Seek(ctx context.Context, p Partition, t time.Time) (int64, error)
+	// Read hands visit the events of p from sequence number from on, in order, until visit says stop, maxBytes of data
+	// have been seen, or there are no more. It starts at the oldest event if from is below it. The record's Data is
+	// valid only during the call. It returns the sequence number to go on from.
+	Read(ctx context.Context, p Partition, from int64, maxBytes int, visit func(Record) (more bool)) (next int64, err error)
+	// Wait returns when p holds an event with sequence number from or above, or with ctx's error.
+	Wait(ctx context.Context, p Partition, from int64) error
+	// Trim deletes the events of p that were enqueued before t, from the oldest on.
+	Trim(ctx context.Context, p Partition, t time.Time) error
+	// Drop deletes all events of a hub, and the memory of its sequence numbers.
+	Drop(ctx context.Context, hub string) error
+	// Ping makes one durable write: the readiness probe.
+	Ping(ctx context.Context) error
+}
+
+// Producer appends the events of one connection to one partition. It is for one goroutine at a time.
+type Producer interface {
+	// Append queues one encoded event and copies data. It blocks while the log's queue is full, until ctx ends. After an
+	// error nothing was queued; otherwise done will account for the event exactly once.
+	Append(ctx context.Context, data []byte) error
+}
+
+// Record is one event as the log keeps it. Data is what eventcodec encoded.
+type Record struct {
+	SequenceNumber int64
+	Enqueued       time.Time // UTC, millisecond precision
+	Data           []byte
+}
+
+// Bounds describes a partition. An empty one has First == Next.
+type Bounds struct {
+	First        int64     // sequence number of the oldest event
+	Next         int64     // the number that the next event will get
+	LastEnqueued time.Time // of the newest event ever appended; zero when there was none
+}
+
+// Observer is told what happens in the hub; metrics implement it. Its methods must not block.
+type Observer interface {
+	// TelemetryAttempt counts messages that devices tried to send, before any check.
+	TelemetryAttempt(hub string, n int)
+	// TelemetryStored counts messages that are durable.
+	TelemetryStored(hub string, n int)
+	// TelemetryRefused counts messages that were not stored, by reason.
+	TelemetryRefused(hub string, code hubward.Code, n int)
+	// DeviceBytes counts payload bytes from and to devices.
+	DeviceBytes(hub string, n int)
+}

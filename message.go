@@ -1,0 +1,71 @@
+package hubward
+
+import "time"
+
+// Property is one application property of a message. Order is kept. Null tells a name without a value from an empty
+// value.
+type Property struct {
+	Name  string
+	Value string
+	Null  bool
+}
+
+// Message is a message as its sender made it: telemetry of a device, or (later) a message to one. Empty strings mean
+// "not set".
+//
+// Source: spec/device.md 3.2, spec/amqp.md 8.1.
+type Message struct {
+	MessageID       string // up to 128 characters
+	CorrelationID   string
+	UserID          string
+	To              string
+	ContentType     string // "application/json" lets routes look into the body
+	ContentEncoding string // "utf-8", "utf-16" or "utf-32" for the same purpose
+	CreationTime    string // ISO 8601, as the sender wrote it
+	Expiry          time.Time
+	OutputName      string // module outputs
+	InterfaceID     string
+	Subject         string // component name, Plug and Play
+	Schema          string
+	TraceID         string
+	TraceContext    string
+	Properties      []Property
+	Body            []byte
+}
+
+// MaxMessageSize bounds a device-to-cloud message, in bytes, as Size counts them.
+//
+// Source: spec/device.md 3.4.
+const MaxMessageSize = 256 << 10
+
+// Size is the size that quotas and limits count: body, values of system properties, names and values of application
+// properties, in bytes.
+func (m *Message) Size() int {
+	n := len(m.Body) + len(m.MessageID) + len(m.CorrelationID) + len(m.UserID) + len(m.To) + len(m.ContentType) +
+		len(m.ContentEncoding) + len(m.CreationTime) + len(m.OutputName) + len(m.InterfaceID) + len(m.Subject) +
+		len(m.Schema) + len(m.TraceID) + len(m.TraceContext)
+	for i := range m.Properties {
+		n += len(m.Properties[i].Name) + len(m.Properties[i].Value)
+	}
+	return n
+}
+
+// Event is one telemetry message as a reader of the hub sees it: what the device sent, what the hub stamped on it,
+// and where it stands in the log.
+//
+// JSON: see service.Events; Body is embedded by the front end, not here.
+type Event struct {
+	Partition      int
+	SequenceNumber int64     // dense per partition, from 0
+	Offset         string    // opaque, grows with SequenceNumber
+	EnqueuedTime   time.Time // of the log: never goes back inside a partition; millisecond precision
+
+	DeviceID      string
+	ModuleID      string
+	GenerationID  string
+	AuthMethod    string    // JSON text, e.g. {"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}
+	HubEnqueued   time.Time // iothub-enqueuedtime: when the message reached the hub
+	MessageSource string    // "Telemetry" for device-to-cloud messages
+	ModelID       string    // dt-dataschema
+	Message       Message
+}

@@ -1,0 +1,11 @@
+// Package sas makes, reads and checks shared access signatures, and parses the connection strings that carry their
+// keys.
+//
+// A token is
+//
+//	SharedAccessSignature sr={resource}&sig={signature}&se={expiry}[&skn={policy}]
+//
+// with its fields in any order. The signature is base64(HMAC-SHA256(key, sr + "\n" + se)), percent-encoded, where sr
+// and se are the texts exactly as they stand in the token: clients spell the resource in many ways, so decoding it
+// before hashing breaks them (spec/device.md 8.2). The package has no clock of its own: callers pass the time.
+package sas

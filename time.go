@@ -1,0 +1,49 @@
+package hubward
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// TimeLayout is how the service writes an instant: UTC, seven fraction digits, Z. Several SDKs accept no other form.
+//
+// Source: spec/service-rest.md 4.1 and section 14, rows 30 and 33.
+const TimeLayout = "2006-01-02T15:04:05.0000000Z"
+
+// unsetTime is how the service writes "never". It has neither fraction nor Z.
+const unsetTime = "0001-01-01T00:00:00"
+
+// Time is an instant in the service's JSON. The zero Time means "never".
+type Time struct{ time.Time }
+
+// MarshalJSON writes the service's form.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + t.String() + `"`), nil
+}
+
+// UnmarshalJSON reads the service's form, any RFC 3339 time, and null.
+func (t *Time) UnmarshalJSON(b []byte) error {
+	text := string(bytes.Trim(b, `"`))
+	if text == "null" || text == "" || text == unsetTime {
+		*t = Time{}
+		return nil
+	}
+	parsed, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		parsed, err = time.Parse("2006-01-02T15:04:05.9999999", text) // no zone: UTC
+	}
+	if err != nil {
+		return fmt.Errorf("not a time: %.40q", text)
+	}
+	*t = Time{parsed.UTC()}
+	return nil
+}
+
+// String returns the JSON form without quotes.
+func (t Time) String() string {
+	if t.IsZero() {
+		return unsetTime
+	}
+	return t.UTC().Format(TimeLayout)
+}
