@@ -1,0 +1,183 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/eventcodec"
+)
+
+// Position says where a reader starts. After wins over the other fields; the zero Position is Latest.
+type Position struct {
+	Earliest bool          // the oldest event that is kept
+	Time     time.Time     // the first event enqueued at or after it
+	After    map[int]int64 // per partition: the event after this sequence number; partitions not named start as the other fields say
+}
+
+// EventQuery says which events a reader wants.
+type EventQuery struct {
+	Hub           string
+	ConsumerGroup string // empty means $Default
+	DeviceID      string // empty means all
+	From          Position
+}
+
+// Bounds of one ReadEvents call.
+const (
+	readChunk = 256 << 10 // bytes read from one partition at a time
+	readAhead = 32        // decoded events waiting for visit
+)
+
+// ReadEvents hands visit the events of all partitions of a hub, and goes on with new ones as they arrive, until ctx
+// ends or visit fails, and returns that error. Events of one device come in order; partitions are interleaved as they
+// are read. visit is called with nil when the reader is in position and each time it is about to wait: a front end
+// flushes then.
+//
+// Errors: CodeNoSuchHub, CodeNoSuchConsumerGroup; otherwise the log's, ctx's or visit's.
+func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.Event) error) error {
+	partitions, err := h.partitionsFor(q)
+	if err != nil {
+		return err
+	}
+	starts := make([]int64, len(partitions))
+	for i, p := range partitions {
+		if starts[i], err = h.start(ctx, p, q.From); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	events := make(chan *hubward.Event, readAhead)
+	var readers sync.WaitGroup
+	for i, p := range partitions {
+		readers.Go(func() {
+			if err := h.followPartition(ctx, p, starts[i], q.DeviceID, events); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	err = deliver(ctx, events, visit)
+	cancel(nil)
+	readers.Wait()
+	return err
+}
+
+// deliver calls visit until it fails or ctx ends.
+func deliver(ctx context.Context, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
+	for {
+		var e *hubward.Event
+		select {
+		case e = <-events:
+		default:
+			if err := visit(nil); err != nil {
+				return err
+			}
+			select {
+			case e = <-events:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if err := visit(e); err != nil {
+			return err
+		}
+	}
+}
+
+// partitionsFor checks the query and returns the partitions it touches: one when it names a device.
+func (h *Hub) partitionsFor(q EventQuery) ([]Partition, error) {
+	_, c, err := h.find(q.Hub)
+	if err != nil {
+		return nil, err
+	}
+	if q.ConsumerGroup != "" && !hasGroup(c, q.ConsumerGroup) {
+		return nil, noSuchGroup(q.ConsumerGroup)
+	}
+	if q.DeviceID != "" {
+		return []Partition{{q.Hub, PartitionOf(q.DeviceID, c.Partitions)}}, nil
+	}
+	partitions := make([]Partition, c.Partitions)
+	for i := range partitions {
+		partitions[i] = Partition{q.Hub, i}
+	}
+	return partitions, nil
+}
+
+// start turns a position into the sequence number to read from.
+func (h *Hub) start(ctx context.Context, p Partition, from Position) (int64, error) {
+	if after, ok := from.After[p.ID]; ok {
+		return after + 1, nil
+	}
+	if !from.Time.IsZero() {
+		return h.log.Seek(ctx, p, from.Time)
+	}
+	bounds, err := h.log.Bounds(ctx, p)
+	if from.Earliest {
+		return bounds.First, err
+	}
+	return bounds.Next, err
+}
+
+// followPartition sends the events of one partition, from a sequence number on, until ctx ends.
+func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, device string, out chan<- *hubward.Event) error {
+	for {
+		var decodeErr error
+		next, err := h.log.Read(ctx, p, from, readChunk, func(r Record) bool {
+			var e *hubward.Event
+			if e, decodeErr = decodeRecord(p, r, device); decodeErr != nil {
+				return false
+			}
+			if e == nil {
+				return true
+			}
+			select {
+			case out <- e:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		})
+		if err == nil {
+			err = decodeErr
+		}
+		if err == nil && next == from {
+			err = h.log.Wait(ctx, p, from)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+}
+
+// decodeRecord turns a record into an event of its own memory, or nil when it is of another device.
+func decodeRecord(p Partition, r Record, device string) (*hubward.Event, error) {
+	if device != "" {
+		id, err := eventcodec.DeviceID(r.Data)
+		if err != nil {
+			return nil, err
+		}
+		if string(id) != device {
+			return nil, nil
+		}
+	}
+	e, err := eventcodec.Decode(bytes.Clone(r.Data))
+	if err != nil {
+		return nil, err
+	}
+	e.Partition, e.SequenceNumber, e.EnqueuedTime = p.ID, r.SequenceNumber, r.Enqueued
+	e.Offset = FormatOffset(r.SequenceNumber)
+	return e, nil
+}
+
+// FormatOffset returns the offset of an event. Offsets are opaque to clients and need only grow: ours are the sequence
+// number in decimal.
+//
+// Source: spec/event-hubs-endpoint.md 7.
+func FormatOffset(sequence int64) string { return strconv.FormatInt(sequence, 10) }
