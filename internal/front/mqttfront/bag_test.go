@@ -1,0 +1,100 @@
+package mqttfront_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/mqttfront"
+)
+
+// The bags of spec/device.md 3.1 to 3.3, section 10.3 and spec/clients.md 7.3.
+func TestReadBag_formsOfAllClients(t *testing.T) {
+	rows := map[string]hubward.Message{
+		"":  {},
+		"/": {},
+		"%24.mid=ID-0&%24.cid=ID&%24.ct=application%2Fjson&%24.ce=utf-8&runId=ID&windAlert=false": {
+			MessageID: "ID-0", CorrelationID: "ID", ContentType: "application/json", ContentEncoding: "utf-8",
+			Properties: []hubward.Property{{Name: "runId", Value: "ID"}, {Name: "windAlert", Value: "false"}},
+		},
+		"$.mid=1&$.cid=2&a=b/":                     {MessageID: "1", CorrelationID: "2", Properties: []hubward.Property{{Name: "a", Value: "b"}}},
+		"%24.ct=application/json&%24.ce=utf-8/":    {ContentType: "application/json", ContentEncoding: "utf-8"},
+		"?a=b":                                     {Properties: []hubward.Property{{Name: "a", Value: "b"}}},
+		"a=1+2&b=x%20y&c=%2B":                      {Properties: []hubward.Property{{Name: "a", Value: "1+2"}, {Name: "b", Value: "x y"}, {Name: "c", Value: "+"}}},
+		"null&empty=&eq=a=b":                       {Properties: []hubward.Property{{Name: "null", Null: true}, {Name: "empty"}, {Name: "eq", Value: "a=b"}}},
+		"a=1&b=2&a=3":                              {Properties: []hubward.Property{{Name: "a", Value: "3"}, {Name: "b", Value: "2"}}},
+		"a=50%&b=%zz&c=%4":                         {Properties: []hubward.Property{{Name: "a", Value: "50%"}, {Name: "b", Value: "%zz"}, {Name: "c", Value: "%4"}}},
+		"%24.exp=2021-01-29T16%3A45%3A39.0210000Z": {Expiry: time.Date(2021, 1, 29, 16, 45, 39, 21e6, time.UTC)},
+		"%24.exp=never":                            {},
+		"%24.ctime=2021-01-29T16:45:39Z&%24.on=out&%24.ifid=urn:x&%24.sub=thermo&%24.schema=s&%24.diagid=d&%24.diagctx=c&%24.uid=u&%24.to=t": {
+			CreationTime: "2021-01-29T16:45:39Z", OutputName: "out", InterfaceID: "urn:x", Subject: "thermo", Schema: "s",
+			TraceID: "d", TraceContext: "c", UserID: "u", To: "t",
+		},
+		"%24.cdid=forged&iothub-connection-device-id=forged&iothub-enqueuedtime=0&iothub-message-source=x&iothub-ack=full&ok=1": {
+			Properties: []hubward.Property{{Name: "ok", Value: "1"}},
+		},
+		"grad=%C2%B0C": {Properties: []hubward.Property{{Name: "grad", Value: "°C"}}},
+	}
+	for bag, want := range rows {
+		var got hubward.Message
+		if err := mqttfront.ReadBag(&got, []byte(bag)); err != nil {
+			t.Errorf("%s: %v", bag, err)
+		} else if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", bag, diff)
+		}
+	}
+}
+
+func TestReadBag_refusesBadUTF8(t *testing.T) {
+	var m hubward.Message
+	if err := mqttfront.ReadBag(&m, []byte("a=%ff")); hubward.CodeOf(err) != hubward.CodeFormatError {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadBag_boundsTheCount(t *testing.T) {
+	bag := func(n int) []byte {
+		var parts []string
+		for i := range n {
+			parts = append(parts, fmt.Sprintf("p%d=v", i))
+		}
+		return []byte(strings.Join(parts, "&"))
+	}
+	var m hubward.Message
+	if err := mqttfront.ReadBag(&m, bag(500)); err != nil || len(m.Properties) != 500 {
+		t.Errorf("500 properties: %d, %v", len(m.Properties), err)
+	}
+	m = hubward.Message{}
+	if err := mqttfront.ReadBag(&m, bag(501)); hubward.CodeOf(err) != hubward.CodeFormatError {
+		t.Errorf("501 properties: %v", err)
+	}
+}
+
+func FuzzReadBag(f *testing.F) {
+	for _, seed := range []string{"%24.mid=1&a=b", "a&b=&c=d=e", "%", "?x=%C2%B0/", "&&&", "%24.exp=2021-01-29T16:45:39Z"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, bag []byte) {
+		if !utf8.Valid(bag) {
+			return // the packet codec has refused it
+		}
+		size := len(bag)
+		var m hubward.Message
+		if err := mqttfront.ReadBag(&m, bag); err != nil {
+			return
+		}
+		if m.Size() > size {
+			t.Fatalf("%d bytes became a message of %d", size, m.Size())
+		}
+		for _, p := range m.Properties {
+			if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Value) {
+				t.Fatalf("property %+v is no UTF-8", p)
+			}
+		}
+	})
+}

@@ -1,0 +1,180 @@
+package mqttfront
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/mqttwire"
+)
+
+// errDisconnected is the end that the client announced: no will.
+var errDisconnected = errors.New("the client disconnected")
+
+// conn is one connection.
+type conn struct {
+	// Set before serve starts, never changed after.
+	srv *Server
+	nc  net.Conn
+
+	// Touched only by the reading goroutine, which changes once: after CONNECT.
+	reader  packetReader
+	session *session // nil until CONNECT was accepted
+
+	out      outgoing
+	limits   atomic.Pointer[limits] // nil until CONNECT was accepted
+	lastRead atomic.Int64           // coarse Unix milliseconds of the last bytes; of the start until CONNECT was accepted
+
+	mu     sync.Mutex // guards reason
+	reason error      // why the connection ends, set once
+}
+
+// limits are when the watch must close a logged-in connection.
+type limits struct {
+	silence time.Duration // longest time without a byte
+	expires time.Time     // zero: never
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, nc: nc}
+	c.reader.init(c)
+	c.out.init(c)
+	c.lastRead.Store(s.coarse.Load())
+	return c
+}
+
+// Read reads from the socket and notes when.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.nc.Read(b)
+	if n > 0 && c.limits.Load() != nil {
+		c.lastRead.Store(c.srv.coarse.Load())
+	}
+	return n, err
+}
+
+// Close ends the connection for a reason; the first one counts. It returns at once: the reader wakes up and ends the
+// rest. It implements hub.Session.
+func (c *conn) Close(reason error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reason == nil {
+		c.reason = reason
+		c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the reader, whatever it waits for on the socket
+		if reason != errDraining {
+			c.out.stop() // and whoever waits for room
+		}
+	} else if reason == errStuck {
+		c.out.stop() // it was draining to a client that does not read
+	}
+}
+
+// abort closes the socket under whoever uses it: the orderly end took too long.
+func (c *conn) abort() {
+	c.out.stop()
+	c.nc.Close()
+}
+
+// closed returns why the connection ends, nil while it goes on.
+func (c *conn) closed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reason
+}
+
+// serve runs the connection up to its CONNECT, and then on a goroutine of its own: the handshake leaves a deep stack
+// behind, which an idle connection would keep.
+func (c *conn) serve() {
+	err := c.open()
+	if err != nil {
+		c.finish(err)
+		return
+	}
+	go c.run() // finish ends it: Shutdown waits for that
+}
+
+func (c *conn) open() error {
+	defer c.recover()
+	if tc, ok := c.nc.(*tls.Conn); ok {
+		if err := tc.HandshakeContext(c.srv.ctx); err != nil {
+			return err
+		}
+	}
+	h, body, err := c.reader.next(maxConnect)
+	if err != nil {
+		return err
+	}
+	if h.Type != mqttwire.Connect { // [MQTT-3.1.0-1]
+		return errors.New("the first packet is a " + h.Type.String())
+	}
+	return c.connect(body)
+}
+
+// run reads packets until the end.
+func (c *conn) run() {
+	c.finish(c.readPackets())
+}
+
+func (c *conn) readPackets() error {
+	defer c.recover()
+	var m hubward.Message // reused: a message costs no allocation
+	for {
+		h, body, err := c.reader.next(maxPacket)
+		if reason := c.closed(); reason != nil {
+			return reason
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.session.handle(h, body, &m); err != nil {
+			return err
+		}
+	}
+}
+
+// recover turns a panic, which is a bug of ours, into the end of this one connection.
+func (c *conn) recover() {
+	if p := recover(); p != nil {
+		c.srv.logPanic(p)
+		c.Close(hubward.Errorf(hubward.CodeServerError, "internal error"))
+	}
+}
+
+// finish ends the connection: acknowledgements on their way leave if the end is an orderly one, the will is published
+// if it is not.
+func (c *conn) finish(err error) {
+	c.Close(err)
+	reason := c.closed()
+	if c.session != nil && reason == errDraining {
+		c.drain()
+	}
+	c.out.stop()
+	c.nc.Close()
+	c.out.join()
+	c.reader.close()
+	if c.session != nil {
+		c.session.end(reason)
+	}
+	c.srv.logEnd(c, reason)
+	c.srv.forget(c)
+}
+
+// drain waits for the last acknowledgements, for a bounded time.
+func (c *conn) drain() {
+	timer := time.AfterFunc(maxDrain, c.out.stop)
+	defer timer.Stop()
+	c.out.drain()
+}
+
+// isNetworkEnd reports whether err is only the other side going away.
+func isNetworkEnd(err error) bool {
+	var ne net.Error
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &ne)
+}
+
+var _ hub.Session = (*conn)(nil)

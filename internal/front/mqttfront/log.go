@@ -1,0 +1,41 @@
+package mqttfront
+
+import (
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/hubward/hubward"
+)
+
+func (s *Server) logStart(c *conn) {
+	p := c.session.link.Principal
+	s.logger.Debug("device connected", "hub", p.Hub, "device", p.Device.String(), "protocol", "mqtt", "policy", p.Policy)
+}
+
+// logEnd says once how a connection ended: an ordinary end for those who look closely, anything else for everybody. It
+// names no topic, no payload and no user name: what a stranger sent may be a secret.
+func (s *Server) logEnd(c *conn, reason error) {
+	attrs := []any{"protocol", "mqtt", "remote", c.nc.RemoteAddr().String()}
+	if c.session != nil {
+		p := c.session.link.Principal
+		attrs = append(attrs, "hub", p.Hub, "device", p.Device.String())
+	}
+	level := slog.LevelInfo
+	switch {
+	case reason == errDisconnected || reason == errDraining || isNetworkEnd(reason):
+		level = slog.LevelDebug
+	default:
+		if code := hubward.CodeOf(reason); code != hubward.CodeServerError {
+			attrs = append(attrs, "code", int(code))
+		}
+	}
+	text := "device disconnected"
+	if c.session == nil {
+		text = "connection refused"
+	}
+	s.logger.Log(s.ctx, level, text, append(attrs, "reason", reason)...)
+}
+
+func (s *Server) logPanic(p any) {
+	s.logger.Error("bug: a connection panicked", "panic", p, "stack", string(debug.Stack()))
+}

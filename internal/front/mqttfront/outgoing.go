@@ -1,0 +1,206 @@
+package mqttfront
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/hubward/hubward/internal/mqttwire"
+)
+
+// Bounds of what a connection may have under way. At either, the reader stops reading: the client feels it as TCP
+// back-pressure, which Java's 65,000 publishes in flight need (spec/device.md 9.3).
+const (
+	maxUnconfirmedBytes = 1 << 20
+	maxUnconfirmed      = 8192
+	maxQueued           = 64 << 10 // bytes of packets waiting for the writer
+)
+
+// unconfirmed is a message that the log has not confirmed. Its id is 0 when the client wants no acknowledgement.
+type unconfirmed struct {
+	id   uint16
+	size int32
+}
+
+// outgoing is what a connection still has to say: the messages that wait for the log, oldest first, and the packets
+// that wait for the writer.
+type outgoing struct {
+	conn *conn
+
+	writingSince atomic.Int64 // coarse Unix milliseconds at which the present write began, 0: none
+
+	mu      sync.Mutex // guards the fields below; never held across I/O
+	changed sync.Cond  // of mu: room was made, or closed was set, or the writer went to rest
+	waiting int        // how many wait on changed
+	ring    []unconfirmed
+	head    int // index in ring of the oldest
+	bytes   int // sum of the sizes in ring[head:]
+	queue   []byte
+	spare   []byte // the writer's other buffer
+	writing bool   // a writer runs
+	closed  bool   // nothing more is accepted or written
+}
+
+func (o *outgoing) init(c *conn) {
+	o.conn = c
+	o.changed.L = &o.mu
+}
+
+// expect notes a message that goes to the log, and waits while too much is unconfirmed. It reports false when the
+// connection is closed.
+func (o *outgoing) expect(id uint16, size int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.closed && (o.bytes >= maxUnconfirmedBytes || len(o.ring)-o.head >= maxUnconfirmed || len(o.queue) >= maxQueued) {
+		o.wait()
+	}
+	if o.closed {
+		return false
+	}
+	if o.head == len(o.ring) {
+		o.ring, o.head = o.ring[:0], 0
+	}
+	o.ring = append(o.ring, unconfirmed{id, int32(size)})
+	o.bytes += size
+	return true
+}
+
+// expectWill notes the will, which goes to the log when the connection is closed already.
+func (o *outgoing) expectWill() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ring = append(o.ring, unconfirmed{})
+}
+
+// wait waits on changed. The caller holds mu.
+func (o *outgoing) wait() {
+	o.waiting++
+	o.changed.Wait()
+	o.waiting--
+}
+
+// signal wakes those who wait on changed. The caller holds mu.
+func (o *outgoing) signal() {
+	if o.waiting > 0 {
+		o.changed.Broadcast()
+	}
+}
+
+// confirmed is the log's callback: the n oldest messages are durable. Their acknowledgements leave in one write.
+func (o *outgoing) confirmed(n int, err error) {
+	if err != nil {
+		o.conn.Close(err) // MQTT 3.1.1 has no negative acknowledgement
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.ring[o.head : o.head+n] {
+		o.bytes -= int(m.size)
+		if m.id != 0 && err == nil && !o.closed {
+			o.queue = mqttwire.AppendPuback(o.queue, m.id)
+		}
+	}
+	o.head += n
+	o.compact()
+	o.startWriter()
+	o.signal()
+}
+
+// compact drops confirmed entries from the front of the ring, now and then, and an idle connection's ring altogether.
+// The caller holds mu.
+func (o *outgoing) compact() {
+	switch {
+	case o.head == len(o.ring):
+		o.ring, o.head = o.ring[:0], 0
+		if cap(o.ring) > maxIdleRing {
+			o.ring = nil
+		}
+	case o.head > len(o.ring)/2 && o.head > maxIdleRing:
+		o.ring = o.ring[:copy(o.ring, o.ring[o.head:])]
+		o.head = 0
+	}
+}
+
+// What an idle connection may keep.
+const (
+	maxIdleRing  = 64  // entries
+	maxIdleQueue = 256 // bytes
+)
+
+// send queues a packet for the writer. When the queue is full it waits; a closed connection drops it.
+func (o *outgoing) send(packet []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.closed && len(o.queue) >= maxQueued {
+		o.wait()
+	}
+	if o.closed {
+		return
+	}
+	o.queue = append(o.queue, packet...)
+	o.startWriter()
+}
+
+// startWriter starts the writer if there is something to write and none runs. The caller holds mu.
+func (o *outgoing) startWriter() {
+	if len(o.queue) == 0 || o.writing || o.closed {
+		return
+	}
+	o.writing = true
+	go o.write() // ends when the queue is empty or the connection closed; drain and stop wait for it
+}
+
+// write is the writer: it writes what is queued until nothing is.
+func (o *outgoing) write() {
+	for {
+		o.mu.Lock()
+		if len(o.queue) == 0 || o.closed {
+			o.writing = false
+			o.changed.Broadcast()
+			o.mu.Unlock()
+			return
+		}
+		out := o.queue
+		o.queue = o.spare[:0]
+		o.signal()
+		o.mu.Unlock()
+
+		o.writingSince.Store(o.conn.srv.coarse.Load())
+		_, err := o.conn.nc.Write(out)
+		o.writingSince.Store(0)
+
+		o.mu.Lock()
+		if o.spare = out[:0]; cap(out) > maxIdleQueue {
+			o.spare = nil
+		}
+		o.mu.Unlock()
+		if err != nil {
+			o.conn.Close(err)
+			o.stop()
+		}
+	}
+}
+
+// drain waits until every message is confirmed and every acknowledgement written, or the connection is stopped.
+func (o *outgoing) drain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.closed && (o.head < len(o.ring) || len(o.queue) > 0 || o.writing) {
+		o.wait()
+	}
+}
+
+// stop makes everybody who waits give up. What is queued is not written.
+func (o *outgoing) stop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.changed.Broadcast()
+}
+
+// join waits for the writer to end. The socket is closed, so it does.
+func (o *outgoing) join() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.writing {
+		o.wait()
+	}
+}
