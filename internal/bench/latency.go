@@ -1,0 +1,15 @@
+package bench
+
+import (
+	"slices"
+	"time"
+)
+
+// percentile returns the q-quantile of ds in milliseconds, 0 when there are none. It sorts ds.
+func percentile(ds []time.Duration, q float64) float64 {
+	if len(ds) == 0 {
+		return 0
+	}
+	slices.Sort(ds)
+	return float64(ds[int(q*float64(len(ds)-1))].Microseconds()) / 1000
+}
