@@ -19,7 +19,7 @@ type Config struct {
 	Created        time.Time
 }
 
-// HubStore keeps the hubs of a process. logtest's sister storetest holds its contract.
+// HubStore keeps the hubs of a process. The contract of all stores is tested by storetest.
 type HubStore interface {
 	// Hubs returns all hubs, oldest first.
 	Hubs(ctx context.Context) ([]Config, error)
@@ -50,7 +50,8 @@ type DeviceStore interface {
 type DeviceEdit struct {
 	ID string
 	// Edit gets a copy of the stored identity, nil when there is none, and returns what is to be stored: nil deletes the
-	// identity with all that belongs to it (twin, sessions). It has no side effects: it may run more than once.
+	// identity with all that belongs to it (twin, sessions). It has no side effects, calls no store, and may run more
+	// than once.
 	Edit func(old *hubward.Device) (*hubward.Device, error)
 	// Err is the outcome, set by EditDevices.
 	Err error
@@ -70,7 +71,7 @@ type SessionStore interface {
 	// Subscriptions returns the stored session's filters, and false when there is no stored session.
 	Subscriptions(ctx context.Context, hub string, id hubward.Identity) ([]Subscription, bool, error)
 	// SaveSubscriptions stores the filters of a session, creating it if needed; an empty list is a session too. It
-	// returns when that is durable.
+	// returns when that is durable. An identity that is not registered is CodeDeviceNotFound or CodeModuleNotFound.
 	SaveSubscriptions(ctx context.Context, hub string, id hubward.Identity, subs []Subscription) error
 	// DeleteSession forgets a session. An unknown one is no error.
 	DeleteSession(ctx context.Context, hub string, id hubward.Identity) error

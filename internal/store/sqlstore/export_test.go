@@ -1,0 +1,104 @@
+package sqlstore
+
+import (
+	"path"
+	"testing"
+	"time"
+)
+
+// Bounds, for tests that stand at them.
+const (
+	QueueLimit = queueLimit
+	GroupLimit = groupLimit
+)
+
+// Exec runs SQL on the writer's connection, between two groups.
+func (s *Store) Exec(t testing.TB, text string, args ...any) {
+	t.Helper()
+	if _, err := s.write.db.ExecContext(t.Context(), text, args...); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+}
+
+// Value reads one value through the readers' connections.
+func Value[T any](t testing.TB, s *Store, text string, args ...any) T {
+	t.Helper()
+	var v T
+	if err := s.read.db.QueryRowContext(t.Context(), text, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return v
+}
+
+// Migrations returns the texts of the SQLite schema's steps.
+func Migrations(t testing.TB) []string {
+	t.Helper()
+	steps, err := loadMigrations(migrationFiles, path.Join("migrations", sqliteDialect.migrations))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, step := range steps {
+		texts = append(texts, step.text)
+	}
+	return texts
+}
+
+// LoadMigrations is loadMigrations.
+var LoadMigrations = loadMigrations
+
+// CreateAt makes a file as the program of schema version left it, with the rows that script adds.
+func CreateAt(t testing.TB, file string, version int, script string) {
+	t.Helper()
+	writeDB, readDB, err := openSQLite(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, err := loadMigrations(migrationFiles, path.Join("migrations", sqliteDialect.migrations))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps[:version] {
+		if err := step.apply(t.Context(), writeDB, time.Unix(0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := writeDB.ExecContext(t.Context(), script); err != nil {
+		t.Fatal(err)
+	}
+	if err := closeBoth(readDB, writeDB); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Gather fills a queue with n jobs, every third of which its caller has left, and returns the sizes of the groups that
+// the writer makes of them.
+func Gather(n int) (sizes []int) {
+	w := &writer{queue: make(chan *job, n)}
+	for i := range n {
+		j := &job{}
+		j.taken.Store(i%3 == 2)
+		w.queue <- j
+	}
+	for {
+		select {
+		case j := <-w.queue:
+			if group := w.gather(j); len(group) > 0 {
+				sizes = append(sizes, len(group))
+			}
+		default:
+			return sizes
+		}
+	}
+}
+
+// Plan returns the first step of SQLite's plan for a statement.
+func Plan(t testing.TB, s *Store, text string) string {
+	t.Helper()
+	var id, parent, unused int
+	var detail string
+	if err := s.read.db.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+text).Scan(&id, &parent, &unused, &detail); err != nil {
+		t.Fatal(err)
+	}
+	return detail
+}

@@ -1,0 +1,113 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// Hubs returns all hubs, oldest first. It is one query, so that a hub and its policies are of the same moment.
+func (s *Store) Hubs(ctx context.Context) ([]hub.Config, error) {
+	var hubs []hub.Config
+	err := s.read.each(ctx, func(row scanner) error {
+		c, policy, err := scanHub(row)
+		if err != nil {
+			return err
+		}
+		if n := len(hubs); n == 0 || hubs[n-1].Name != c.Name {
+			hubs = append(hubs, c)
+		}
+		if policy != nil {
+			last := &hubs[len(hubs)-1]
+			last.Policies = append(last.Policies, *policy)
+		}
+		return nil
+	}, `SELECT h.name, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created,
+			p.name, p.rights, p.primary_key, p.secondary_key
+		FROM hubs h LEFT JOIN policies p ON p.hub = h.name
+		ORDER BY coalesce(h.created, 0), h.name, p.position`)
+	if err != nil {
+		return nil, s.fail("sqlstore.Hubs", err)
+	}
+	return hubs, nil
+}
+
+// scanHub reads a hub with one of its policies, nil when it has none.
+func scanHub(row scanner) (hub.Config, *access.Policy, error) {
+	var (
+		c                          hub.Config
+		hostNames, groups          string
+		created, rights            sql.NullInt64
+		policy, primary, secondary sql.NullString
+	)
+	err := row.Scan(&c.Name, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created,
+		&policy, &rights, &primary, &secondary)
+	if err != nil {
+		return c, nil, err
+	}
+	if c.HostNames, err = listOf[string](hostNames); err != nil {
+		return c, nil, err
+	}
+	if c.ConsumerGroups, err = listOf[string](groups); err != nil {
+		return c, nil, err
+	}
+	c.Created = timeOf(created)
+	if !policy.Valid {
+		return c, nil, nil
+	}
+	return c, &access.Policy{
+		Name: policy.String, Rights: access.Rights(rights.Int64), PrimaryKey: primary.String, SecondaryKey: secondary.String,
+	}, nil
+}
+
+// SaveHub stores c, replacing the hub of that name if there is one; its devices stay.
+func (s *Store) SaveHub(ctx context.Context, c hub.Config) error {
+	return s.update(ctx, "sqlstore.SaveHub", func(tx *writeTx) error {
+		if err := saveHub(tx, c); err != nil {
+			return err
+		}
+		return savePolicies(tx, c)
+	})
+}
+
+func saveHub(tx *writeTx, c hub.Config) error {
+	hostNames, err := jsonList(c.HostNames)
+	if err != nil {
+		return err
+	}
+	groups, err := jsonList(c.ConsumerGroups)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (name) DO UPDATE SET host_names = excluded.host_names, partitions = excluded.partitions,
+			retention_ns = excluded.retention_ns, consumer_groups = excluded.consumer_groups, created = excluded.created`,
+		c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created))
+	return err
+}
+
+func savePolicies(tx *writeTx, c hub.Config) error {
+	if _, err := tx.exec(`DELETE FROM policies WHERE hub = $1`, c.Name); err != nil {
+		return err
+	}
+	for i, p := range c.Policies {
+		_, err := tx.exec(`INSERT INTO policies (hub, name, position, rights, primary_key, secondary_key)
+			VALUES ($1, $2, $3, $4, $5, $6)`,
+			c.Name, p.Name, i, int64(p.Rights), p.PrimaryKey, p.SecondaryKey)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeleteHub removes a hub; the schema removes every row that belongs to it.
+func (s *Store) DeleteHub(ctx context.Context, name string) error {
+	return s.update(ctx, "sqlstore.DeleteHub", func(tx *writeTx) error {
+		_, err := tx.exec(`DELETE FROM hubs WHERE name = $1`, name)
+		return err
+	})
+}

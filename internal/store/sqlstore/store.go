@@ -1,0 +1,126 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+// Memory is the path of a store that lives in memory and is gone after Close.
+const Memory = ":memory:"
+
+// Options says what to open.
+type Options struct {
+	// Path is the database file, which is created with mode 0600 if it is missing, in a folder that exists; or Memory.
+	Path string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Store is a hub.Store on SQL. It is safe for concurrent use. A function given to EditDevices must not call the store:
+// in memory there is only one connection, and the call would wait for itself.
+//
+// Errors of its methods are hubward.Error: CodeServerError with the engine's error as cause when the disk is full or
+// fails, CodeServiceUnavailable after Close, CodeHubNotFound for a write to a hub that does not exist; or ctx's error.
+type Store struct {
+	// Set by Open, never changed after.
+	dialect dialect
+	now     func() time.Time
+	write   *writer
+	read    *readers
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ hub.Store = (*Store)(nil)
+
+// Open opens the store, brings its schema up to date, and marks as disconnected every device that a crash left
+// connected: with the embedded engine, no other process can hold a connection.
+//
+// Errors are for the operator: they name the file, and what is wrong with it.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s, err := open(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", o.Path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, o Options) (*Store, error) {
+	writeDB, readDB, err := openSQLite(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dialect: sqliteDialect, now: o.Now, read: newReaders(readDB)}
+	if err := s.prepare(ctx, writeDB); err != nil {
+		return nil, errors.Join(err, closeBoth(readDB, writeDB))
+	}
+	s.write = startWriter(writeDB)
+	return s, nil
+}
+
+// prepare makes a database ready for this program before the writer owns it.
+func (s *Store) prepare(ctx context.Context, db *sql.DB) error {
+	if err := migrate(ctx, db, s.dialect, s.now); err != nil {
+		return err
+	}
+	if err := s.dialect.configure(ctx, db); err != nil {
+		return err
+	}
+	return disconnectAll(ctx, db, s.now())
+}
+
+// Close lets queued writes finish, refuses new ones and closes the database. It waits for running reads. Further calls
+// return what the first one did.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		s.write.close()
+		s.closeErr = closeBoth(s.read.db, s.write.db)
+	})
+	return s.closeErr
+}
+
+// closeBoth closes the writer's database last: the last one to leave merges the write-ahead log into the file.
+func closeBoth(readDB, writeDB *sql.DB) error {
+	return errors.Join(readDB.Close(), writeDB.Close())
+}
+
+// Ping makes one durable write. The value has to change: an update that changes nothing is not written.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.update(ctx, "sqlstore.Ping", func(tx *writeTx) error {
+		_, err := tx.exec(`UPDATE probe SET writes = writes + 1 WHERE id = 1`)
+		return err
+	})
+}
+
+// update runs one write job and gives its error the shape that callers are promised.
+func (s *Store) update(ctx context.Context, op string, run func(*writeTx) error) error {
+	return s.fail(op, s.write.do(ctx, run))
+}
+
+// fail dresses err, which may be nil, for a caller of op.
+func (s *Store) fail(op string, err error) error {
+	var known *hubward.Error
+	switch {
+	case err == nil, errors.As(err, &known):
+		return err
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case s.dialect.isForeignKey(err):
+		// Devices refer to their hub; sessions, the only other rows to refer to one, tell for themselves.
+		return &hubward.Error{Code: hubward.CodeHubNotFound, Op: op, Message: "The hub does not exist.", Err: err}
+	case s.write.isClosing():
+		return hubward.Wrap(hubward.CodeServiceUnavailable, op, err)
+	}
+	return hubward.Wrap(hubward.CodeServerError, op, err)
+}

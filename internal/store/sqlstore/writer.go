@@ -1,0 +1,215 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+)
+
+// Bounds of the writer, in jobs.
+const (
+	queueLimit = 1024 // waiting; further callers block
+	groupLimit = 256  // in one transaction, so that the first of them does not wait for long
+)
+
+var (
+	// errClosed is what a job gets that came too late.
+	errClosed = errors.New("the store is closed")
+	// errLost says that a transaction ended in the middle, with all that had run in it.
+	errLost = errors.New("the transaction was lost")
+)
+
+// writer owns the one connection that writes. See the package comment.
+type writer struct {
+	// Set by startWriter, never changed after.
+	db      *sql.DB
+	queue   chan *job
+	closing chan struct{} // closed: take no new jobs
+	ended   chan struct{} // closed: the goroutine has ended
+
+	closeOnce sync.Once
+
+	// Touched only by the goroutine.
+	prepared map[string]*sql.Stmt
+	wanted   []string // statements that a transaction used and prepared does not hold yet
+}
+
+// job is one caller's write.
+type job struct {
+	run   func(*writeTx) error
+	taken atomic.Bool   // by the writer, which then runs it, or by its caller, who then has left
+	done  chan struct{} // closed when err is set
+	err   error
+}
+
+// startWriter starts the goroutine, which owns db until close has returned.
+func startWriter(db *sql.DB) *writer {
+	w := &writer{
+		db:       db,
+		queue:    make(chan *job, queueLimit),
+		closing:  make(chan struct{}),
+		ended:    make(chan struct{}),
+		prepared: map[string]*sql.Stmt{},
+	}
+	go w.serve()
+	return w
+}
+
+// close refuses new jobs, lets those in the queue finish and waits for the goroutine.
+func (w *writer) close() {
+	w.closeOnce.Do(func() { close(w.closing) })
+	<-w.ended
+}
+
+func (w *writer) isClosing() bool {
+	select {
+	case <-w.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// do runs a job in a transaction and returns when it is durable, or has failed and left nothing behind. It waits in the
+// queue until ctx ends; a job that has begun is waited for whatever ctx says, because its outcome is not known before.
+func (w *writer) do(ctx context.Context, run func(*writeTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if w.isClosing() {
+		return errClosed
+	}
+	j := &job{run: run, done: make(chan struct{})}
+	select {
+	case w.queue <- j:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.closing:
+		return errClosed
+	}
+	select {
+	case <-j.done:
+		return j.err
+	case <-w.ended:
+	case <-ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+	}
+	return w.await(j)
+}
+
+// await returns the outcome of a queued job. The writer may have ended without seeing a job that was queued while it
+// was closing.
+func (w *writer) await(j *job) error {
+	select {
+	case <-j.done:
+		return j.err
+	case <-w.ended:
+	}
+	select {
+	case <-j.done:
+		return j.err
+	default:
+		return errClosed
+	}
+}
+
+func (w *writer) serve() {
+	defer close(w.ended)
+	for {
+		select {
+		case j := <-w.queue:
+			w.commit(w.gather(j))
+		case <-w.closing:
+			w.drain()
+			return
+		}
+	}
+}
+
+func (w *writer) drain() {
+	for {
+		select {
+		case j := <-w.queue:
+			w.commit(w.gather(j))
+		default:
+			return
+		}
+	}
+}
+
+// gather takes what is waiting now, up to the bound, and leaves out jobs whose callers have left.
+func (w *writer) gather(first *job) []*job {
+	var group []*job
+	for j := first; ; {
+		if j.taken.CompareAndSwap(false, true) {
+			group = append(group, j)
+		}
+		if len(group) == groupLimit {
+			return group
+		}
+		select {
+		case j = <-w.queue:
+		default:
+			return group
+		}
+	}
+}
+
+// commit runs a group in one transaction and releases its callers. If the commit fails, so do all of them: nothing of
+// theirs was stored. If one job cost the others their transaction, all run again, each in its own.
+func (w *writer) commit(group []*job) {
+	if len(group) == 0 {
+		return
+	}
+	err := w.transact(group)
+	if errors.Is(err, errLost) && len(group) > 1 {
+		for _, j := range group {
+			w.commit([]*job{j})
+		}
+		return
+	}
+	for _, j := range group {
+		if j.err == nil {
+			j.err = err
+		}
+		close(j.done)
+	}
+	w.prepareWanted()
+}
+
+func (w *writer) transact(group []*job) error {
+	tx, err := w.db.BeginTx(context.Background(), nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	t := &writeTx{w: w, tx: tx, stmts: map[string]*sql.Stmt{}}
+	for _, j := range group {
+		if err := t.attempt(j); err != nil {
+			tx.Rollback() // the engine may have done so already: its error says nothing new
+			return err
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// prepareWanted keeps the statements that the last transaction had to prepare for itself. It comes after the
+// transaction, which holds the only connection.
+func (w *writer) prepareWanted() {
+	for _, text := range w.wanted {
+		if w.prepared[text] != nil {
+			continue
+		}
+		if stmt, err := w.db.PrepareContext(context.Background(), text); err == nil {
+			w.prepared[text] = stmt // otherwise the next transaction tries for itself, and reports
+		}
+	}
+	w.wanted = w.wanted[:0]
+}

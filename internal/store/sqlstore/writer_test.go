@@ -1,0 +1,253 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/store/sqlstore"
+)
+
+// hold keeps the writer busy until release is called, which waits for it.
+func hold(t *testing.T, s *sqlstore.Store) (release func()) {
+	t.Helper()
+	started, free := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		e := &hub.DeviceEdit{ID: "held", Edit: func(old *hubward.Device) (*hubward.Device, error) {
+			close(started)
+			<-free
+			return old, nil
+		}}
+		if err := s.EditDevices(context.Background(), "h", []*hub.DeviceEdit{e}); err != nil {
+			t.Errorf("the held write: %v", err)
+		}
+	})
+	<-started
+	return func() {
+		close(free)
+		wg.Wait()
+	}
+}
+
+func ids(t *testing.T, s *sqlstore.Store) []string {
+	t.Helper()
+	list, err := s.Devices(context.Background(), "h", 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, d := range list {
+		ids = append(ids, d.DeviceID)
+	}
+	return ids
+}
+
+func TestWriter_groupsAreBounded(t *testing.T) {
+	n := 3 * sqlstore.GroupLimit // a third of them left
+	if got, want := sqlstore.Gather(n), []int{sqlstore.GroupLimit, sqlstore.GroupLimit}; !slices.Equal(got, want) {
+		t.Errorf("groups of %v, want %v", got, want)
+	}
+	if got, want := sqlstore.Gather(2), []int{2}; !slices.Equal(got, want) {
+		t.Errorf("groups of %v, want %v", got, want)
+	}
+}
+
+// TestWriter_callerLeaves: a caller may leave the queue, and its write is not made; one whose write has begun waits.
+func TestWriter_callerLeaves(t *testing.T) {
+	path := file(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, path)
+		release := hold(t, s)
+		queued, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := s.EditDevices(queued, "h", []*hub.DeviceEdit{put("left")}); !errors.Is(err, context.Canceled) {
+				t.Errorf("the caller that left: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		wg.Wait()
+		release()
+
+		begun, leave := context.WithCancel(t.Context())
+		e := put("begun")
+		store := e.Edit
+		e.Edit = func(old *hubward.Device) (*hubward.Device, error) {
+			leave()
+			return store(old)
+		}
+		if err := s.EditDevices(begun, "h", []*hub.DeviceEdit{e}); err != nil {
+			t.Errorf("the caller whose write had begun: %v", err)
+		}
+		if got := ids(t, s); !slices.Equal(got, []string{"begun", "d"}) {
+			t.Errorf("devices %v", got)
+		}
+	})
+}
+
+// TestWriter_fullQueueBlocks: the queue is bounded, and waiting for a place in it ends with the caller's context.
+func TestWriter_fullQueueBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, file(t.TempDir()))
+		release := hold(t, s)
+		var wg sync.WaitGroup
+		for i := range sqlstore.QueueLimit {
+			wg.Go(func() {
+				if err := s.EditDevices(t.Context(), "h", []*hub.DeviceEdit{put(fmt.Sprintf("d%d", i))}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, leave := context.WithCancel(t.Context())
+		wg.Go(func() {
+			if err := s.EditDevices(ctx, "h", []*hub.DeviceEdit{put("left")}); !errors.Is(err, context.Canceled) {
+				t.Errorf("the caller before a full queue: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		release()
+		wg.Wait()
+		if got := ids(t, s); len(got) != sqlstore.QueueLimit+1 || slices.Contains(got, "left") {
+			t.Errorf("%d devices, want %d without the one that left", len(got), sqlstore.QueueLimit+1)
+		}
+	})
+}
+
+// TestWriter_failuresInAGroup: a job that fails, by an error of the engine or a panic, takes no other with it.
+func TestWriter_failuresInAGroup(t *testing.T) {
+	path := file(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, path)
+		release := hold(t, s)
+		errs := make([]error, 30)
+		var wg sync.WaitGroup
+		for i := range errs {
+			edits := []*hub.DeviceEdit{put(fmt.Sprintf("first%02d", i)), put(fmt.Sprintf("second%02d", i))}
+			hubName := "h"
+			switch i % 3 {
+			case 1:
+				hubName = "nowhere"
+			case 2:
+				edits[1].Edit = func(*hubward.Device) (*hubward.Device, error) { panic("job " + edits[1].ID) }
+			}
+			wg.Go(func() { errs[i] = s.EditDevices(t.Context(), hubName, edits) })
+		}
+		synctest.Wait()
+		release()
+		wg.Wait()
+		want := []string{"d"}
+		for i, err := range errs {
+			switch i % 3 {
+			case 0:
+				want = append(want, fmt.Sprintf("first%02d", i), fmt.Sprintf("second%02d", i))
+				if err != nil {
+					t.Errorf("job %d: %v", i, err)
+				}
+			case 1:
+				if hubward.CodeOf(err) != hubward.CodeHubNotFound {
+					t.Errorf("job %d: %v, want CodeHubNotFound", i, err)
+				}
+			case 2:
+				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("second%02d", i)) {
+					t.Errorf("job %d: %v, want its own panic", i, err)
+				}
+			}
+		}
+		slices.Sort(want)
+		if got := ids(t, s); !slices.Equal(got, want) {
+			t.Errorf("devices %v, want %v", got, want)
+		}
+	})
+}
+
+// TestWriter_fullDisk: a write that finds no room costs the shared transaction, and yet fails alone. Whatever was
+// acknowledged is there and nothing else, and the store goes on.
+func TestWriter_fullDisk(t *testing.T) {
+	path := file(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, path)
+		s.Exec(t, fmt.Sprintf(`PRAGMA max_page_count = %d`, sqlstore.Value[int](t, s, `PRAGMA page_count`)+8))
+		release := hold(t, s)
+		errs := make([]error, 40)
+		var wg sync.WaitGroup
+		for i := range errs {
+			e := put(fmt.Sprintf("d%02d", i))
+			if i%2 == 1 { // more than there is room for
+				e.Edit = func(*hubward.Device) (*hubward.Device, error) {
+					return &hubward.Device{DeviceScope: strings.Repeat("x", 20*4096)}, nil
+				}
+			}
+			wg.Go(func() { errs[i] = s.EditDevices(t.Context(), "h", []*hub.DeviceEdit{e}) })
+		}
+		synctest.Wait()
+		release()
+		wg.Wait()
+		want := []string{"d"}
+		for i, err := range errs {
+			if err == nil {
+				want = append(want, fmt.Sprintf("d%02d", i))
+			} else if hubward.CodeOf(err) != hubward.CodeServerError {
+				t.Errorf("job %d: %v, want CodeServerError", i, err)
+			}
+			if (i%2 == 0) != (err == nil) {
+				t.Errorf("job %d: %v", i, err)
+			}
+		}
+		if got := ids(t, s); !slices.Equal(got, want) {
+			t.Errorf("devices %v, acknowledged %v", got, want)
+		}
+		s.Exec(t, `PRAGMA max_page_count = 1000000`)
+		mustEdit(t, s, put("later"))
+	})
+}
+
+// TestClose_whileWritersAreQueued: each of them is told the truth.
+func TestClose_whileWritersAreQueued(t *testing.T) {
+	path := file(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, path)
+		release := hold(t, s)
+		const n = sqlstore.QueueLimit + 50 // so that some wait for a place in the queue
+		errs := make([]error, n)
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { errs[i] = s.EditDevices(t.Context(), "h", []*hub.DeviceEdit{put(fmt.Sprintf("d%04d", i))}) })
+		}
+		synctest.Wait()
+		wg.Go(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		release()
+		wg.Wait()
+
+		want := []string{"d"}
+		for i, err := range errs {
+			if err == nil {
+				want = append(want, fmt.Sprintf("d%04d", i))
+			} else if hubward.CodeOf(err) != hubward.CodeServiceUnavailable {
+				t.Errorf("write %d: %v", i, err)
+			}
+		}
+		if len(want) != 1+sqlstore.QueueLimit {
+			t.Errorf("%d writes were made, want the %d that were queued", len(want)-1, sqlstore.QueueLimit)
+		}
+		if got := ids(t, open(t, path)); !slices.Equal(got, want) {
+			t.Errorf("devices %v, acknowledged %v", got, want)
+		}
+	})
+}

@@ -1,0 +1,81 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// writeTx is the transaction that a job runs in. It is for the writer's goroutine only. Its calls take no context: the
+// transaction is shared, and one caller's leaving must not end it for the others.
+type writeTx struct {
+	w     *writer
+	tx    *sql.Tx
+	stmts map[string]*sql.Stmt // of this transaction
+}
+
+// attempt runs j in a savepoint and sets its err. It returns errLost when the transaction itself is gone: on a full or
+// failing disk the engine may roll all of it back, savepoints included. To go on would be to commit what comes after
+// without what came before.
+func (t *writeTx) attempt(j *job) error {
+	if _, err := t.exec(`SAVEPOINT job`); err != nil {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	j.err = t.guarded(j.run)
+	if j.err != nil {
+		if _, err := t.exec(`ROLLBACK TO job`); err != nil {
+			return fmt.Errorf("%w: %w", errLost, err)
+		}
+	}
+	if _, err := t.exec(`RELEASE job`); err != nil {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return nil
+}
+
+// guarded turns a panic of a job, which runs its caller's code, into that job's error: the writer serves all the others
+// too.
+func (t *writeTx) guarded(run func(*writeTx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a write: %v", p)
+		}
+	}()
+	return run(t)
+}
+
+// exec runs one statement. text is one of the program's constants: its statement is kept until the database is closed.
+func (t *writeTx) exec(text string, args ...any) (sql.Result, error) {
+	stmt, err := t.stmt(text)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.Exec(args...)
+}
+
+// row runs a query of at most one row, which has to be scanned before the next call. text is as for exec.
+func (t *writeTx) row(text string, args ...any) (*sql.Row, error) {
+	stmt, err := t.stmt(text)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryRow(args...), nil
+}
+
+func (t *writeTx) stmt(text string) (*sql.Stmt, error) {
+	if stmt := t.stmts[text]; stmt != nil {
+		return stmt, nil
+	}
+	if kept := t.w.prepared[text]; kept != nil {
+		stmt := t.tx.StmtContext(context.Background(), kept)
+		t.stmts[text] = stmt
+		return stmt, nil
+	}
+	stmt, err := t.tx.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, err
+	}
+	t.stmts[text] = stmt
+	t.w.wanted = append(t.w.wanted, text)
+	return stmt, nil
+}
