@@ -31,16 +31,17 @@ type ConnectionString struct {
 	EntityPath            string
 }
 
-// ParseConnectionString takes a connection string apart. Names are compared without case; unknown names are ignored;
-// a repeated name, a part without '=', and a string with neither HostName nor Endpoint are errors. No error quotes a
-// value, since values hold keys.
+// ParseConnectionString takes a connection string apart. Names are compared without case; unknown names and space
+// around parts are ignored; a repeated name, a part without '=', and a string with neither HostName nor Endpoint are
+// errors. No error quotes a value, since values hold keys.
 func ParseConnectionString(text string) (ConnectionString, error) {
 	var cs ConnectionString
 	if len(text) > MaxConnectionStringLength {
 		return cs, fmt.Errorf("connection string: longer than %d bytes", MaxConnectionStringLength)
 	}
 	seen := map[string]bool{}
-	for part := range strings.SplitSeq(strings.TrimSpace(text), ";") {
+	for part := range strings.SplitSeq(text, ";") {
+		part = strings.TrimSpace(part)
 		if part == "" {
 			continue
 		}
@@ -50,10 +51,14 @@ func ParseConnectionString(text string) (ConnectionString, error) {
 		}
 		lower := strings.ToLower(name)
 		if seen[lower] {
-			return ConnectionString{}, fmt.Errorf("connection string: %.32q is given twice", name)
+			return ConnectionString{}, errors.New("connection string: " + shownName(lower) + " is given twice")
 		}
 		seen[lower] = true
-		cs.set(lower, value)
+		if field := cs.field(lower); field != nil {
+			*field = value
+		} else if lower == "x509" {
+			cs.X509 = strings.EqualFold(value, "true")
+		}
 	}
 	if cs.HostName == "" && cs.Endpoint == "" {
 		return ConnectionString{}, errors.New("connection string: it names no HostName")
@@ -61,29 +66,38 @@ func ParseConnectionString(text string) (ConnectionString, error) {
 	return cs, nil
 }
 
-func (cs *ConnectionString) set(name, value string) {
+// field returns where the text of the part with that lower-case name goes, or nil.
+func (cs *ConnectionString) field(name string) *string {
 	switch name {
 	case "hostname":
-		cs.HostName = value
+		return &cs.HostName
 	case "gatewayhostname":
-		cs.GatewayHostName = value
+		return &cs.GatewayHostName
 	case "deviceid":
-		cs.DeviceID = value
+		return &cs.DeviceID
 	case "moduleid":
-		cs.ModuleID = value
+		return &cs.ModuleID
 	case "sharedaccesskeyname":
-		cs.SharedAccessKeyName = value
+		return &cs.SharedAccessKeyName
 	case "sharedaccesskey":
-		cs.SharedAccessKey = value
+		return &cs.SharedAccessKey
 	case "sharedaccesssignature":
-		cs.SharedAccessSignature = value
-	case "x509":
-		cs.X509 = strings.EqualFold(value, "true")
+		return &cs.SharedAccessSignature
 	case "endpoint":
-		cs.Endpoint = value
+		return &cs.Endpoint
 	case "entitypath":
-		cs.EntityPath = value
+		return &cs.EntityPath
 	}
+	return nil
+}
+
+// shownName returns name for an error text if it is one we know. Others are not shown: what stands before a '=' may
+// be a piece of a key that was pasted wrongly.
+func shownName(name string) string {
+	if name == "x509" || new(ConnectionString).field(name) != nil {
+		return name
+	}
+	return "a name"
 }
 
 // String joins the parts again. It holds the key: print it only where the user asked for it.

@@ -123,7 +123,7 @@ func splitResource(sr string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: sr is not percent-encoded", ErrToken)
 	}
-	if _, after, ok := strings.Cut(decoded, "://"); ok {
+	if scheme, after, ok := strings.Cut(decoded, "://"); ok && !strings.Contains(scheme, "/") {
 		decoded = after
 	}
 	segments := strings.Split(strings.TrimRight(decoded, "/"), "/")
@@ -135,26 +135,41 @@ func splitResource(sr string) ([]string, error) {
 func (t *Token) Host() string { return t.Segment[0] }
 
 // Covers reports whether the token's scope, below its host, is a segment-wise prefix of path: a token for
-// devices/d1 covers devices/d1 and devices/d1/modules/m1, not devices/d10. Keywords are compared without case, ids
-// (every second segment) with it; .NET encodes ids twice, so an id also matches when decoding it once more gives it. A
-// query-like last segment, which old tools append, is ignored.
+// devices/d1 covers devices/d1 and devices/d1/modules/m1, not devices/d10. Device and module ids are compared with
+// case, all else without it: some Event Hubs clients lower the whole resource. .NET encodes ids twice, so an id also
+// matches when decoding it once more gives it. A query-like last segment, which old tools append, is ignored.
 //
-// Source: spec/device.md 8.3.
+// Source: spec/device.md 8.3, spec/clients.md 6.
 func (t *Token) Covers(path ...string) bool {
-	scope := t.Segment[1:]
-	if n := len(scope); n > 0 && strings.Contains(scope[n-1], "api-version=") {
-		scope = scope[:n-1]
-	}
+	scope := t.scope()
 	if len(scope) > len(path) {
 		return false
 	}
 	for i, s := range scope {
-		isID := i%2 == 1
-		if isID && !matchesID(s, path[i]) || !isID && !strings.EqualFold(s, path[i]) {
+		if isID := i > 0 && namesIDs(path[i-1]); isID && !matchesID(s, path[i]) || !isID && !strings.EqualFold(s, path[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// scope returns the segments below the host, without a query such as "?api-version=2016-11-14" at the end. Where an
+// id is expected such text is an id: ids may look like that, and dropping one would widen the scope to all devices.
+func (t *Token) scope() []string {
+	scope := t.Segment[1:]
+	n := len(scope)
+	if n == 0 || n > 1 && namesIDs(scope[n-2]) {
+		return scope
+	}
+	if strings.HasPrefix(strings.TrimPrefix(scope[n-1], "?"), "api-version=") {
+		return scope[:n-1]
+	}
+	return scope
+}
+
+// namesIDs reports whether the segment behind keyword is a device or module id.
+func namesIDs(keyword string) bool {
+	return strings.EqualFold(keyword, "devices") || strings.EqualFold(keyword, "modules")
 }
 
 func matchesID(segment, id string) bool {
@@ -195,14 +210,19 @@ func Sign(resource, key, policy string, expiry time.Time) (string, error) {
 	if err != nil || len(raw) == 0 {
 		return "", errors.New("the shared access key is not base64")
 	}
-	sr := url.QueryEscape(resource)
+	sr := escape(resource)
 	se := strconv.FormatInt(expiry.Unix(), 10)
 	sig := base64.StdEncoding.EncodeToString(mac(raw, sr+"\n"+se))
-	token := Scheme + " sr=" + sr + "&sig=" + url.QueryEscape(sig) + "&se=" + se
+	token := Scheme + " sr=" + sr + "&sig=" + escape(sig) + "&se=" + se
 	if policy != "" {
-		token += "&skn=" + url.QueryEscape(policy)
+		token += "&skn=" + escape(policy)
 	}
 	return token, nil
+}
+
+// escape percent-encodes all but unreserved characters. A space becomes %20: in a token '+' is a plus.
+func escape(text string) string {
+	return strings.ReplaceAll(url.QueryEscape(text), "+", "%20")
 }
 
 // TrimPort returns host without a trailing ":port" and without the brackets of an IPv6 address.

@@ -4,5 +4,15 @@ import "github.com/spf13/cobra"
 
 // commands lists every command, in the order of the help page.
 func commands(env Env) []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newServeCommand(env),
+		newHubCommand(env),
+		newPolicyCommand(env),
+		newDeviceCommand(env),
+		newSimulateCommand(env),
+		newMonitorCommand(env),
+		newBenchCommand(env),
+		newCompletionCommand(env),
+		newVersionCommand(env),
+	}
 }

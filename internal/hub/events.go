@@ -53,11 +53,7 @@ func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.
 	events := make(chan *hubward.Event, readAhead)
 	var readers sync.WaitGroup
 	for i, p := range partitions {
-		readers.Go(func() {
-			if err := h.followPartition(ctx, p, starts[i], q.DeviceID, events); err != nil {
-				cancel(err)
-			}
-		})
+		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], q.DeviceID, events)) })
 	}
 	err = deliver(ctx, events, visit)
 	cancel(nil)

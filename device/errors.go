@@ -1,0 +1,68 @@
+package device
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/mqttwire"
+)
+
+// The ways in which serving a connection ends other than by losing it.
+var (
+	errRenew   = errors.New("the token is to be renewed")
+	errClosing = errors.New("the client is being closed")
+)
+
+// refusal returns the error for a CONNACK code other than Accepted.
+//
+// Source: spec/device.md 2.8.
+func refusal(code byte) error {
+	switch code {
+	case mqttwire.RefusedProtocol:
+		return hubward.Errorf(hubward.CodeInvalidProtocolVersion, "the hub does not speak MQTT 3.1.1")
+	case mqttwire.RefusedIdentifier:
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "the hub refused the client id")
+	case mqttwire.RefusedUnavailable:
+		return hubward.Errorf(hubward.CodeServiceUnavailable, "the hub is not available, try again later")
+	case mqttwire.RefusedBadCredentials, mqttwire.RefusedNotAuthorized:
+		return hubward.Errorf(hubward.CodeUnauthorizedAccess,
+			"the hub refused the log-in: check that the device is registered and enabled, its key, and the clock")
+	}
+	return hubward.Errorf(hubward.CodeServerError, "the hub refused the log-in with return code %d", code)
+}
+
+// isFinal reports whether trying again cannot help: the hub has refused this client as it is.
+func isFinal(err error) bool {
+	switch hubward.CodeOf(err) {
+	case hubward.CodeUnauthorizedAccess, hubward.CodeInvalidProtocolVersion, hubward.CodeArgumentInvalid:
+		return true
+	}
+	return false
+}
+
+// unreachable wraps an error of the network or of TLS.
+func unreachable(address string, err error) error {
+	e := hubward.Wrap(hubward.CodeServiceUnavailable, "", err)
+	e.Message = "no connection to " + address
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		e.Message = "the certificate of " + address + " is not trusted, see Options.CA"
+	}
+	return e
+}
+
+// lost wraps the error that ended a connection.
+func lost(err error) error {
+	e := hubward.Wrap(hubward.CodeDeviceConnectionClosed, "", err)
+	e.Message = "the connection was lost"
+	return e
+}
+
+// closedError is what calls on a closed client return. It wraps net.ErrClosed.
+func closedError() error {
+	e := hubward.Wrap(hubward.CodeInvalidOperation, "", net.ErrClosed)
+	e.Message = "the client is closed"
+	return e
+}

@@ -1,0 +1,101 @@
+package device_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/device"
+)
+
+func ExampleClient_SendTelemetry() {
+	hub, err := startFakeHub() // stands for a hub; its connection string comes from `hubward device connection-string`
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hub.stop()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := device.NewFromConnectionString(hub.connectionString(), &device.Options{CA: hub.roots})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close(ctx)
+	if err := client.Connect(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = client.SendTelemetry(ctx, &hubward.Message{
+		MessageID:       "1",
+		ContentType:     "application/json",
+		ContentEncoding: "utf-8",
+		Properties:      []hubward.Property{{Name: "windAlert", Value: "false"}},
+		Body:            []byte(`{"deviceId":"d1","windSpeed":12.34}`),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("the hub has stored the message")
+	// Output: the hub has stored the message
+}
+
+// Many messages under way at once: the hub gets them in order, and the program does not wait for each confirmation.
+func ExampleClient_SendTelemetryAsync() {
+	hub, err := startFakeHub()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hub.stop()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := device.NewFromConnectionString(hub.connectionString(), &device.Options{CA: hub.roots, MaxInFlight: 20})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := client.Connect(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	var mu sync.Mutex
+	confirmed := 0
+	for i := range 100 {
+		m := &hubward.Message{Body: fmt.Appendf(nil, `{"reading":%d}`, i)}
+		err := client.SendTelemetryAsync(ctx, m, func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				confirmed++
+			}
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	if err := client.Close(ctx); err != nil { // waits for the rest
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("confirmed:", confirmed)
+	// Output: confirmed: 100
+}
+
+// What went wrong is told by the code of the error.
+func ExampleNewFromConnectionString() {
+	_, err := device.NewFromConnectionString("HostName=hub.example;DeviceId=d1", nil)
+	var e *hubward.Error
+	if errors.As(err, &e) && e.Code == hubward.CodeArgumentInvalid {
+		fmt.Println(e.Message)
+	}
+	// Output: connection string: it has neither SharedAccessKey nor SharedAccessSignature
+}

@@ -1,0 +1,175 @@
+// Package app is the composition root: it builds a hub with its stores, its front ends and its certificate from a
+// configuration, starts them in order and stops them in reverse.
+//
+// The data folder of a process, mode 0700:
+//
+//	hubward.lock             held while the process runs; holds its process id
+//	format                   version of this layout, a decimal number
+//	registry.db              hubs, devices, sessions (SQLite)
+//	log/                     telemetry (Pebble)
+//	tls/                     certificate authority and server certificate
+//	connection-strings.env   for scripts and for the client commands, mode 0600
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/front/listen"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/obs"
+)
+
+// Options are what a configuration does not say.
+type Options struct {
+	Version string    // of the program; empty: not told to anybody
+	LogTo   io.Writer // where log lines go; nil: nowhere
+	// OnReady is called once by Run, when every listener is open and served.
+	OnReady func([]Listener)
+	// Reconfigure reads the configuration again, for Reload; nil: it never changes.
+	Reconfigure func() (config.Config, error)
+	// Memory keeps hubs, devices and telemetry in memory, for tests. Certificates and connection strings still go into
+	// the data folder.
+	Memory bool
+	Now    func() time.Time // nil: time.Now
+	Rand   io.Reader        // nil: crypto/rand.Reader
+}
+
+// Listener is one open listener.
+type Listener struct {
+	Name    string // its flag: "mqtts", "https", "admin"
+	Address string // as the system reports it, e.g. "[::]:8883"
+}
+
+// App is one hub process in the making or running. Open makes it, Run serves until its context ends.
+type App struct {
+	// Set by Open, never changed after.
+	o        Options
+	logger   *slog.Logger
+	level    *slog.LevelVar
+	engines  engines
+	hub      *hub.Hub
+	metrics  *obs.Metrics
+	certs    *listen.Certificates
+	limit    *listen.Limit
+	changed  chan struct{} // a hub's configuration was stored; holds one
+	draining chan struct{} // closed when Run begins to stop
+
+	mu    sync.Mutex // guards the fields below; held while derived files are written
+	cfg   config.Config
+	names []string // that the certificate was last asked to hold
+	wrote []byte   // what connection-strings.env was last given
+
+	closeOnce sync.Once
+	closeErr  error
+	closers   []func() error // run last to first
+}
+
+// Open prepares everything but the listeners: it locks the data folder, opens store and log, creates the first hub or
+// brings it up to date, and writes certificate and connection strings. The caller calls Run, which closes the App, or
+// Close.
+//
+// Errors are for the operator: they name what was wrong and what to do.
+func Open(ctx context.Context, cfg config.Config, o Options) (*App, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if o.LogTo == nil {
+		o.LogTo = io.Discard
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &App{o: o, cfg: cfg, level: new(slog.LevelVar), changed: make(chan struct{}, 1), draining: make(chan struct{})}
+	if level, err := obs.ParseLevel(cfg.Log.Level); err == nil { // Validate has seen it
+		a.level.Set(level)
+	}
+	a.logger = obs.NewLogger(o.LogTo, cfg.Log.Format, a.level)
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// open takes the steps of Open in their order.
+func (a *App) open(ctx context.Context) error {
+	unlock, err := openFolder(a.cfg.Data, a.logger)
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, unlock)
+	if err := a.openEngines(ctx); err != nil {
+		return err
+	}
+	a.limit = listen.NewLimit(a.cfg.Listen.MaxConnections, a.o.Now)
+	a.metrics = obs.NewMetrics(obs.Options{
+		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
+		Connections: func() obs.Connections {
+			return obs.Connections{Open: a.limit.Open(), Max: a.limit.Max(), Refused: a.limit.Refused()}
+		},
+	})
+	a.hub, err = hub.Open(ctx, hub.Options{
+		Store: watchedStore{Store: a.engines.store, app: a}, Log: a.engines.log, Observer: a.metrics,
+		Logger: a.logger, Now: a.o.Now, Rand: a.o.Rand,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.prepareFirstHub(ctx); err != nil {
+		return err
+	}
+	if err := a.openCertificates(); err != nil {
+		return err
+	}
+	return a.refresh(ctx, true)
+}
+
+func (a *App) openCertificates() (err error) {
+	a.names = certificateNames(a.hub.Hubs())
+	a.certs, err = listen.OpenCertificates(listen.CertificateOptions{
+		Dir: filepath.Join(a.cfg.Data, "tls"), Names: slices.Clone(a.names), KeyType: a.cfg.TLS.KeyType,
+		CertFile: a.cfg.TLS.Certificate, KeyFile: a.cfg.TLS.Key,
+		Now: a.o.Now, Rand: a.o.Rand, Logger: a.logger,
+	})
+	return err
+}
+
+// Hub is the running hub, for programs that have one inside them.
+func (a *App) Hub() *hub.Hub { return a.hub }
+
+// CAFile is the file that clients need to trust; empty when the operator gave a certificate and named none.
+func (a *App) CAFile() string { return a.caFile() }
+
+// Close gives everything back. Run does so itself; further calls return what the first one did.
+func (a *App) Close() error {
+	a.closeOnce.Do(func() {
+		for _, c := range slices.Backward(a.closers) {
+			a.closeErr = errors.Join(a.closeErr, c())
+		}
+	})
+	return a.closeErr
+}
+
+// hubStats is what the metrics look up.
+func (a *App) hubStats(ctx context.Context) ([]obs.HubStats, error) {
+	var stats []obs.HubStats
+	for _, c := range a.hub.Hubs() {
+		registry, err := a.hub.DeviceStatistics(ctx, c.Name)
+		if err != nil {
+			return stats, err
+		}
+		live, err := a.hub.ServiceStatistics(c.Name)
+		if err != nil {
+			return stats, err
+		}
+		stats = append(stats, obs.HubStats{Hub: c.Name, Devices: registry.TotalDeviceCount, Connected: live.ConnectedDeviceCount})
+	}
+	return stats, nil
+}

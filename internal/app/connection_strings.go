@@ -1,0 +1,132 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/front/listen"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/sas"
+)
+
+const connectionStringsFile = "connection-strings.env"
+
+// servicePolicy is the default policy that may read events and send to devices, and no more.
+const servicePolicy = "service"
+
+// defaultAMQPPort is where clients of UseDevelopmentEmulator=true go when the endpoint names no port.
+const defaultAMQPPort = "5672"
+
+// refresh brings what depends on the hubs' configurations up to date: the names in the certificate, and the connection
+// strings of the first hub. always rewrites the file even if nothing in it has changed.
+func (a *App) refresh(ctx context.Context, always bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	hubs, err := a.engines.store.Hubs(ctx)
+	if err != nil {
+		return err
+	}
+	if names := certificateNames(hubs); !slices.Equal(names, a.names) {
+		if err := a.certs.Reload(slices.Clone(names)); err != nil {
+			return err
+		}
+		a.names = names
+	}
+	if len(hubs) == 0 {
+		return nil
+	}
+	text := connectionStrings(hubs[0], a.cfg, a.caFile())
+	if bytes.Equal(text, a.wrote) && !always {
+		return nil
+	}
+	if err := listen.ReplaceFile(filepath.Join(a.cfg.Data, connectionStringsFile), text, 0o600); err != nil {
+		return err
+	}
+	a.wrote = text
+	return nil
+}
+
+// caFile is what clients have to trust, as an absolute path if there is a way to tell.
+func (a *App) caFile() string {
+	file := a.certs.CAFile()
+	if file == "" {
+		file = a.cfg.TLS.CA
+	}
+	if abs, err := filepath.Abs(file); err == nil && file != "" {
+		return abs
+	}
+	return file
+}
+
+// connectionStrings makes the file that scripts source and the client commands read: NAME='VALUE' lines. A variable
+// whose policy was deleted is absent, and so is HUBWARD_CA when there is no file to trust.
+//
+// Source: design section 5.
+func connectionStrings(c hub.Config, cfg config.Config, ca string) []byte {
+	var out bytes.Buffer
+	add := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&out, "%s=%s\n", name, quote(value))
+		}
+	}
+	host := bracket(cfg.HostNames[0])
+	if len(c.HostNames) > 0 {
+		host = bracket(c.HostNames[0])
+	}
+	add("HUBWARD_CONNECTION_STRING", policyString(c, hub.OwnerPolicy, sas.ConnectionString{HostName: host}))
+	add("HUBWARD_SERVICE_CONNECTION_STRING", policyString(c, servicePolicy, sas.ConnectionString{HostName: host}))
+	add("HUBWARD_EVENTHUB_CONNECTION_STRING",
+		policyString(c, servicePolicy, sas.ConnectionString{Endpoint: "sb://" + host + "/", EntityPath: c.Name}))
+	if cfg.Listen.AMQP != "" {
+		endpoint := "sb://" + emulatorHost(cfg.Listen.AMQP, host)
+		if s := policyString(c, servicePolicy, sas.ConnectionString{Endpoint: endpoint, EntityPath: c.Name}); s != "" {
+			add("HUBWARD_EMULATOR_CONNECTION_STRING", s+";UseDevelopmentEmulator=true")
+		}
+	}
+	add("HUBWARD_CA", ca)
+	return out.Bytes()
+}
+
+// policyString completes cs with a policy's name and primary key; empty when there is no such policy.
+func policyString(c hub.Config, policy string, cs sas.ConnectionString) string {
+	for _, p := range c.Policies {
+		if p.Name == policy {
+			cs.SharedAccessKeyName, cs.SharedAccessKey = p.Name, p.PrimaryKey
+			return cs.String()
+		}
+	}
+	return ""
+}
+
+// emulatorHost is where the plain AMQP listener is reached: clients want localhost for one on this machine, and a port
+// where it is not the usual one.
+//
+// Source: spec/event-hubs-endpoint.md 2.1.
+func emulatorHost(address, host string) string {
+	bound, port, _ := net.SplitHostPort(address) // Validate has seen it
+	if ip, err := netip.ParseAddr(bound); bound == "" || err == nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	if port != defaultAMQPPort {
+		host += ":" + port
+	}
+	return host
+}
+
+// bracket writes an IPv6 address as URLs do.
+func bracket(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// quote makes a shell word that stands for s literally; without a ' in s it is s between two of them.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -1,0 +1,44 @@
+package app
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/hubward/hubward/internal/eventlog/memlog"
+	"github.com/hubward/hubward/internal/eventlog/pebblelog"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/store/sqlstore"
+)
+
+// engines keep the data.
+type engines struct {
+	store hub.Store
+	log   hub.EventLog
+}
+
+// openEngines opens store and log: in the data folder, or in memory.
+func (a *App) openEngines(ctx context.Context) error {
+	path := filepath.Join(a.cfg.Data, "registry.db")
+	if a.o.Memory {
+		path = sqlstore.Memory
+	}
+	store, err := sqlstore.Open(ctx, sqlstore.Options{Path: path, Now: a.o.Now})
+	if err != nil {
+		return err
+	}
+	a.engines.store = store
+	a.closers = append(a.closers, store.Close)
+	if a.o.Memory {
+		log := memlog.Open(memlog.Options{Now: a.o.Now})
+		a.engines.log = log
+		a.closers = append(a.closers, log.Close)
+		return nil
+	}
+	log, err := pebblelog.Open(pebblelog.Options{Dir: filepath.Join(a.cfg.Data, "log"), Now: a.o.Now, Logger: a.logger})
+	if err != nil {
+		return err
+	}
+	a.engines.log = log
+	a.closers = append(a.closers, log.Close)
+	return nil
+}

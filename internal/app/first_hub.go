@@ -1,0 +1,64 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+// prepareFirstHub creates the operator's hub in a new data folder, and adjusts it in an old one.
+func (a *App) prepareFirstHub(ctx context.Context) error {
+	hubs := a.hub.Hubs()
+	if len(hubs) > 0 {
+		return a.adjustFirstHub(ctx, hubs[0], a.cfg)
+	}
+	_, err := a.hub.CreateHub(ctx, hub.NewHub{
+		Name: a.cfg.Hub, HostNames: a.cfg.HostNames, Partitions: a.cfg.Partitions, Retention: a.cfg.Retention,
+	})
+	if err != nil {
+		return fmt.Errorf("the hub %s cannot be created: %w", a.cfg.Hub, err)
+	}
+	a.logger.Info("created the hub", "hub", a.cfg.Hub, "partitions", a.cfg.Partitions, "retention", a.cfg.Retention)
+	return nil
+}
+
+// adjustFirstHub applies host names and retention to the stored hub, and refuses what cannot be changed. Retention, name
+// and partitions count only where somebody gave them: a forgotten flag must not delete telemetry.
+func (a *App) adjustFirstHub(ctx context.Context, stored hub.Config, cfg config.Config) error {
+	if cfg.Given("hub") && cfg.Hub != stored.Name {
+		return fmt.Errorf("hub: the first hub in %s is %q, which cannot be renamed to %q: leave --hub out, or choose another folder with --data",
+			cfg.Data, stored.Name, cfg.Hub)
+	}
+	if cfg.Given("partitions") && cfg.Partitions != stored.Partitions {
+		return fmt.Errorf("partitions: the hub %s was created with %d, which cannot change to %d: leave --partitions out, or choose another folder with --data",
+			stored.Name, stored.Partitions, cfg.Partitions)
+	}
+	retention := stored.Retention
+	if cfg.Given("retention") {
+		retention = cfg.Retention
+	} else if cfg.Retention != stored.Retention {
+		a.logger.Info("the hub keeps its stored retention, none is given", "hub", stored.Name, "retention", stored.Retention)
+	}
+	if retention == stored.Retention && slices.Equal(cfg.HostNames, stored.HostNames) {
+		return nil
+	}
+	if _, err := a.hub.UpdateHub(ctx, stored.Name, cfg.HostNames, retention); err != nil {
+		return fmt.Errorf("the hub %s cannot be brought up to date: %w", stored.Name, err)
+	}
+	a.logger.Info("updated the hub", "hub", stored.Name, "hostnames", cfg.HostNames, "retention", retention)
+	return nil
+}
+
+// certificateNames are the names under which clients reach the hubs, those of the first hub first.
+func certificateNames(hubs []hub.Config) []string {
+	var names []string
+	for _, c := range hubs {
+		names = append(names, c.HostNames...)
+		names = append(names, strings.ToLower(c.Name)+".localhost")
+	}
+	return names
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// drainTimeout bounds the time in which front ends let calls in flight finish.
+const drainTimeout = 10 * time.Second
+
+// Run opens the listeners, calls Options.OnReady, and serves until ctx ends or a part fails; then it stops in reverse:
+// front ends first, then the hub's background work, then log and store. It returns nil after an orderly end, else the
+// first failure. An App runs once.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.Close()) }()
+	fronts, err := a.bind(ctx)
+	if err != nil {
+		return err
+	}
+	// What is behind the front ends outlives ctx: calls in flight still need it.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.hub.Run(work) })
+	g.Go(func() error { return a.followHubs(work) })
+	for _, f := range fronts {
+		g.Go(func() error {
+			if err := f.serve(f.listener); err != nil {
+				return fmt.Errorf("the %s listener failed: %w", f.listener.Option(), err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		<-gctx.Done()
+		a.drain(fronts)
+		stopWork()
+		return nil
+	})
+	a.ready(fronts)
+	return g.Wait()
+}
+
+func (a *App) ready(fronts []*front) {
+	var listeners []Listener
+	for _, f := range fronts {
+		l := Listener{Name: f.listener.Option(), Address: f.listener.Addr().String()}
+		listeners = append(listeners, l)
+		a.logger.Debug("listening", "listener", l.Name, "address", l.Address)
+	}
+	if a.o.OnReady != nil {
+		a.o.OnReady(listeners)
+	}
+}
+
+// drain ends the front ends: the public ones together, the operator's port after them, so that it can tell meanwhile
+// that the process drains.
+func (a *App) drain(fronts []*front) {
+	a.logger.Info("draining", "timeout", drainTimeout)
+	close(a.draining)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, f := range fronts {
+		if f.listener.Option() != "admin" {
+			wg.Go(func() { a.stop(ctx, f) })
+		}
+	}
+	wg.Wait()
+	for _, f := range fronts {
+		if f.listener.Option() == "admin" {
+			a.stop(ctx, f)
+		}
+	}
+}
+
+func (a *App) stop(ctx context.Context, f *front) {
+	if err := f.shutdown(ctx); err != nil {
+		a.logger.Warn("connections were cut at the end of the drain", "listener", f.listener.Option(), "error", err)
+	}
+}

@@ -1,0 +1,310 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/sas"
+	"github.com/hubward/hubward/service"
+)
+
+// deviceCommands is what the commands below device share.
+type deviceCommands struct {
+	env   Env
+	login *loginFlags
+	out   *outputFlag
+}
+
+func newDeviceCommand(env Env) *cobra.Command {
+	cmd := &cobra.Command{Use: "device", Short: "Manage the identity registry", Args: cobra.NoArgs, RunE: showHelp}
+	d := &deviceCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}
+	cmd.AddCommand(d.create(), d.list(), d.show(), d.update(), d.delete(), d.connectionString(), d.sasToken(), d.importFile(), d.export())
+	return cmd
+}
+
+// identityFlags are the members of an identity that create and update can set.
+type identityFlags struct {
+	status, reason, primary, secondary string
+}
+
+func (f *identityFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.status, "status", "", "enabled or disabled")
+	cmd.Flags().StringVar(&f.reason, "status-reason", "", "`text` that says why")
+	cmd.Flags().StringVar(&f.primary, "primary-key", "", "base64 `key` of 16 to 64 bytes")
+	cmd.Flags().StringVar(&f.secondary, "secondary-key", "", "base64 `key` of 16 to 64 bytes")
+}
+
+// apply puts the flags that were given into device.
+func (f *identityFlags) apply(cmd *cobra.Command, device *hubward.Device) {
+	if cmd.Flags().Changed("status") {
+		device.Status = hubward.Status(f.status)
+	}
+	if cmd.Flags().Changed("status-reason") {
+		device.StatusReason = hubward.NullString(f.reason)
+	}
+	if f.primary == "" && f.secondary == "" {
+		return
+	}
+	if device.Authentication == nil {
+		device.Authentication = &hubward.Authentication{Type: hubward.AuthSAS}
+	}
+	keys := &device.Authentication.SymmetricKey
+	keys.PrimaryKey = cmp.Or(hubward.NullString(f.primary), keys.PrimaryKey)
+	keys.SecondaryKey = cmp.Or(hubward.NullString(f.secondary), keys.SecondaryKey)
+}
+
+func (d *deviceCommands) create() *cobra.Command {
+	var flags identityFlags
+	cmd := &cobra.Command{
+		Use: "create ID [--status disabled] [--primary-key KEY --secondary-key KEY]", Short: "Register a device",
+		Long: "Register a device. The hub makes its keys unless both are given.",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (flags.primary == "") != (flags.secondary == "") {
+				return usagef(cmd, "give both --primary-key and --secondary-key, or neither")
+			}
+			device := hubward.Device{DeviceID: args[0]}
+			flags.apply(cmd, &device)
+			return d.withClient(func(c *service.Client) error {
+				stored, err := c.CreateDevice(cmd.Context(), device)
+				if err != nil {
+					return err
+				}
+				return d.printDevice(stored)
+			})
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func (d *deviceCommands) list() *cobra.Command {
+	var top int
+	cmd := &cobra.Command{
+		Use: "list [--top N]", Short: "List devices", Args: cobra.NoArgs, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return d.withClient(func(c *service.Client) error {
+				devices, err := c.Devices(cmd.Context(), top)
+				if err != nil {
+					return err
+				}
+				return d.printDevices(devices)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&top, "top", 1000, "how many to list, up to 1000")
+	return cmd
+}
+
+func (d *deviceCommands) show() *cobra.Command {
+	return &cobra.Command{
+		Use: "show ID", Short: "Show a device with its keys", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return d.withDevice(cmd.Context(), args[0], func(_ *service.Client, device *hubward.Device) error {
+				return d.printDevice(device)
+			})
+		},
+	}
+}
+
+func (d *deviceCommands) update() *cobra.Command {
+	var flags identityFlags
+	var regenerate keyFlag
+	cmd := &cobra.Command{
+		Use:   "update ID [--status enabled|disabled] [--status-reason TEXT] [--primary-key KEY] [--secondary-key KEY] [--regenerate-key primary|secondary]",
+		Short: "Change a device", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			changes := cmd.Flags().Changed("status") || cmd.Flags().Changed("status-reason") || flags.primary != "" || flags.secondary != ""
+			if !changes && regenerate == "" {
+				return usagef(cmd, "nothing to change: give at least one flag")
+			}
+			return d.withDevice(cmd.Context(), args[0], func(c *service.Client, device *hubward.Device) error {
+				var err error
+				if changes {
+					flags.apply(cmd, device)
+					device, err = c.UpdateDevice(cmd.Context(), *device)
+				}
+				if err == nil && regenerate != "" {
+					device, err = regenerateKey(cmd.Context(), c, args[0], regenerate)
+				}
+				if err != nil {
+					return err
+				}
+				return d.printDevice(device)
+			})
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().Var(&regenerate, "regenerate-key", "have the hub make a new key: primary or secondary")
+	return cmd
+}
+
+// regenerateKey renews one key and returns the identity as it is then.
+func regenerateKey(ctx context.Context, c *service.Client, id string, key keyFlag) (*hubward.Device, error) {
+	which := service.SecondaryKey
+	if key == "primary" {
+		which = service.PrimaryKey
+	}
+	_, failed, err := c.RegenerateDeviceKeys(ctx, which, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(failed) > 0 {
+		return nil, failed[0].Err()
+	}
+	return c.Device(ctx, id)
+}
+
+func (d *deviceCommands) delete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete ID...", Short: "Delete devices", Args: cobra.MinimumNArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return d.withClient(func(c *service.Client) error {
+				var failed []error
+				for _, id := range args {
+					failed = append(failed, c.DeleteDevice(cmd.Context(), id, service.AnyETag))
+				}
+				return errors.Join(failed...)
+			})
+		},
+	}
+}
+
+func (d *deviceCommands) connectionString() *cobra.Command {
+	key := keyFlag("primary")
+	cmd := &cobra.Command{
+		Use: "connection-string ID [--key primary|secondary]", Short: "Print the connection string of a device",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return d.withDevice(cmd.Context(), args[0], func(c *service.Client, device *hubward.Device) error {
+				// Devices come in at other ports than the login's.
+				cs := sas.ConnectionString{HostName: withoutPort(c.HostName()), DeviceID: device.DeviceID}
+				auth := device.Authentication
+				cs.X509 = auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate)
+				if !cs.X509 {
+					var err error
+					if cs.SharedAccessKey, err = deviceKey(device, key); err != nil {
+						return err
+					}
+				}
+				return printConnectionString(d.env, d.out, cs)
+			})
+		},
+	}
+	cmd.Flags().Var(&key, "key", "which key of the device: primary or secondary")
+	return cmd
+}
+
+func (d *deviceCommands) sasToken() *cobra.Command {
+	key, ttl := keyFlag("primary"), time.Hour
+	cmd := &cobra.Command{
+		Use: "sas-token ID [--ttl DURATION] [--key primary|secondary]", Short: "Print a token with which a device can log in",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if ttl <= 0 {
+				return usagef(cmd, "--ttl %s is not positive", ttl)
+			}
+			return d.withDevice(cmd.Context(), args[0], func(c *service.Client, device *hubward.Device) error {
+				secret, err := deviceKey(device, key)
+				if err != nil {
+					return err
+				}
+				resource := withoutPort(c.HostName()) + "/devices/" + url.PathEscape(device.DeviceID)
+				token, err := sas.Sign(resource, secret, "", time.Now().Add(ttl))
+				if err != nil {
+					return err
+				}
+				if d.out.json {
+					return writeJSON(d.env.Stdout, map[string]string{"sasToken": token})
+				}
+				_, err = fmt.Fprintln(d.env.Stdout, token)
+				return err
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&ttl, "ttl", ttl, "how long the token is good")
+	cmd.Flags().Var(&key, "key", "which key of the device: primary or secondary")
+	return cmd
+}
+
+func deviceKey(device *hubward.Device, key keyFlag) (string, error) {
+	auth := device.Authentication
+	if auth == nil || auth.SymmetricKey.PrimaryKey == "" {
+		return "", fmt.Errorf("device %s has no keys: it authenticates with a certificate", device.DeviceID)
+	}
+	if key == "secondary" {
+		return string(auth.SymmetricKey.SecondaryKey), nil
+	}
+	return string(auth.SymmetricKey.PrimaryKey), nil
+}
+
+func (d *deviceCommands) withClient(do func(*service.Client) error) error {
+	return withClient(d.env, d.login, do)
+}
+
+// withDevice runs do with the identity of that id.
+func (d *deviceCommands) withDevice(ctx context.Context, id string, do func(*service.Client, *hubward.Device) error) error {
+	return d.withClient(func(c *service.Client) error {
+		device, err := c.Device(ctx, id)
+		if err != nil {
+			return err
+		}
+		return do(c, device)
+	})
+}
+
+func (d *deviceCommands) printDevice(device *hubward.Device) error {
+	if d.out.json {
+		return writeJSON(d.env.Stdout, device)
+	}
+	fields := []field{
+		{"device", device.DeviceID},
+		{"status", string(device.Status)},
+		{"status reason", string(device.StatusReason)},
+		{"connection", string(device.ConnectionState)},
+		{"last activity", shortTime(device.LastActivityTime.Time)},
+		{"pending messages", strconv.Itoa(device.CloudToDeviceMessageCount)},
+	}
+	if auth := device.Authentication; auth != nil {
+		fields = append(fields,
+			field{"authentication", string(auth.Type)},
+			field{"primary key", string(auth.SymmetricKey.PrimaryKey)},
+			field{"secondary key", string(auth.SymmetricKey.SecondaryKey)},
+			field{"primary thumbprint", string(auth.X509Thumbprint.PrimaryThumbprint)},
+			field{"secondary thumbprint", string(auth.X509Thumbprint.SecondaryThumbprint)})
+	}
+	fields = append(fields, field{"generation", device.GenerationID}, field{"etag", device.ETag})
+	return writeFields(d.env.Stdout, fields)
+}
+
+func (d *deviceCommands) printDevices(devices []hubward.Device) error {
+	var rows [][]string
+	for i := range devices {
+		device := &devices[i]
+		if d.out.json {
+			if err := writeJSON(d.env.Stdout, device); err != nil {
+				return err
+			}
+			continue
+		}
+		auth := ""
+		if device.Authentication != nil {
+			auth = string(device.Authentication.Type)
+		}
+		rows = append(rows, []string{
+			device.DeviceID, string(device.Status), string(device.ConnectionState), auth, shortTime(device.LastActivityTime.Time),
+		})
+	}
+	if d.out.json {
+		return nil
+	}
+	return writeTable(d.env.Stdout, []string{"DEVICE", "STATUS", "CONNECTION", "AUTHENTICATION", "LAST ACTIVITY"}, rows)
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hubward/hubward/service"
+)
+
+// policyCommands is what the commands below policy share.
+type policyCommands struct {
+	hubCommands
+	hub string
+}
+
+func newPolicyCommand(env Env) *cobra.Command {
+	cmd := &cobra.Command{Use: "policy", Short: "Manage the shared access policies of a hub", Args: cobra.NoArgs, RunE: showHelp}
+	p := &policyCommands{hubCommands: hubCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}}
+	cmd.PersistentFlags().StringVar(&p.hub, "hub", "", "`name` of the hub (default: the hub of the login)")
+	cmd.AddCommand(p.list(), p.create(), p.regenerate(), p.delete())
+	return cmd
+}
+
+// withHub runs do with a client and the name of the hub that is meant.
+func (p *policyCommands) withHub(cmd *cobra.Command, do func(c *service.Client, hub string) error) error {
+	return p.withClient(func(c *service.Client) error {
+		if p.hub != "" {
+			return do(c, p.hub)
+		}
+		hub, err := c.ThisHub(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return do(c, hub.Name)
+	})
+}
+
+func (p *policyCommands) list() *cobra.Command {
+	return &cobra.Command{
+		Use: "list [--hub NAME]", Short: "List the policies of a hub with their keys", Args: cobra.NoArgs, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withHub(cmd, func(c *service.Client, hub string) error {
+				policies, err := c.Policies(cmd.Context(), hub)
+				if err != nil {
+					return err
+				}
+				return p.print(policies...)
+			})
+		},
+	}
+}
+
+func (p *policyCommands) create() *cobra.Command {
+	var rights []string
+	cmd := &cobra.Command{
+		Use: "create NAME --right RIGHT... [--hub NAME]", Short: "Make a policy",
+		Long: "Make a policy with new keys. Rights are RegistryRead, RegistryWrite, ServiceConnect and DeviceConnect.",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(rights) == 0 {
+				return usagef(cmd, "a policy needs at least one --right: RegistryRead, RegistryWrite, ServiceConnect or DeviceConnect")
+			}
+			return p.withHub(cmd, func(c *service.Client, hub string) error {
+				policy, err := c.CreatePolicy(cmd.Context(), hub, args[0], rights...)
+				if err != nil {
+					return err
+				}
+				return p.print(*policy)
+			})
+		},
+	}
+	cmd.Flags().StringSliceVar(&rights, "right", nil, "`right` that the policy gives (repeatable)")
+	return cmd
+}
+
+func (p *policyCommands) regenerate() *cobra.Command {
+	var key keyFlag
+	cmd := &cobra.Command{
+		Use: "regenerate NAME --key primary|secondary [--hub NAME]", Short: "Replace a key of a policy",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if key == "" {
+				return usagef(cmd, "say which key to replace: --key primary or --key secondary")
+			}
+			return p.withHub(cmd, func(c *service.Client, hub string) error {
+				policy, err := c.RegeneratePolicyKey(cmd.Context(), hub, args[0], key == "primary")
+				if err != nil {
+					return err
+				}
+				return p.print(*policy)
+			})
+		},
+	}
+	cmd.Flags().Var(&key, "key", "which key to replace: primary or secondary")
+	return cmd
+}
+
+func (p *policyCommands) delete() *cobra.Command {
+	return &cobra.Command{
+		Use: "delete NAME [--hub NAME]", Short: "Delete a policy", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withHub(cmd, func(c *service.Client, hub string) error {
+				return c.DeletePolicy(cmd.Context(), hub, args[0])
+			})
+		},
+	}
+}
+
+func (p *policyCommands) print(policies ...service.Policy) error {
+	var rows [][]string
+	for _, policy := range policies {
+		if p.out.json {
+			if err := writeJSON(p.env.Stdout, policy); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []string{policy.Name, strings.Join(policy.Rights, ","), policy.PrimaryKey, policy.SecondaryKey})
+	}
+	if p.out.json {
+		return nil
+	}
+	return writeTable(p.env.Stdout, []string{"POLICY", "RIGHTS", "PRIMARY KEY", "SECONDARY KEY"}, rows)
+}

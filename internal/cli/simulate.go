@@ -1,0 +1,360 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/device"
+	"github.com/hubward/hubward/sas"
+	"github.com/hubward/hubward/service"
+)
+
+const (
+	// simulateWindow bounds the messages that are sent and not acknowledged.
+	simulateWindow = 100
+	// simulateGrace is how long an ending simulation waits for acknowledgements.
+	simulateGrace = 10 * time.Second
+	// The status line is renewed this often on a terminal, and printed this often elsewhere.
+	statusOnTerminal = 200 * time.Millisecond
+	statusElsewhere  = 5 * time.Second
+	// alertSpeed is the wind speed, in metres per second, above which a message has windAlert=true.
+	alertSpeed = 15
+)
+
+// simulateFlags are the flags of simulate.
+type simulateFlags struct {
+	login    *loginFlags
+	output   *outputFlag
+	count    int
+	interval time.Duration
+	protocol string
+	mqtts    string
+}
+
+func newSimulateCommand(env Env) *cobra.Command {
+	f := &simulateFlags{}
+	cmd := &cobra.Command{
+		Use:   "simulate ID [--count N] [--interval D]",
+		Short: "Send wind-speed telemetry as a device",
+		Long: "Send wind-speed telemetry as a registered device, over MQTT and TLS, until Ctrl-C or for N messages.\n" +
+			"A message counts as acknowledged when the hub has stored it. The login may be that of a policy, which\n" +
+			"looks up the device's key, or the device's own connection string.",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&f.count, "count", 0, "messages to send (0: until Ctrl-C)")
+	flags.DurationVar(&f.interval, "interval", time.Second, "time between messages (0: as fast as the hub acknowledges)")
+	flags.StringVar(&f.protocol, "protocol", "mqtt", "mqtt")
+	flags.StringVar(&f.mqtts, "mqtts", "", "`address` of the hub's MQTT listener (default: the login's host, port 8883)")
+	f.login, f.output = addLoginFlags(cmd), addOutputFlag(cmd)
+	return cmd
+}
+
+// check returns what is wrong with the command line, or nil.
+func (f *simulateFlags) check(cmd *cobra.Command, id string) error {
+	switch {
+	case f.protocol != "mqtt":
+		return usagef(cmd, "--protocol %q is not supported, only mqtt is", f.protocol)
+	case f.count < 0:
+		return usagef(cmd, "--count %d is negative", f.count)
+	case f.interval < 0:
+		return usagef(cmd, "--interval %v is negative", f.interval)
+	case hubward.ValidateID(id) != nil:
+		return usagef(cmd, "%q is no device id", id)
+	}
+	if _, _, err := net.SplitHostPort(f.mqtts); f.mqtts != "" && err != nil {
+		return usagef(cmd, "--mqtts %q is no address like 127.0.0.1:8883", f.mqtts)
+	}
+	return nil
+}
+
+func (f *simulateFlags) run(cmd *cobra.Command, env Env, id string) error {
+	if err := f.check(cmd, id); err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	connectionString, err := f.deviceConnectionString(ctx, env, id)
+	if err != nil {
+		return err
+	}
+	s, err := newSimulation(env, f, id)
+	if err != nil {
+		return err
+	}
+	options := &device.Options{MaxInFlight: simulateWindow, OnState: s.onState, Product: "hubward-simulate"}
+	if options.CA, err = f.login.pool(env); err != nil {
+		return err
+	}
+	if f.mqtts != "" {
+		options.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, f.mqtts)
+		}
+	}
+	client, err := device.NewFromConnectionString(connectionString, options)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx, client)
+}
+
+// deviceConnectionString returns the login if it is that of the device, else asks the hub for the device's key.
+func (f *simulateFlags) deviceConnectionString(ctx context.Context, env Env, id string) (string, error) {
+	text, err := f.login.connectionString(env)
+	if err != nil {
+		return "", err
+	}
+	login, err := sas.ParseConnectionString(text)
+	if err != nil {
+		return "", err
+	}
+	if login.DeviceID == id {
+		return text, nil
+	}
+	if login.DeviceID != "" {
+		return "", fmt.Errorf("the login is that of device %s, not of %s", login.DeviceID, id)
+	}
+	own := sas.ConnectionString{HostName: sas.TrimPort(login.HostName), DeviceID: id} // MQTT is not at the login's port
+	err = withClient(env, f.login, func(c *service.Client) error {
+		d, err := c.Device(ctx, id)
+		if err != nil {
+			return err
+		}
+		own.SharedAccessKey, err = deviceKey(d, "primary")
+		return err
+	})
+	return own.String(), err
+}
+
+// simulation is one run of a simulated device.
+type simulation struct {
+	// Set at the start, never changed after.
+	env      Env
+	device   string
+	count    int
+	interval time.Duration
+	json     bool
+	id       string // of the run; the correlation id of its messages
+	terminal bool   // standard error is one
+
+	mu           sync.Mutex // guards the fields below, and writing to standard error
+	started      time.Time  // when the first message was sent
+	finished     time.Time  // when the last one was acknowledged
+	sent         int
+	acknowledged int
+}
+
+func newSimulation(env Env, f *simulateFlags, id string) (*simulation, error) {
+	run := make([]byte, 4)
+	if _, err := rand.Read(run); err != nil {
+		return nil, err
+	}
+	return &simulation{env: env, device: id, count: f.count, interval: f.interval, json: f.output.json,
+		id: hex.EncodeToString(run), terminal: isTerminal(env.Stderr)}, nil
+}
+
+// run sends, waits for the acknowledgements and prints the outcome. The end of ctx is no failure.
+func (s *simulation) run(ctx context.Context, client *device.Client) error {
+	if err := client.Connect(ctx); err != nil {
+		return err
+	}
+	stop := s.showStatus()
+	err := s.send(ctx, client)
+	closed := s.close(ctx, client)
+	stop()
+	if printed := s.printOutcome(); printed != nil {
+		return printed
+	}
+	if ctx.Err() != nil {
+		closed = nil
+	}
+	return cmp.Or(err, client.Err(), closed)
+}
+
+// close waits for the acknowledgements as long as it takes, until ctx ends; when it has ended, only for a while.
+func (s *simulation) close(ctx context.Context, client *device.Client) error {
+	if ctx.Err() == nil {
+		return client.Close(ctx)
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), simulateGrace)
+	defer cancel()
+	return client.Close(grace)
+}
+
+// send sends the messages, in time. It returns nil when there are enough of them or ctx has ended.
+func (s *simulation) send(ctx context.Context, client *device.Client) error {
+	due := time.NewTimer(0)
+	defer due.Stop()
+	for n := 0; s.count == 0 || n < s.count; n++ {
+		if s.interval > 0 {
+			select {
+			case <-due.C:
+				due.Reset(s.interval)
+			case <-ctx.Done():
+				return nil
+			case <-client.Done():
+				return client.Err()
+			}
+		}
+		m, err := s.message(n)
+		if err != nil {
+			return err
+		}
+		s.countSent(1)
+		if err := client.SendTelemetryAsync(ctx, m, s.settled); err != nil {
+			s.countSent(-1)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// message makes message n, with the members and properties of the tutorials.
+func (s *simulation) message(n int) (*hubward.Message, error) {
+	speed := math.Round((10+8*mathrand.Float64())*100) / 100
+	body, err := json.Marshal(struct {
+		DeviceID  string  `json:"deviceId"`
+		WindSpeed float64 `json:"windSpeed"`
+	}{s.device, speed})
+	return &hubward.Message{
+		MessageID:       s.id + "-" + strconv.Itoa(n),
+		CorrelationID:   s.id,
+		ContentType:     "application/json",
+		ContentEncoding: "utf-8",
+		Properties:      []hubward.Property{{Name: "windAlert", Value: strconv.FormatBool(speed > alertSpeed)}},
+		Body:            body,
+	}, err
+}
+
+func (s *simulation) countSent(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started.IsZero() {
+		s.started = time.Now()
+	}
+	s.sent += n
+}
+
+// settled is told when a message is acknowledged, or given up because the client has ended.
+func (s *simulation) settled(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.acknowledged++
+		s.finished = time.Now()
+	}
+}
+
+// onState tells about a lost connection and the next one.
+func (s *simulation) onState(state device.State, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.started.IsZero(): // a first Connect that fails is an error of the command
+	case state == device.Disconnected:
+		fmt.Fprintf(s.env.Stderr, "%shubward: connection lost, trying again: %s\n", s.clearLine(), oneLine(err))
+	case state == device.Connected:
+		fmt.Fprintf(s.env.Stderr, "%shubward: connected again\n", s.clearLine())
+	}
+}
+
+// showStatus prints the status line from time to time until stop is called.
+func (s *simulation) showStatus() (stop func()) {
+	every := statusElsewhere
+	if s.terminal {
+		every = statusOnTerminal
+	}
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				s.printStatus()
+			case <-quit:
+				return
+			}
+		}
+	})
+	return func() {
+		close(quit)
+		wg.Wait()
+		if s.terminal {
+			io.WriteString(s.env.Stderr, s.clearLine())
+		}
+	}
+}
+
+func (s *simulation) printStatus() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := "\n"
+	if s.terminal {
+		end = ""
+	}
+	fmt.Fprintf(s.env.Stderr, "%s%s%s", s.clearLine(), s.summaryLocked(time.Now()), end)
+}
+
+// clearLine is what removes the status line from a terminal.
+func (s *simulation) clearLine() string {
+	if s.terminal {
+		return "\r\x1b[K"
+	}
+	return ""
+}
+
+// printOutcome prints the last line, on standard output.
+func (s *simulation) printOutcome() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.json {
+		return writeJSON(s.env.Stdout, struct {
+			Sent          int     `json:"sent"`
+			Acknowledged  int     `json:"acknowledged"`
+			RatePerSecond float64 `json:"ratePerSecond"`
+		}{s.sent, s.acknowledged, math.Round(s.rateLocked(s.finished)*10) / 10})
+	}
+	_, err := fmt.Fprintln(s.env.Stdout, s.summaryLocked(s.finished))
+	return err
+}
+
+func (s *simulation) summaryLocked(now time.Time) string {
+	return fmt.Sprintf("sent %d, acknowledged %d, %.1f msg/s", s.sent, s.acknowledged, s.rateLocked(now))
+}
+
+// rateLocked is the number of acknowledged messages per second until now.
+func (s *simulation) rateLocked(now time.Time) float64 {
+	if took := now.Sub(s.started).Seconds(); s.acknowledged > 0 && took > 0 {
+		return float64(s.acknowledged) / took
+	}
+	return 0
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,87 @@
+// Package config turns a TOML file, the environment and the command line into one Config. Flags win over the
+// environment, which wins over the file, which wins over Default. Nothing below package app reads a Config: app passes
+// plain values on.
+//
+// Every option has one path, under which errors name it and the file holds it ("listen.mqtts" is mqtts in the table
+// [listen]), one flag ("--mqtts") and one variable ("HUBWARD_MQTTS"). Options lists them all.
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// Config is everything that an operator can choose for one process.
+type Config struct {
+	Data       string        // the folder that holds all state
+	HostNames  []string      // of the first hub; the first one goes into connection strings
+	Hub        string        // name of the first hub: 1 to 50 letters, digits and inner hyphens
+	Partitions int           // of the first hub: 1 to 32, fixed when the hub is created
+	Retention  time.Duration // of the first hub's telemetry: one minute to ten years
+	Listen     Listen
+	TLS        TLS
+	Log        Log
+
+	given []string // paths of the options that somebody set; the rest have their defaults
+}
+
+// Listen holds listener addresses, host:port; an empty host means all addresses, IPv4 and IPv6. An empty address
+// switches the listener off.
+type Listen struct {
+	MQTTS string // MQTT over TLS
+	AMQPS string // AMQP over TLS; accepted and checked, but nothing listens there yet
+	HTTPS string // the service's and the devices' REST calls
+	AMQP  string // AMQP without TLS; accepted and checked, but nothing listens there yet
+	Admin string // metrics, health, profiles: without TLS and log-in, so for loopback
+
+	// MaxConnections bounds the connections of all listeners but Admin together. Zero means as many as the limit of
+	// open files leaves room for.
+	MaxConnections int
+}
+
+// TLS says where the server's certificate comes from.
+type TLS struct {
+	// Certificate and Key are PEM files that replace the certificate of the own authority. Both or neither are set.
+	Certificate string
+	Key         string
+	// CA is the file that clients have to trust when Certificate is set and no public authority issued it.
+	CA      string
+	KeyType string // of a certificate that the own authority issues: "ecdsa" (P-256) or "rsa" (2048 bits)
+}
+
+// Log says what is logged, on standard error.
+type Log struct {
+	Level  string // "debug", "info", "warn" or "error"
+	Format string // "text" or "json"
+}
+
+// Default returns the configuration that applies when nobody sets anything.
+//
+// Source: design section 5.
+func Default() Config {
+	return Config{
+		Data:       "./hubward-data",
+		HostNames:  []string{"localhost"},
+		Hub:        "hubward",
+		Partitions: 4,
+		Retention:  24 * time.Hour,
+		Listen:     Listen{MQTTS: ":8883", AMQPS: ":5671", HTTPS: ":443", Admin: "127.0.0.1:9601"},
+		TLS:        TLS{KeyType: "ecdsa"},
+		Log:        Log{Level: "info", Format: "text"},
+	}
+}
+
+// Given reports whether the file, the environment or a flag set the option with that path, to whatever value. It lets
+// app tell "wants the default" from "said nothing" for what is fixed when a hub is created.
+func (c *Config) Given(path string) bool { return slices.Contains(c.given, path) }
+
+// Changed lists the paths of the options whose values differ between a and b, in the order of Options.
+func Changed(a, b Config) []string {
+	var paths []string
+	for _, o := range options {
+		if !slices.Equal(o.get(&a), o.get(&b)) {
+			paths = append(paths, o.Path)
+		}
+	}
+	return paths
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Option describes one option to whoever shows it or reads it: the command line, help pages.
+type Option struct {
+	Path       string // "listen.mqtts"
+	Flag       string // "mqtts"
+	Value      string // what the value is, one word for a help page: "ADDRESS"
+	Usage      string
+	Repeatable bool
+
+	get func(*Config) []string
+	set func(*Config, []string) error
+}
+
+// Env is the environment variable of the option: HUBWARD_ and the flag's name. A repeatable option takes a list that
+// is separated by commas there.
+func (o Option) Env() string {
+	return "HUBWARD_" + strings.ToUpper(strings.ReplaceAll(o.Flag, "-", "_"))
+}
+
+// Default returns the option's default as the command line would give it.
+func (o Option) Default() []string {
+	c := Default()
+	return o.get(&c)
+}
+
+// Options lists all options in the order of the help page.
+func Options() []Option { return slices.Clone(options) }
+
+var options = []Option{
+	text("data", "data", "FOLDER", "folder that holds all state", func(c *Config) *string { return &c.Data }),
+	{
+		Path: "hostname", Flag: "hostname", Value: "NAME", Repeatable: true,
+		Usage: "host name of the hub (repeatable; the first one goes into connection strings)",
+		get:   func(c *Config) []string { return c.HostNames },
+		set:   setHostNames,
+	},
+	text("hub", "hub", "NAME", "name of the first hub, also its Event-Hubs-compatible name", func(c *Config) *string { return &c.Hub }),
+	address("mqtts", "MQTT over TLS (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.MQTTS }),
+	address("amqps", "AMQP over TLS; not served by this version: checked and kept", func(c *Config) *string { return &c.Listen.AMQPS }),
+	address("https", "HTTPS (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.HTTPS }),
+	address("amqp", "AMQP without TLS, for UseDevelopmentEmulator=true; not served by this version: checked and kept",
+		func(c *Config) *string { return &c.Listen.AMQP }),
+	address("admin", "metrics, health and profiles, without log-in: keep it on loopback", func(c *Config) *string { return &c.Listen.Admin }),
+	count("listen.max-connections", "max-connections", "most connections at a time; 0: as many as the limit of open files allows",
+		func(c *Config) *int { return &c.Listen.MaxConnections }),
+	count("partitions", "partitions", "partitions of the first hub, fixed when it is created", func(c *Config) *int { return &c.Partitions }),
+	{
+		Path: "retention", Flag: "retention", Value: "DURATION",
+		Usage: "how long the first hub keeps telemetry, e.g. 36h or 7d",
+		get:   func(c *Config) []string { return []string{c.Retention.String()} },
+		set: func(c *Config, values []string) (err error) {
+			c.Retention, err = parseDuration(values[0], c.Retention)
+			return err
+		},
+	},
+	text("tls.certificate", "tls-certificate", "FILE", "PEM file with the server's certificate and its chain, in place of our own authority's",
+		func(c *Config) *string { return &c.TLS.Certificate }),
+	text("tls.key", "tls-key", "FILE", "PEM file with the key of --tls-certificate", func(c *Config) *string { return &c.TLS.Key }),
+	text("tls.ca", "tls-ca", "FILE", "PEM file that clients need to trust for --tls-certificate", func(c *Config) *string { return &c.TLS.CA }),
+	text("tls.key-type", "tls-key-type", "TYPE", "key of the certificate that our own authority issues: ecdsa or rsa",
+		func(c *Config) *string { return &c.TLS.KeyType }),
+	text("log.level", "log-level", "LEVEL", "debug, info, warn or error", func(c *Config) *string { return &c.Log.Level }),
+	text("log.format", "log-format", "FORMAT", "text or json", func(c *Config) *string { return &c.Log.Format }),
+}
+
+func text(path, flag, value, usage string, field func(*Config) *string) Option {
+	return Option{
+		Path: path, Flag: flag, Value: value, Usage: usage,
+		get: func(c *Config) []string { return []string{*field(c)} },
+		set: func(c *Config, values []string) error {
+			*field(c) = values[0]
+			return nil
+		},
+	}
+}
+
+// address makes a listener's option. "off" is the spelling of an empty address where an empty value means "not set".
+func address(name, usage string, field func(*Config) *string) Option {
+	o := text("listen."+name, name, "ADDRESS", `listener ("off": none): `+usage, field)
+	o.set = func(c *Config, values []string) error {
+		*field(c) = values[0]
+		if strings.EqualFold(values[0], "off") {
+			*field(c) = ""
+		}
+		return nil
+	}
+	return o
+}
+
+func count(path, flag, usage string, field func(*Config) *int) Option {
+	return Option{
+		Path: path, Flag: flag, Value: "NUMBER", Usage: usage,
+		get: func(c *Config) []string { return []string{strconv.Itoa(*field(c))} },
+		set: func(c *Config, values []string) error {
+			n, err := strconv.Atoi(values[0])
+			if err != nil {
+				return errors.New("not a whole number")
+			}
+			*field(c) = n
+			return nil
+		},
+	}
+}
+
+func setHostNames(c *Config, values []string) error {
+	c.HostNames = nil
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			c.HostNames = append(c.HostNames, strings.ToLower(strings.TrimSpace(name)))
+		}
+	}
+	return nil
+}
+
+// parseDuration reads a Go duration, or a whole number of days such as "7d". It returns old with an error.
+func parseDuration(s string, old time.Duration) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return old, errors.New("not a duration such as 90m, 36h or 7d")
+	}
+	return d, nil
+}

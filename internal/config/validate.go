@@ -1,0 +1,166 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of the values; those of a hub repeat what package hub allows, so that all errors come at once.
+const (
+	maxPartitions     = 32
+	minRetention      = time.Minute
+	maxRetention      = 10 * 365 * 24 * time.Hour
+	maxHubName        = 50
+	maxHostNames      = 16
+	maxHostName       = 253 // RFC 1035 2.3.4, as text without the last dot
+	maxLabel          = 63
+	maxMaxConnections = 1 << 20
+)
+
+// problems gathers what is wrong with a Config.
+type problems []error
+
+// add notes a problem of the option with that path.
+func (p *problems) add(path, format string, args ...any) {
+	*p = append(*p, fmt.Errorf("%s: "+format, append([]any{path}, args...)...))
+}
+
+// Validate joins all that is wrong with c; each error begins with the path of its option.
+func (c *Config) Validate() error {
+	var p problems
+	if c.Data == "" {
+		p.add("data", "the folder has no name")
+	}
+	c.checkHostNames(&p)
+	if !validHubName(c.Hub) {
+		p.add("hub", "%.60q: a hub's name has 1 to %d letters, digits and inner hyphens", c.Hub, maxHubName)
+	}
+	if c.Partitions < 1 || c.Partitions > maxPartitions {
+		p.add("partitions", "%d: not within 1 to %d", c.Partitions, maxPartitions)
+	}
+	if c.Retention < minRetention || c.Retention > maxRetention {
+		p.add("retention", "%s: not within %s to %s", c.Retention, minRetention, maxRetention)
+	}
+	c.checkListeners(&p)
+	c.checkTLS(&p)
+	oneOf(&p, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(&p, "log.format", c.Log.Format, "text", "json")
+	return errors.Join(p...)
+}
+
+func (c *Config) checkHostNames(p *problems) {
+	if len(c.HostNames) == 0 || len(c.HostNames) > maxHostNames {
+		p.add("hostname", "there are %d names, a hub has 1 to %d", len(c.HostNames), maxHostNames)
+		return
+	}
+	for i, name := range c.HostNames {
+		if !validHostName(name) {
+			p.add("hostname", "%.80q: not a host name or IP address (no scheme, no port, no wildcard)", name)
+		}
+		if slices.Contains(c.HostNames[:i], name) {
+			p.add("hostname", "%.80q: given twice", name)
+		}
+	}
+}
+
+// validHostName accepts what can stand in a certificate and a connection string: a DNS name (with underscores, which
+// container networks use) or an IP address without brackets.
+func validHostName(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
+		return !strings.Contains(name, "%")
+	}
+	if name == "" || len(name) > maxHostName {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if len(label) > maxLabel || !validName(label, "_") {
+			return false
+		}
+	}
+	return true
+}
+
+func validHubName(name string) bool { return len(name) <= maxHubName && validName(name, "") }
+
+// validName reports whether name has only letters, digits, inner hyphens and marks, and at least one of them.
+func validName(name, marks string) bool {
+	if name == "" || name[0] == '-' || name[len(name)-1] == '-' {
+		return false
+	}
+	for _, r := range name {
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || strings.ContainsRune(marks, r)
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Config) checkListeners(p *problems) {
+	listeners := []struct{ path, address string }{
+		{"listen.mqtts", c.Listen.MQTTS},
+		{"listen.amqps", c.Listen.AMQPS},
+		{"listen.https", c.Listen.HTTPS},
+		{"listen.amqp", c.Listen.AMQP},
+		{"listen.admin", c.Listen.Admin},
+	}
+	seen := map[string]string{}
+	for _, l := range listeners {
+		if l.address == "" {
+			continue
+		}
+		port, err := checkAddress(l.address)
+		if err != nil {
+			p.add(l.path, "%.80q: %w", l.address, err)
+		} else if other, taken := seen[l.address]; taken && port != 0 {
+			p.add(l.path, "%q: %s listens there already", l.address, other)
+		}
+		seen[l.address] = l.path
+	}
+	if c.Listen.MQTTS == "" && c.Listen.HTTPS == "" {
+		p.add("listen", "mqtts and https are both off: nothing would be served")
+	}
+	if n := c.Listen.MaxConnections; n < 0 || n > maxMaxConnections {
+		p.add("listen.max-connections", "%d: not within 0 to %d", n, maxMaxConnections)
+	}
+}
+
+func checkAddress(address string) (port int, err error) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, errors.New("not host:port")
+	}
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validHostName(host) {
+		return 0, fmt.Errorf("%.80q is no host name or IP address", host)
+	}
+	port, err = strconv.Atoi(portText)
+	if err != nil || port < 0 || port > 65535 {
+		return 0, fmt.Errorf("port %.20q is not within 0 to 65535", portText)
+	}
+	return port, nil
+}
+
+func (c *Config) checkTLS(p *problems) {
+	if c.TLS.Certificate == "" && c.TLS.Key != "" {
+		p.add("tls.certificate", "tls.key is given, so this has to be too")
+	}
+	if c.TLS.Certificate != "" && c.TLS.Key == "" {
+		p.add("tls.key", "tls.certificate is given, so this has to be too")
+	}
+	if c.TLS.Certificate == "" && c.TLS.CA != "" {
+		p.add("tls.ca", "is for a given tls.certificate; our own authority's is tls/ca.pem in the data folder")
+	}
+	oneOf(p, "tls.key-type", c.TLS.KeyType, "ecdsa", "rsa")
+}
+
+func oneOf(p *problems, path, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(path, "%.40q: not one of %s", value, strings.Join(allowed, ", "))
+	}
+}

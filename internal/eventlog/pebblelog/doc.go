@@ -1,0 +1,37 @@
+// Package pebblelog is the durable event log of one process: hub.EventLog on Pebble.
+//
+// # Keys and values
+//
+// Integers are big endian, so that byte order is number order.
+//
+//	event         'e' | hub name | 0x00 | partition uint16 | sequence number uint64
+//	  value       enqueued, ms since 1970 uint64 | record version 1 | the encoded event
+//	head marker   'm' | 'h' | hub name | 0x00 | partition uint16
+//	  value       marker version 1 | first uint64 | next uint64 | last enqueued ms uint64
+//	format        'm' | 'f'    value: format version uint32
+//	probe         'm' | 'p'    value: ms uint64; what Ping writes
+//
+// A hub name holds no 0x00, so the keys of hub "a" and of hub "ab" never mix. The head marker is written together with
+// each deletion of old events: it keeps a partition's sequence numbers and its clock when retention has emptied it. Values carry no checksum of their own: Pebble checks
+// every block of a table and every record of its write-ahead log.
+//
+// # The way of an event
+//
+// Append copies the event into its partition's gathering chunk under Log.mu and returns. One goroutine, the
+// committer, takes what all connections have gathered, writes it as one batch with one sync, makes it visible, and
+// tells each producer once. While it syncs, the next batch gathers: there is no timer. The chunk just committed stays
+// for a while as the partition's tail, so that readers that follow the log need no iterator.
+//
+// In the batch, events are grouped by partition, and Pebble is told to end its tables at partition borders: tables then
+// never overlap, and moving data down the tree rewrites nothing.
+//
+// # When the disk fails
+//
+// The first write that fails freezes the folder (see guard): nothing is written or deleted from then on, what gathered
+// is reported as failed, and so is every later Append and Ping, with the first cause. Readers go on with what is
+// committed. Only a restart ends this, because whether the last batch reached the disk is known only then.
+//
+// # Locks
+//
+// Log.mu is a leaf: no I/O, callback or channel operation happens under it.
+package pebblelog

@@ -1,0 +1,17 @@
+package pebblelog
+
+// What tests look at from outside.
+var (
+	DecodeRecord   = decodeRecord
+	PutRecord      = putRecord
+	EventKey       = eventKey
+	PartitionStart = appendPartition
+	ParseEventKey  = parseEventKey
+	TableBorder    = tableBorder
+	FormatKey      = formatKey
+)
+
+const (
+	RecordHeader = recordHeader
+	MaxTailBytes = maxTailBytes
+)

@@ -1,0 +1,233 @@
+package pebblelog
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// guard is the file system that Pebble sees. It freezes the folder at the first write that fails: a crash at that moment
+// would leave the same files, so opening the folder again is ordinary crash recovery.
+//
+// Pebble takes a failing write-ahead log for the end of the process: it calls Fatalf and then carries on, reporting
+// success; when the failure meets the change to a new log file, it brings the process down. So after a failure the
+// guard tells Pebble that its writes to the write-ahead log succeed, and drops them. Pebble's commit path then gets to its end,
+// and whoever commits asks failure whether the commit is real. Nothing is lost by that: what Pebble believes to be in the dropped part
+// of the log was acknowledged to nobody, and what it deletes because of it stays.
+//
+// Flushes and compactions are told the truth. Pebble repeats them at once and for ever, so after a failure they wait
+// where they open their first file, until the log is closed; see also pause.
+type guard struct {
+	vfs.FS
+	onFail func(error) // called once
+
+	cause    atomic.Pointer[error]
+	parking  atomic.Bool // set once the log is open
+	released chan struct{}
+	once     sync.Once
+}
+
+// walCategory is what Pebble says when it creates a file of its write-ahead log.
+const walCategory = "pebble-wal"
+
+// manifestCategory marks files that Pebble creates while it keeps others waiting.
+const manifestCategory = "pebble-manifest"
+
+func newGuard(fs vfs.FS, onFail func(error)) *guard {
+	return &guard{FS: fs, onFail: onFail, released: make(chan struct{})}
+}
+
+// failure returns the first failing write's error, nil when there was none.
+func (g *guard) failure() error {
+	if cause := g.cause.Load(); cause != nil {
+		return *cause
+	}
+	return nil
+}
+
+// fail freezes the folder; the first cause stays.
+func (g *guard) fail(err error) {
+	if g.cause.CompareAndSwap(nil, &err) {
+		g.onFail(err)
+	}
+}
+
+// do runs a write, and returns the first failure's error once there is one.
+func (g *guard) do(write func() error) error {
+	if cause := g.failure(); cause != nil {
+		return cause
+	}
+	err := write()
+	if err != nil {
+		g.fail(err)
+	}
+	return err
+}
+
+// park makes background work wait after a failure from now on; release lets it go.
+func (g *guard) park()    { g.parking.Store(true) }
+func (g *guard) release() { g.once.Do(func() { close(g.released) }) }
+
+// retryPause is how often background work that cannot succeed is repeated after a failure.
+const retryPause = 50 * time.Millisecond
+
+// pause waits for retryPause, or until release.
+func (g *guard) pause() {
+	timer := time.NewTimer(retryPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-g.released:
+	}
+}
+
+// Create implements vfs.FS.
+func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.open(category, func() (vfs.File, error) { return g.FS.Create(name, category) })
+}
+
+// ReuseForWrite implements vfs.FS. Pebble recycles files of its write-ahead log with it.
+func (g *guard) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	return g.open(category, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, category) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (g *guard) OpenReadWrite(
+	name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption,
+) (vfs.File, error) {
+	return g.open(category, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, category, opts...) })
+}
+
+func (g *guard) open(category vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
+	wal := category == walCategory
+	if g.failure() != nil && g.parking.Load() && !wal && category != manifestCategory &&
+		category != vfs.WriteCategoryUnspecified {
+		<-g.released
+	}
+	var f vfs.File
+	err := g.do(func() (err error) {
+		f, err = open()
+		return err
+	})
+	switch {
+	case err == nil:
+		return &guardFile{File: f, g: g, wal: wal}, nil
+	case wal:
+		return &guardFile{File: vfs.NewMemFile(nil), g: g, wal: true}, nil // takes no writes: the log has failed
+	default:
+		return nil, err
+	}
+}
+
+// OpenDir implements vfs.FS. Directories are opened to be synced.
+func (g *guard) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return &guardFile{File: f, g: g, wal: true}, nil // the write-ahead log's directory is the folder itself
+}
+
+// Link implements vfs.FS.
+func (g *guard) Link(oldname, newname string) error {
+	return g.do(func() error { return g.FS.Link(oldname, newname) })
+}
+
+// Rename implements vfs.FS.
+func (g *guard) Rename(oldname, newname string) error {
+	return g.do(func() error { return g.FS.Rename(oldname, newname) })
+}
+
+// Remove implements vfs.FS. Failing to remove a file is no reason to freeze the folder.
+func (g *guard) Remove(name string) error {
+	if cause := g.failure(); cause != nil {
+		return cause
+	}
+	return g.FS.Remove(name)
+}
+
+// RemoveAll implements vfs.FS.
+func (g *guard) RemoveAll(name string) error {
+	if cause := g.failure(); cause != nil {
+		return cause
+	}
+	return g.FS.RemoveAll(name)
+}
+
+// Unwrap implements vfs.FS.
+func (g *guard) Unwrap() vfs.FS { return g.FS }
+
+// guardFile is a file, or a directory, that Pebble writes.
+type guardFile struct {
+	vfs.File
+	g   *guard
+	wal bool // failures are kept from Pebble
+}
+
+// outcome is what Pebble is told of a write.
+func (f *guardFile) outcome(err error) error {
+	if f.wal {
+		return nil
+	}
+	return err
+}
+
+// Write implements vfs.File.
+func (f *guardFile) Write(b []byte) (n int, err error) {
+	err = f.g.do(func() error {
+		n, err = f.File.Write(b)
+		return err
+	})
+	if err != nil && f.wal {
+		n = len(b)
+	}
+	return n, f.outcome(err)
+}
+
+// WriteAt implements vfs.File.
+func (f *guardFile) WriteAt(b []byte, offset int64) (n int, err error) {
+	err = f.g.do(func() error {
+		n, err = f.File.WriteAt(b, offset)
+		return err
+	})
+	if err != nil && f.wal {
+		n = len(b)
+	}
+	return n, f.outcome(err)
+}
+
+// Sync implements vfs.File.
+func (f *guardFile) Sync() error { return f.outcome(f.g.do(f.File.Sync)) }
+
+// SyncData implements vfs.File.
+func (f *guardFile) SyncData() error { return f.outcome(f.g.do(f.File.SyncData)) }
+
+// SyncTo implements vfs.File.
+func (f *guardFile) SyncTo(length int64) (full bool, err error) {
+	err = f.g.do(func() error {
+		full, err = f.File.SyncTo(length)
+		return err
+	})
+	return full, f.outcome(err)
+}
+
+// Preallocate implements vfs.File. It is a hint, and not every file system has it.
+func (f *guardFile) Preallocate(offset, length int64) error {
+	if f.g.failure() != nil {
+		return nil
+	}
+	return f.File.Preallocate(offset, length)
+}
+
+// Close implements vfs.File.
+func (f *guardFile) Close() error {
+	err := f.File.Close()
+	if err != nil && !errors.Is(err, os.ErrClosed) {
+		f.g.fail(err)
+	}
+	return f.outcome(err)
+}

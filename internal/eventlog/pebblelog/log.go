@@ -1,0 +1,253 @@
+package pebblelog
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+var _ hub.EventLog = (*Log)(nil)
+
+// Log is an open event log. Open makes it; it is safe for concurrent use.
+type Log struct {
+	// Set by Open, never changed after.
+	opts  Options
+	guard *guard
+	lock  *pebble.Lock
+	db    *pebble.DB
+
+	// Touched only by the committer.
+	batch *pebble.Batch
+	wake  []chan struct{}
+
+	pressed atomic.Bool   // flushes or compactions happened: the committer looks at Pebble before its next commit
+	relief  chan struct{} // tells a committer that waits for Pebble to look again; capacity 1
+	count   counters
+
+	committer sync.WaitGroup
+	readers   sync.WaitGroup // calls that hold Pebble iterators; added under mu while the log is open
+
+	mu     sync.Mutex // a leaf; guards the fields below, and those of partitions and producers
+	work   sync.Cond  // on mu: the committer sleeps here
+	idle   bool       // the committer sleeps
+	closed bool
+	parts  map[hub.Partition]*partition
+	gather gathering
+	round  uint64        // counts swaps of gather, from 1; a producer's share belongs to one round
+	room   chan struct{} // closed at the next swap; nil while nobody waits for room
+	chunks chunkPool
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// Open opens the log in a folder, or makes one. Errors: a folder that another process has open, one whose format is
+// newer than this program, one that is damaged, I/O.
+func Open(o Options) (*Log, error) {
+	o = o.withDefaults()
+	if o.Dir == "" {
+		return nil, errors.New("pebblelog: no folder given")
+	}
+	l := &Log{opts: o, parts: map[hub.Partition]*partition{}, relief: make(chan struct{}, 1), round: 1}
+	l.work.L = &l.mu
+	l.chunks.maxBytes = o.MaxGatheredBytes
+	l.guard = newGuard(o.FS, l.failed)
+	if err := l.openPebble(); err != nil {
+		return nil, fmt.Errorf("event log %s: %w", o.Dir, err)
+	}
+	if err := l.recover(); err != nil {
+		return nil, fmt.Errorf("event log %s: %w", o.Dir, errors.Join(err, l.closePebble()))
+	}
+	l.guard.park()
+	l.batch = l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(o.MaxGatheredBytes))
+	l.committer.Go(l.commitAll)
+	return l, nil
+}
+
+func (l *Log) openPebble() error {
+	o := l.opts
+	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
+		return err
+	}
+	lock, err := pebble.LockDirectory(o.Dir, l.guard)
+	if err != nil {
+		return fmt.Errorf("cannot lock the folder, is another process using it? %w", err)
+	}
+	l.lock = lock
+	l.db, err = pebble.Open(o.Dir, o.pebbleOptions(l.guard, l, lock))
+	if err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	return nil
+}
+
+func (l *Log) closePebble() error {
+	return errors.Join(l.db.Close(), l.lock.Close())
+}
+
+// recover checks the folder's format and finds its partitions.
+func (l *Log) recover() error {
+	if err := l.checkFormat(); err != nil {
+		return err
+	}
+	if err := l.scan(); err != nil {
+		return err
+	}
+	return l.guard.failure() // Pebble was told that its writes succeeded
+}
+
+func (l *Log) checkFormat() error {
+	value, closer, err := l.db.Get(formatKey)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return l.db.Set(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion), pebble.Sync)
+	}
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if len(value) != 4 {
+		return errors.New("its format version cannot be read")
+	}
+	if v := binary.BigEndian.Uint32(value); v != formatVersion {
+		return fmt.Errorf("it has format version %d, this program knows version %d: use the program that wrote it, or a newer one",
+			v, formatVersion)
+	}
+	return nil
+}
+
+// Close commits what has gathered, waits for reads to end, and closes the folder. Its error is the log's failure if it
+// has failed. It may be called more than once.
+func (l *Log) Close() error {
+	l.closeOnce.Do(func() { l.closeErr = l.close() })
+	return l.closeErr
+}
+
+func (l *Log) close() error {
+	l.mu.Lock()
+	l.closed = true
+	var waiting []chan struct{}
+	for _, part := range l.parts {
+		waiting = part.takeWaitingLocked(waiting)
+	}
+	l.mu.Unlock()
+	l.work.Signal()
+	closeAll(waiting)
+	l.committer.Wait()
+	l.readers.Wait()
+	l.guard.release()
+	err := l.batch.Close()
+	err = errors.Join(err, l.closePebble())
+	if cause := l.guard.failure(); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// Ping implements hub.EventLog.
+func (l *Log) Ping(ctx context.Context) error {
+	value := binary.BigEndian.AppendUint64(nil, uint64(l.opts.Now().UnixMilli()))
+	l.mu.Lock()
+	if err := l.refusalLocked(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	op := l.addOpLocked(func(b *pebble.Batch) error { return b.Set(probeKey, value, nil) })
+	l.mu.Unlock()
+	return l.wait(ctx, op)
+}
+
+// refusalLocked says why the log takes no writes; nil when it does.
+func (l *Log) refusalLocked() error {
+	if cause := l.guard.failure(); cause != nil {
+		return failedError(cause)
+	}
+	if l.closed {
+		return errClosed
+	}
+	return nil
+}
+
+var errClosed error = hubward.Errorf(hubward.CodeServiceUnavailable, "the event log is closed")
+
+func failedError(cause error) error {
+	return &hubward.Error{
+		Code: hubward.CodeServiceUnavailable, Op: "pebblelog", Message: "the event log has failed", Err: cause,
+	}
+}
+
+// op is a write other than an event. It shares the commit of the events that gathered with it, and lies before them in
+// the batch.
+type op struct {
+	write func(*pebble.Batch) error
+	done  chan error // capacity 1; gets the outcome
+}
+
+func (l *Log) addOpLocked(write func(*pebble.Batch) error) *op {
+	o := &op{write: write, done: make(chan error, 1)}
+	l.gather.ops = append(l.gather.ops, o)
+	return o
+}
+
+// wait wakes the committer and waits for op's outcome. When ctx ends first, op may still happen.
+func (l *Log) wait(ctx context.Context, o *op) error {
+	l.work.Signal()
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// failed is called once, when the guard sees the first failing write.
+func (l *Log) failed(cause error) {
+	l.opts.Logger.Error("event log failed: it takes no more events until restart", "dir", l.opts.Dir, "err", cause)
+	l.relieve()
+}
+
+// Metrics are counters of a log since it was opened.
+type Metrics struct {
+	Commits    uint64        // shared commits that held events
+	Events     uint64        // events committed
+	CommitTime time.Duration // sum over all commits, sync included
+	DiskBytes  uint64        // on disk now, tables and write-ahead log
+}
+
+type counters struct {
+	commits, events, nanoseconds atomic.Uint64
+}
+
+// Metrics reads the counters. It costs some microseconds.
+func (l *Log) Metrics() Metrics {
+	m := Metrics{
+		Commits:    l.count.commits.Load(),
+		Events:     l.count.events.Load(),
+		CommitTime: time.Duration(l.count.nanoseconds.Load()),
+	}
+	l.mu.Lock()
+	open := !l.closed && l.guard.failure() == nil
+	if open {
+		l.readers.Add(1)
+	}
+	l.mu.Unlock()
+	if open {
+		m.DiskBytes = l.db.Metrics().DiskSpaceUsage()
+		l.readers.Done()
+	}
+	return m
+}
+
+func closeAll(channels []chan struct{}) {
+	for _, c := range channels {
+		close(c)
+	}
+}

@@ -1,0 +1,66 @@
+// Package adminfront is the operator's port: metrics, health and profiles, without TLS and log-in, and therefore meant
+// for loopback. It knows no hub: what it shows is handed to it.
+//
+//	GET /metrics          Prometheus metrics
+//	GET /healthz/live     200 while the process serves
+//	GET /healthz/ready    200 when every probe has succeeded, else 503; also as /healthz
+//	GET /debug/pprof/     Go profiles
+package adminfront
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"time"
+)
+
+// Options are what the port shows.
+type Options struct {
+	Metrics http.Handler
+	Probes  []Probe         // all must succeed for the process to be ready
+	Stop    <-chan struct{} // closed when the process begins to drain: it is not ready any more. nil: never
+	Timeout time.Duration   // of one readiness check; zero: 5 s
+	Logger  *slog.Logger    // nil: nothing is logged
+}
+
+const defaultTimeout = 5 * time.Second
+
+// New returns the handler of the operator's port.
+func New(o Options) http.Handler {
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	ready := newReadiness(o)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", o.Metrics)
+	mux.HandleFunc("GET /healthz/live", live)
+	mux.Handle("GET /healthz/ready", ready)
+	mux.Handle("GET /healthz", ready)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func live(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, health{Status: "live"})
+}
+
+// health is the body of the health calls.
+type health struct {
+	Status  string            `json:"status"`            // "live", "ready", "draining" or "failing"
+	Failing map[string]string `json:"failing,omitempty"` // part → why
+}
+
+func answer(w http.ResponseWriter, status int, h health) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(h) // to a client that has gone, at worst
+}

@@ -1,0 +1,4 @@
+package listen
+
+// Explain is explain: the error for a port that needs a privilege cannot be provoked as root.
+var Explain = explain

@@ -1,0 +1,135 @@
+package restfront_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+)
+
+func TestBulkDevices_allGood(t *testing.T) {
+	f := newFixture(t)
+	d := f.create("old")
+	body := `[{"id":"new","importMode":"Create","status":null,"authentication":null},
+		{"ID":"old","eTag":"\"` + d.ETag + `\"","importMode":"updateIfMatchEtag","status":"disabled"}]`
+	r := f.do(ask{method: "POST", path: "/devices/" + version, body: body}).wantStatus(t, 200)
+	if want := `{"isSuccessful":true,"errors":[],"warnings":[]}`; r.body != want {
+		t.Errorf("got %s, want %s", r.body, want)
+	}
+	if r.Header.Get("iothub-errorcode") != "" {
+		t.Error("a success has an error code")
+	}
+	got := decode[hubward.RegistryStatistics](t, f.do(ask{path: "/statistics/devices" + version}))
+	if want := (hubward.RegistryStatistics{TotalDeviceCount: 2, EnabledDeviceCount: 1, DisabledDeviceCount: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestBulkDevices_someBad(t *testing.T) {
+	f := newFixture(t)
+	f.create("d1")
+	body := `[{"id":"d1","importMode":"create"},{"id":"d2","importMode":"create"},{"id":"d3","importMode":"update"},
+		{"id":"d4","importMode":"updateTwin","tags":{"a":1}},{"id":"d5","moduleId":"m"},{"id":"d6","importMode":"sideways"}]`
+	r := f.do(ask{method: "POST", path: "/devices" + version, body: body}).wantStatus(t, 400)
+	for _, name := range []string{"iothub-errorcode", "IotHubErrorCode"} {
+		if got := r.Header.Get(name); got != "BulkRegistryOperationFailure" {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	type row struct {
+		DeviceID, ModuleID string
+		ErrorCode          int
+	}
+	result := decode[struct {
+		IsSuccessful bool
+		Errors       []row
+	}](t, r)
+	want := []row{{"d1", "", 409001}, {"d3", "", 404001}, {"d4", "", 400003}, {"d5", "m", 400003}, {"d6", "", 400004}}
+	if diff := cmp.Diff(want, result.Errors); diff != "" || result.IsSuccessful {
+		t.Errorf("successful %t, errors: %s", result.IsSuccessful, diff)
+	}
+	f.do(ask{path: "/devices/d2" + version}).wantStatus(t, 200)
+}
+
+// .NET reads a 400 as a result if the second header says bulk failure, so a refused call must not say that.
+func TestBulkDevices_refused(t *testing.T) {
+	f := newFixture(t)
+	many := make([]string, 101)
+	for i := range many {
+		many[i] = fmt.Sprintf(`{"id":"d%d"}`, i)
+	}
+	for _, test := range []struct {
+		body string
+		code hubward.Code
+	}{
+		{`[{"id":"d1"},{"id":"d1"}]`, hubward.CodeDeviceDefinedMultipleTimes},
+		{"[" + strings.Join(many, ",") + "]", hubward.CodeTooManyDevices},
+		{`{"id":"d1"}`, hubward.CodeArgumentInvalid},
+		{`[{"id":1}]`, hubward.CodeArgumentInvalid},
+		{`[`, hubward.CodeFormatError},
+	} {
+		r := f.do(ask{method: "POST", path: "/devices" + version, body: test.body})
+		r.wantError(t, test.code, "")
+		if got := r.Header.Get("IotHubErrorCode"); got != test.code.String() {
+			t.Errorf("IotHubErrorCode is %q, want %s", got, test.code)
+		}
+	}
+	if r := f.do(ask{path: "/devices" + version}); r.body != "[]" {
+		t.Errorf("refused calls left %s", r.body)
+	}
+	if r := f.do(ask{method: "POST", path: "/devices" + version, body: "[" + strings.Join(many[:100], ",") + "]"}); r.StatusCode != 200 {
+		t.Errorf("100 rows: %d %s", r.StatusCode, r.body)
+	}
+}
+
+func TestBulkDevices_warnsOfTwins(t *testing.T) {
+	f := newFixture(t)
+	body := `[{"id":"d1","tags":{"floor":1}},{"id":"d2","tags":null,"properties":{"desired":{}}},{"id":"d3","properties":{"desired":{"a":1}}}]`
+	r := f.do(ask{method: "POST", path: "/devices" + version, body: body}).wantStatus(t, 200)
+	result := decode[struct {
+		Warnings []struct{ DeviceID, WarningCode string }
+	}](t, r)
+	if len(result.Warnings) != 2 || result.Warnings[0].DeviceID != "d1" || result.Warnings[1].DeviceID != "d3" ||
+		result.Warnings[0].WarningCode != "DeviceRegisteredWithoutTwin" {
+		t.Errorf("warnings: %+v", result.Warnings)
+	}
+}
+
+func TestBulkErrorHeader_spelling(t *testing.T) {
+	f := newFixture(t)
+	answer := f.raw("POST /devices?api-version=2021-04-12 HTTP/1.1\r\nHost: hub.example\r\nConnection: close\r\nContent-Length: 29\r\n" +
+		"Authorization: " + f.token("plant", "iothubowner", "hub.example") + "\r\n\r\n" + `[{"id":"x","importMode":"d"}]`)
+	if !strings.Contains(answer, "\r\nIotHubErrorCode: BulkRegistryOperationFailure\r\n") {
+		t.Errorf("got\n%s", answer)
+	}
+}
+
+func TestRegenerateKeys(t *testing.T) {
+	f := newFixture(t)
+	before := f.create("d1")
+	if _, err := f.hub.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "x", Authentication: &hubward.Authentication{Type: hubward.AuthCertificate}}, ""); err != nil {
+		t.Fatal(err)
+	}
+	body := `{"policyKey":"primaryKey","devices":[{"id":"d1"},{"id":"none"},{"id":"x"},{"id":"d1","moduleId":"m"}]}`
+	r := f.do(ask{method: "POST", path: "/devices/keys/regenerate?api-version=2024-03-31", body: body}).wantStatus(t, 200)
+	result := decode[struct {
+		PolicyKey   string
+		RotatedKeys []struct{ ID, PrimaryKey, SecondaryKey string }
+		Errors      []struct {
+			ID, ModuleID string
+			ErrorCode    int
+		}
+	}](t, r)
+	if len(result.RotatedKeys) != 1 || len(result.Errors) != 3 || result.PolicyKey != "primaryKey" {
+		t.Fatalf("got %s", r.body)
+	}
+	now := decode[hubward.Device](t, f.do(ask{path: "/devices/d1" + version})).Authentication.SymmetricKey
+	old := before.Authentication.SymmetricKey
+	if now.PrimaryKey == old.PrimaryKey || now.SecondaryKey != old.SecondaryKey || result.RotatedKeys[0].PrimaryKey != string(now.PrimaryKey) {
+		t.Errorf("before %v, now %v, told %v", old, now, result.RotatedKeys)
+	}
+	f.do(ask{method: "POST", path: "/devices/keys/regenerate" + version, body: `{"policyKey":"tertiary"}`}).wantError(t, hubward.CodeArgumentInvalid, "policyKey")
+}

@@ -1,0 +1,226 @@
+package restfront
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// chunkSize is how many bytes of lines are gathered before they are written although more events are at hand. A chunk
+// is larger by at most one line.
+const chunkSize = 32 << 10
+
+// streamEvents follows a hub's telemetry: one JSON event per line, an empty line when nothing else was written for a
+// while. The stream lasts until the client leaves, its token ends or loses its right, the hub is deleted, or the
+// process drains.
+func streamEvents(c *call) error {
+	q, err := eventQuery(c.hub, c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.r.Context())
+	s := &stream{call: c, ctx: ctx, chunks: make(chan []byte), spare: make(chan []byte, 1)}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		s.readErr = c.server.hub.ReadEvents(ctx, q, s.visit)
+		close(s.chunks)
+	})
+	err = s.write()
+	cancel()
+	wg.Wait()
+	return err
+}
+
+// stream is one event stream: the hub's reader gathers lines into chunks on its own goroutine, the handler's goroutine
+// writes them. Two chunks travel between them, so a slow client slows its reader down and costs no more memory.
+type stream struct {
+	call *call
+	ctx  context.Context // of the stream; ends the reader
+
+	chunks  chan []byte // reader to writer; closed when the reader has ended
+	spare   chan []byte // writer to reader: a written chunk, to be used again
+	readErr error       // how the reader ended; read it after chunks is closed
+
+	// Touched only by the reader.
+	gathered []byte
+	greeted  bool // the writer has got a chunk, so the client its header
+}
+
+// visit takes one event from the hub, or nil when there are no more for now.
+func (s *stream) visit(e *hubward.Event) error {
+	if e == nil {
+		if len(s.gathered) == 0 && s.greeted {
+			return nil
+		}
+		return s.handOver()
+	}
+	line, err := appendEvent(s.gathered, e)
+	if err != nil {
+		return err
+	}
+	s.gathered = line
+	if len(s.gathered) < chunkSize {
+		return nil
+	}
+	return s.handOver()
+}
+
+func (s *stream) handOver() error {
+	select {
+	case s.chunks <- s.gathered:
+		s.greeted = true
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+	select {
+	case s.gathered = <-s.spare:
+	default:
+		s.gathered = nil
+	}
+	return nil
+}
+
+// write copies chunks to the client until either side ends. An error is returned only while nothing was written: it
+// becomes the answer.
+func (s *stream) write() error {
+	started, silent := false, true
+	beat := time.NewTicker(s.call.server.heartbeat)
+	defer beat.Stop()
+	for {
+		var chunk []byte
+		select {
+		case next, ok := <-s.chunks:
+			if !ok {
+				return s.ended(started)
+			}
+			chunk, silent = next, false
+		case <-beat.C:
+			if err := s.call.authorize(access.ServiceConnect); err != nil && !started {
+				return err
+			} else if err != nil {
+				s.call.log().Debug("event stream ended", "reason", "its token is no longer good", "error", err)
+				return nil
+			}
+			if !silent {
+				silent = true
+				continue
+			}
+			chunk = []byte("\n")
+		case <-s.call.server.stop:
+			if !started {
+				return hubward.Errorf(hubward.CodeServiceUnavailable, "the hub is shutting down")
+			}
+			return nil
+		}
+		if !started {
+			s.begin()
+			started = true
+		}
+		if err := s.send(chunk); err != nil {
+			s.call.log().Debug("event stream ended", "reason", "the client does not read", "error", err)
+			return nil
+		}
+		s.giveBack(chunk)
+	}
+}
+
+// begin writes the header. The connection is closed after the stream, together with its write deadline.
+func (s *stream) begin() {
+	s.call.setHeader("Content-Type", "application/x-ndjson")
+	s.call.setHeader("Cache-Control", "no-store")
+	s.call.setHeader("Connection", "close")
+	s.call.w.WriteHeader(http.StatusOK)
+}
+
+func (s *stream) send(chunk []byte) error {
+	rc := http.NewResponseController(s.call.w)
+	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
+	rc.SetWriteDeadline(time.Now().Add(s.call.server.patience))
+	if _, err := s.call.w.Write(chunk); err != nil {
+		return err
+	}
+	return rc.Flush()
+}
+
+// giveBack lets the reader use a chunk again, unless one large event has blown it up.
+func (s *stream) giveBack(chunk []byte) {
+	if cap(chunk) > 4*chunkSize {
+		return
+	}
+	select {
+	case s.spare <- chunk[:0]:
+	default:
+	}
+}
+
+// ended says how the stream ends when its reader has.
+func (s *stream) ended(started bool) error {
+	if !started || s.readErr == nil || errors.Is(s.readErr, context.Canceled) {
+		return s.readErr
+	}
+	s.call.log().Error("event stream ended", "reason", "reading failed", "error", s.readErr)
+	return nil
+}
+
+// eventQuery reads the query parameters of the stream:
+//
+//	from=earliest|latest|RFC 3339   where to start; latest when absent
+//	after=0:12,3:7                  per partition: start after that sequence number, wins over from
+//	device=ID                       that device's events only
+//	consumerGroup=NAME              $Default when absent
+func eventQuery(hubName string, values url.Values) (hub.EventQuery, error) {
+	q := hub.EventQuery{Hub: hubName, ConsumerGroup: values.Get("consumerGroup"), DeviceID: values.Get("device")}
+	if q.ConsumerGroup == "" {
+		q.ConsumerGroup = hub.DefaultConsumerGroup
+	}
+	if q.DeviceID != "" {
+		if err := hubward.ValidateID(q.DeviceID); err != nil {
+			return q, hubward.Errorf(hubward.CodeArgumentInvalid, "device: %.128q is no device id", q.DeviceID)
+		}
+	}
+	switch from := values.Get("from"); from {
+	case "", "latest": // the zero Position
+	case "earliest":
+		q.From.Earliest = true
+	default:
+		t, err := time.Parse(time.RFC3339Nano, from)
+		if err != nil {
+			return q, hubward.Errorf(hubward.CodeArgumentInvalid, "from: %.40q is not earliest, latest or an RFC 3339 time", from)
+		}
+		q.From.Time = t.UTC()
+	}
+	var err error
+	q.From.After, err = parsePositions(values.Get("after"))
+	return q, err
+}
+
+// parsePositions reads "partition:sequence number" pairs, joined by commas.
+func parsePositions(text string) (map[int]int64, error) {
+	if text == "" {
+		return nil, nil
+	}
+	positions := map[int]int64{}
+	for pair := range strings.SplitSeq(text, ",") {
+		partitionText, numberText, _ := strings.Cut(pair, ":")
+		partition, err := strconv.Atoi(partitionText)
+		number, err2 := strconv.ParseInt(numberText, 10, 64)
+		if err != nil || err2 != nil || partition < 0 || partition >= hub.MaxPartitions || number < 0 || number == math.MaxInt64 {
+			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "after: %.40q is not PARTITION:NUMBER", pair)
+		}
+		if _, twice := positions[partition]; twice {
+			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "after: partition %d stands there twice", partition)
+		}
+		positions[partition] = number
+	}
+	return positions, nil
+}

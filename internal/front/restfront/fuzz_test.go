@@ -1,0 +1,99 @@
+package restfront_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/restfront"
+)
+
+func FuzzDeviceJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ``, `null`, `[]`, `{"deviceId":"d1"}`, `{"deviceId":"d2"}`, `{"DEVICEID":"d1","status":"Enabled","status":null}`,
+		`{"deviceId":"d1","authentication":{"type":"sas","symmetricKey":{"primaryKey":"","secondaryKey":""}}}`,
+		`{"deviceId":"d1","etag":"MA==","status":"enabled","statusReason":null,"capabilities":{"iotEdge":true},"parentScopes":["a"],"deviceScope":"b"}`,
+		`{"authentication":null,"capabilities":null,"lastActivityTime":"0001-01-01T00:00:00"}`, `{"status":5}`, `{} x`,
+		`{"authentication":{"symmetricKey":{"primaryKey":[[[[`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d, err := restfront.DecodeDevice(body, "d1")
+		if err == nil && d.DeviceID != "d1" {
+			t.Errorf("the body chose the id %q", d.DeviceID)
+		}
+		if err != nil && restfront.FailureStatus(err) != 400 {
+			t.Errorf("error %v is no 400", err)
+		}
+	})
+}
+
+func FuzzBulkJSON(f *testing.F) {
+	for _, seed := range []string{
+		`[]`, ``, `{}`, `null`, `[null]`, `[{"id":"d1","importMode":"create"}]`, `[{"id":"d1","etag":"*","importMode":"DELETEIFMATCHETAG","status":null}]`,
+		`[{"id":"a","eTag":"W/\"x\"","tags":{"a":{}},"properties":{"desired":{"b":1},"reported":{}},"twinETag":"y"},{"id":"a","moduleId":"m"}]`,
+		`[{"id":1}]`, `[{"tags":[]}]`, `[[[[[[`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		items, err := restfront.DecodeBulk(body)
+		if err != nil && restfront.FailureStatus(err) != 400 {
+			t.Errorf("error %v is no 400", err)
+		}
+		if len(items) > len(body) {
+			t.Errorf("%d items of %d bytes", len(items), len(body))
+		}
+	})
+}
+
+// FuzzPath checks that no path escapes the router's bounds: as many segments as slashes allow, none twice unescaped.
+func FuzzPath(f *testing.F) {
+	for _, seed := range []string{"/", "/devices/d1", "/devices%2Fd1", "/devices/a%25b/", "//", "/%", "/%24hubward/hubs/x/policies"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		segments, ok := restfront.SplitPath(path)
+		if ok && (len(segments) == 0 || len(segments) > len(path)+1) {
+			t.Errorf("SplitPath(%q) = %q", path, segments)
+		}
+	})
+}
+
+func FuzzEventQuery(f *testing.F) {
+	f.Add("from=earliest&after=0:12,3:7")
+	f.Add("from=2026-01-31T00:49:39Z&device=d1&consumerGroup=$Default")
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		q, err := restfront.EventQuery("h", values)
+		if err != nil && restfront.FailureStatus(err) != 400 {
+			t.Errorf("error %v is no 400", err)
+		}
+		for _, n := range q.From.After {
+			if n+1 <= 0 {
+				t.Errorf("position %d", n)
+			}
+		}
+	})
+}
+
+func FuzzEventLine(f *testing.F) {
+	f.Add([]byte(`{"a":1}`), "application/json", "name", "value")
+	f.Add([]byte("\xff\x00"), "", "", "\x1b[2J")
+	f.Fuzz(func(t *testing.T, body []byte, contentType, name, value string) {
+		e := &hubward.Event{Message: hubward.Message{
+			Body: body, ContentType: contentType, Properties: []hubward.Property{{Name: name, Value: value}},
+		}}
+		line, err := restfront.AppendEvent(nil, e)
+		if err != nil || !json.Valid(line) || !utf8.Valid(line) || bytes.IndexByte(line, '\n') != len(line)-1 {
+			t.Errorf("line %q, %v", line, err)
+		}
+	})
+}

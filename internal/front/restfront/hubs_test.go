@@ -1,0 +1,96 @@
+package restfront_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+)
+
+func TestHubs_lifeCycle(t *testing.T) {
+	f := newFixture(t)
+	r := f.do(ask{method: "PUT", path: "/$hubward/hubs/Two", body: `{"hostNames":["two.example"],"partitions":2,"retention":"48h"}`}).wantStatus(t, 201)
+	want := `{"name":"Two","hostNames":["two.example"],"partitions":2,"retention":"48h0m0s","created":"2026-01-31T00:49:39.0000000Z","consumerGroups":["$Default"]}`
+	if diff := cmp.Diff(want, r.body); diff != "" {
+		t.Error(diff)
+	}
+	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantError(t, hubward.CodeHubAlreadyExists, "Two")
+	if r := f.do(ask{path: "/$hubward/hubs/Two"}).wantStatus(t, 200); r.body != want {
+		t.Errorf("got %s", r.body)
+	}
+	if hubs := decode[[]struct{ Name string }](t, f.do(ask{path: "/$hubward/hubs/"})); len(hubs) != 2 || hubs[0].Name != "plant" || hubs[1].Name != "Two" {
+		t.Errorf("hubs: %+v", hubs)
+	}
+	// The new hub's own owner speaks to it by its names, and may not manage hubs.
+	token := f.token("Two", "iothubowner", "two.localhost")
+	if r := f.do(ask{path: "/$hubward/hub", host: "two.localhost", token: token}); r.body != want {
+		t.Errorf("got %d %s", r.StatusCode, r.body)
+	}
+	f.do(ask{path: "/$hubward/hubs", host: "two.example", token: token}).wantError(t, hubward.CodeUnauthorizedAccess, "")
+	f.do(ask{method: "DELETE", path: "/$hubward/hubs/Two"}).wantStatus(t, 204)
+	f.do(ask{path: "/$hubward/hubs/Two"}).wantError(t, hubward.CodeNoSuchHub, "Two")
+	f.do(ask{method: "DELETE", path: "/$hubward/hubs/plant"}).wantError(t, hubward.CodeInvalidOperation, "plant")
+}
+
+func TestCreateHub_refusals(t *testing.T) {
+	f := newFixture(t)
+	for body, text := range map[string]string{
+		`{"retention":"1 day"}`:           "retention",
+		`{"retention":5}`:                 "retention",
+		`{"partitions":33}`:               "partitions",
+		`{"hostNames":["hub.example"]}`:   "hostNames",
+		`{"hostNames":"hub.example"}`:     "hostNames",
+		`{"retention":"24h","x":{}} tail`: "JSON",
+	} {
+		r := f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: body})
+		if r.StatusCode != 400 || !strings.Contains(r.body, text) {
+			t.Errorf("%s: %d %s", body, r.StatusCode, r.body)
+		}
+	}
+}
+
+func TestPolicies_lifeCycle(t *testing.T) {
+	f := newFixture(t)
+	type policy struct {
+		Name                     string
+		Rights                   []string
+		PrimaryKey, SecondaryKey string
+	}
+	base := "/$hubward/hubs/plant/policies"
+	made := decode[policy](t, f.do(ask{method: "PUT", path: base + "/reader", body: `{"rights":["serviceconnect","RegistryRead"]}`}).wantStatus(t, 201))
+	if diff := cmp.Diff([]string{"RegistryRead", "ServiceConnect"}, made.Rights); diff != "" || made.PrimaryKey == "" {
+		t.Errorf("made %+v: %s", made, diff)
+	}
+	f.do(ask{method: "PUT", path: base + "/reader", body: `{"rights":["ServiceConnect"]}`}).wantError(t, hubward.CodePolicyAlreadyExists, "reader")
+	f.do(ask{method: "PUT", path: base + "/other", body: `{"rights":["Everything"]}`}).wantError(t, hubward.CodeArgumentInvalid, "Everything")
+	f.do(ask{method: "PUT", path: base + "/other", body: `{}`}).wantError(t, hubward.CodeArgumentInvalid, "right")
+	token := f.token("plant", "reader", "hub.example")
+	f.do(ask{path: "/statistics/service" + version, token: token}).wantStatus(t, 200)
+
+	renewed := decode[policy](t, f.do(ask{method: "POST", path: base + "/reader/Regenerate", body: `{"key":"Primary"}`}).wantStatus(t, 200))
+	if renewed.PrimaryKey == made.PrimaryKey || renewed.SecondaryKey != made.SecondaryKey {
+		t.Errorf("made %+v, renewed %+v", made, renewed)
+	}
+	f.do(ask{path: "/statistics/service" + version, token: token}).wantError(t, hubward.CodeUnauthorizedAccess, "")
+	f.do(ask{method: "POST", path: base + "/reader/regenerate", body: `{"key":"third"}`}).wantError(t, hubward.CodeArgumentInvalid, "key")
+
+	if all := decode[[]policy](t, f.do(ask{path: base})); len(all) != 6 || all[5].Name != "reader" {
+		t.Errorf("policies: %+v", all)
+	}
+	f.do(ask{method: "DELETE", path: base + "/reader"}).wantStatus(t, 204)
+	f.do(ask{method: "DELETE", path: base + "/reader"}).wantError(t, hubward.CodeNoSuchPolicy, "reader")
+}
+
+func TestPolicies_ownerOfTheHubOrOperator(t *testing.T) {
+	f := newFixture(t)
+	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantStatus(t, 201)
+	owner := f.token("two", "iothubowner", "two.localhost")
+	f.do(ask{path: "/$hubward/hubs/two/policies", token: owner}).wantStatus(t, 200)
+	f.do(ask{path: "/$hubward/hubs/two/policies"}).wantStatus(t, 200)
+	f.do(ask{path: "/$hubward/hubs/plant/policies", token: owner}).wantError(t, hubward.CodeUnauthorizedAccess, "")
+	// Who may not look does not learn which hubs there are.
+	f.do(ask{path: "/$hubward/hubs/none/policies", token: owner}).wantError(t, hubward.CodeUnauthorizedAccess, "")
+	f.do(ask{path: "/$hubward/hubs/none/policies"}).wantError(t, hubward.CodeNoSuchHub, "none")
+}

@@ -1,0 +1,101 @@
+package restfront
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/hubward/hubward"
+)
+
+// Bounds of request bodies, in bytes. A device identity is below 2 KiB; a bulk call has up to 100 items, which may
+// carry twins of up to 64 KiB each.
+const (
+	maxBody     = 1 << 20
+	maxBulkBody = 8 << 20
+)
+
+// bodyTimeout is how long a client may take to send a body.
+const bodyTimeout = time.Minute
+
+// readBody returns the whole body, up to limit bytes.
+//
+// Errors: CodeMessageTooLarge; CodeRequestTimeout when it comes too slowly.
+func (c *call) readBody(limit int64) ([]byte, error) {
+	rc := http.NewResponseController(c.w)
+	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
+	rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer rc.SetReadDeadline(time.Time{})
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return nil, hubward.Errorf(hubward.CodeMessageTooLarge, "the body is larger than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, &hubward.Error{Code: hubward.CodeRequestTimeout, Message: "the body did not arrive", Err: err}
+	}
+	return body, nil
+}
+
+// decode reads one JSON document into v and refuses anything after it. Names are compared without case and unknown
+// ones ignored, as encoding/json does and clients rely on.
+//
+// Errors: CodeFormatError for what is no JSON, CodeArgumentInvalid naming the member that has the wrong type.
+func decode(body []byte, v any) error {
+	if text := bytes.TrimSpace(body); len(text) == 0 {
+		return hubward.Errorf(hubward.CodeArgumentNull, "the request has no body")
+	} else if string(text) == "null" {
+		return hubward.Errorf(hubward.CodeArgumentNull, "the body is null")
+	}
+	err := json.Unmarshal(body, v)
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &wrongType):
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "%s: a JSON %.40s does not fit here", fieldName(wrongType), wrongType.Value)
+	case errors.As(err, &syntax):
+		return hubward.Errorf(hubward.CodeFormatError, "the body is no JSON: %s, at byte %d", syntax.Error(), syntax.Offset)
+	}
+	return hubward.Errorf(hubward.CodeArgumentInvalid, "the body cannot be read: %.120s", err.Error())
+}
+
+func fieldName(e *json.UnmarshalTypeError) string {
+	if e.Field == "" {
+		return "the body"
+	}
+	return e.Field
+}
+
+// answer writes v as the JSON body of a response.
+func (c *call) answer(status int, v any) error {
+	body, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	c.setHeader("Content-Type", "application/json; charset=utf-8")
+	c.w.WriteHeader(status)
+	c.w.Write(body) // a client that left is nobody to tell
+	return nil
+}
+
+// done answers 204, without a body.
+func (c *call) done() error {
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// marshal is json.Marshal without escapes for HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, hubward.Wrap(hubward.CodeServerError, "restfront.marshal", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

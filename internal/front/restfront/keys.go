@@ -1,0 +1,102 @@
+package restfront
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/hubward/hubward"
+)
+
+// keyRequest is the body of D9, keyResult its answer.
+//
+// Source: spec/service-rest.md 4.2, "Key regenerate D9".
+type keyRequest struct {
+	PolicyKey string    `json:"policyKey"`
+	Devices   []keyItem `json:"devices"`
+}
+
+type keyItem struct {
+	ID       string             `json:"id"`
+	ModuleID hubward.NullString `json:"moduleId"`
+}
+
+type keyResult struct {
+	PolicyKey   string       `json:"policyKey"`
+	RotatedKeys []rotatedKey `json:"rotatedKeys"`
+	Errors      []keyError   `json:"errors"`
+}
+
+type rotatedKey struct {
+	keyItem
+	PrimaryKey   hubward.NullString `json:"primaryKey"`
+	SecondaryKey hubward.NullString `json:"secondaryKey"`
+}
+
+type keyError struct {
+	keyItem
+	ErrorCode   hubward.Code `json:"errorCode"`
+	ErrorStatus string       `json:"errorStatus"`
+}
+
+// regenerateKeys is D9: new keys for up to 100 devices. It answers 200 also when some of them failed; those are in
+// "errors".
+func regenerateKeys(c *call) error {
+	body, err := c.readBody(maxBody)
+	if err != nil {
+		return err
+	}
+	var req keyRequest
+	if err := decode(body, &req); err != nil {
+		return err
+	}
+	primary, secondary, err := req.which()
+	if err != nil {
+		return err
+	}
+	result := keyResult{PolicyKey: req.PolicyKey, RotatedKeys: []rotatedKey{}, Errors: []keyError{}}
+	var ids []string
+	for _, item := range req.Devices {
+		if item.ModuleID != "" {
+			none := hubward.Errorf(hubward.CodeInvalidOperation, "this hub has no module identities")
+			result.Errors = append(result.Errors, failedItem(item, none))
+			continue
+		}
+		ids = append(ids, item.ID)
+	}
+	rotations, err := c.server.hub.RegenerateDeviceKeys(c.r.Context(), c.hub, ids, primary, secondary)
+	if err != nil {
+		return err
+	}
+	for _, r := range rotations {
+		item := keyItem{ID: r.ID}
+		if r.Err != nil {
+			result.Errors = append(result.Errors, failedItem(item, r.Err))
+			continue
+		}
+		result.RotatedKeys = append(result.RotatedKeys, rotatedKey{item, r.Key.PrimaryKey, r.Key.SecondaryKey})
+	}
+	return c.answer(http.StatusOK, result)
+}
+
+// which says what keys are to be renewed.
+func (r *keyRequest) which() (primary, secondary bool, err error) {
+	switch strings.ToLower(r.PolicyKey) {
+	case "primarykey":
+		return true, false, nil
+	case "secondarykey":
+		return false, true, nil
+	case "both":
+		return true, true, nil
+	}
+	return false, false, hubward.Errorf(hubward.CodeArgumentInvalid, "policyKey: %.40q is not primaryKey, secondaryKey or both", r.PolicyKey)
+}
+
+func failedItem(item keyItem, err error) keyError {
+	code, text := hubward.CodeOf(err), ""
+	var e *hubward.Error
+	if errors.As(err, &e) && code.HTTPStatus() < 500 {
+		text = e.Message
+	}
+	return keyError{item, code, cleanMessage(code, text)}
+}

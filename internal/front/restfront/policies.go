@@ -1,0 +1,84 @@
+package restfront
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// policyInfo is a shared access policy with its keys. No other answer of this package holds a policy's key.
+type policyInfo struct {
+	Name         string   `json:"name"`
+	Rights       []string `json:"rights"`
+	PrimaryKey   string   `json:"primaryKey"`
+	SecondaryKey string   `json:"secondaryKey"`
+}
+
+func policyOf(p *access.Policy) policyInfo {
+	return policyInfo{Name: p.Name, Rights: p.Rights.Names(), PrimaryKey: p.PrimaryKey, SecondaryKey: p.SecondaryKey}
+}
+
+func listPolicies(c *call) error {
+	policies, err := c.server.hub.Policies(c.params[0])
+	if err != nil {
+		return err
+	}
+	infos := make([]policyInfo, len(policies))
+	for i := range policies {
+		infos[i] = policyOf(&policies[i])
+	}
+	return c.answer(http.StatusOK, infos)
+}
+
+func createPolicy(c *call) error {
+	body, err := c.readBody(maxBody)
+	if err != nil {
+		return err
+	}
+	var b struct {
+		Rights []string `json:"rights"`
+	}
+	if err := decode(body, &b); err != nil {
+		return err
+	}
+	rights, err := access.ParseRights(b.Rights)
+	if err != nil {
+		return err
+	}
+	p, err := c.server.hub.CreatePolicy(c.r.Context(), c.params[0], c.params[1], rights)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusCreated, policyOf(&p))
+}
+
+func regeneratePolicyKey(c *call) error {
+	body, err := c.readBody(maxBody)
+	if err != nil {
+		return err
+	}
+	var b struct {
+		Key string `json:"key"`
+	}
+	if err := decode(body, &b); err != nil {
+		return err
+	}
+	primary := strings.EqualFold(b.Key, "primary")
+	if !primary && !strings.EqualFold(b.Key, "secondary") {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "key: %.40q is neither primary nor secondary", b.Key)
+	}
+	p, err := c.server.hub.RegeneratePolicyKey(c.r.Context(), c.params[0], c.params[1], primary)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, policyOf(&p))
+}
+
+func deletePolicy(c *call) error {
+	if err := c.server.hub.DeletePolicy(c.r.Context(), c.params[0], c.params[1]); err != nil {
+		return err
+	}
+	return c.done()
+}

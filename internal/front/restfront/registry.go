@@ -1,0 +1,129 @@
+package restfront
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/hubward/hubward"
+)
+
+// deviceBody is what a caller may set of an identity. What the server owns (etag, times, connection state) is not read
+// at all, so that a client may send back what it got.
+//
+// Source: spec/service-rest.md 4.1.
+type deviceBody struct {
+	DeviceID string `json:"deviceId"`
+	identityBody
+}
+
+// identityBody are the members that a single call and a bulk item share.
+type identityBody struct {
+	Status         hubward.Status          `json:"status"`
+	StatusReason   hubward.NullString      `json:"statusReason"`
+	Authentication *hubward.Authentication `json:"authentication"`
+	Capabilities   hubward.Capabilities    `json:"capabilities"`
+	DeviceScope    string                  `json:"deviceScope"`
+	ParentScopes   []string                `json:"parentScopes"`
+}
+
+// device returns the identity with enumerations spelt as the hub spells them. The hub judges the values.
+func (b *identityBody) device(id string) hubward.Device {
+	d := hubward.Device{
+		DeviceID: id, Status: hubward.Status(strings.ToLower(string(b.Status))), StatusReason: b.StatusReason,
+		Authentication: b.Authentication, Capabilities: b.Capabilities, DeviceScope: b.DeviceScope, ParentScopes: b.ParentScopes,
+	}
+	if auth := d.Authentication; auth != nil {
+		for _, known := range []hubward.AuthType{hubward.AuthSAS, hubward.AuthSelfSigned, hubward.AuthCertificate, hubward.AuthNone} {
+			if strings.EqualFold(string(auth.Type), string(known)) {
+				auth.Type = known
+			}
+		}
+	}
+	return d
+}
+
+// decodeDevice reads the body of D1. The id of the path wins; a body that names another one is refused.
+func decodeDevice(body []byte, id string) (hubward.Device, error) {
+	var b deviceBody
+	if err := decode(body, &b); err != nil {
+		return hubward.Device{}, err
+	}
+	if b.DeviceID != "" && b.DeviceID != id {
+		return hubward.Device{}, hubward.Errorf(hubward.CodeArgumentInvalid, "deviceId: the body names %.128q, the path %.128q", b.DeviceID, id)
+	}
+	return b.device(id), nil
+}
+
+// putDevice is D1: create without If-Match, replace with it.
+func putDevice(c *call) error {
+	body, err := c.readBody(maxBody)
+	if err != nil {
+		return err
+	}
+	d, err := decodeDevice(body, c.params[0])
+	if err != nil {
+		return err
+	}
+	stored, err := c.server.hub.PutDevice(c.r.Context(), c.hub, d, c.ifMatch())
+	if err != nil {
+		return err
+	}
+	return c.answerDevice(stored)
+}
+
+// getDevice is D2.
+func getDevice(c *call) error {
+	d, err := c.server.hub.Device(c.r.Context(), c.hub, c.params[0])
+	if err != nil {
+		return err
+	}
+	return c.answerDevice(d)
+}
+
+// deleteDevice is D3.
+func deleteDevice(c *call) error {
+	if err := c.server.hub.DeleteDevice(c.r.Context(), c.hub, c.params[0], c.ifMatch()); err != nil {
+		return err
+	}
+	return c.done()
+}
+
+// listDevices is D4. It has no paging; a top outside 1 to 1000 means 1000.
+func listDevices(c *call) error {
+	top := 0
+	if text := c.r.URL.Query().Get("top"); text != "" {
+		var err error
+		if top, err = strconv.Atoi(text); err != nil {
+			return hubward.Errorf(hubward.CodeArgumentInvalid, "top: %.20q is not a number", text)
+		}
+	}
+	devices, err := c.server.hub.Devices(c.r.Context(), c.hub, top)
+	if err != nil {
+		return err
+	}
+	if devices == nil {
+		devices = []hubward.Device{} // an array, never null
+	}
+	return c.answer(http.StatusOK, devices)
+}
+
+// answerDevice answers with an identity. The .NET SDK takes the etag from the header, quotes included.
+func (c *call) answerDevice(d *hubward.Device) error {
+	c.setHeader("ETag", `"`+d.ETag+`"`)
+	return c.answer(http.StatusOK, d)
+}
+
+// ifMatch returns the bare etag of the If-Match header: "" without one, "*" for any.
+func (c *call) ifMatch() string { return bareETag(c.r.Header.Get("If-Match")) }
+
+// bareETag strips W/ and one layer of quotes.
+//
+// Source: spec/service-rest.md 2.1.
+func bareETag(etag string) string {
+	etag = strings.TrimPrefix(strings.TrimSpace(etag), "W/")
+	if len(etag) >= 2 && etag[0] == '"' && etag[len(etag)-1] == '"' {
+		etag = etag[1 : len(etag)-1]
+	}
+	return etag
+}

@@ -1,0 +1,111 @@
+package restfront
+
+import (
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/hubward/hubward/internal/hub"
+)
+
+// Options are the settings of a front end. The zero value works.
+type Options struct {
+	Logger  *slog.Logger     // nil: nothing is logged
+	Version string           // the program's version, for the Server response header; empty: not sent
+	Now     func() time.Time // nil: time.Now
+	Rand    io.Reader        // nil: crypto/rand.Reader; must be safe for concurrent use
+	// Stop, when closed, ends event streams, which otherwise last until their client leaves and so would hold up
+	// http.Server.Shutdown. Other requests are left to finish. nil: streams end with their request context only.
+	Stop <-chan struct{}
+	// Heartbeat is how often a silent event stream gets an empty line and its token is checked again. Zero: 15 s.
+	Heartbeat time.Duration
+	// StreamWriteTimeout is how long a client may leave written bytes of an event stream unread before the stream is
+	// given up. Zero: 30 s.
+	StreamWriteTimeout time.Duration
+}
+
+const (
+	defaultHeartbeat          = 15 * time.Second
+	defaultStreamWriteTimeout = 30 * time.Second
+)
+
+// server is the handler. It has no state of its own and is safe for concurrent use.
+type server struct {
+	hub       *hub.Hub
+	logger    *slog.Logger
+	version   string
+	now       func() time.Time
+	rand      io.Reader
+	stop      <-chan struct{}
+	heartbeat time.Duration
+	patience  time.Duration // Options.StreamWriteTimeout
+	routes    []route
+}
+
+// New returns the handler of the HTTPS listener.
+func New(h *hub.Hub, o Options) http.Handler {
+	s := &server{
+		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, stop: o.Stop, heartbeat: o.Heartbeat,
+		patience: o.StreamWriteTimeout, routes: routes(),
+	}
+	if o.Version != "" {
+		s.version = "hubward/" + o.Version
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	if s.heartbeat == 0 {
+		s.heartbeat = defaultHeartbeat
+	}
+	if s.patience == 0 {
+		s.patience = defaultStreamWriteTimeout
+	}
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := s.newCall(w, r)
+	defer c.recoverBug()
+	if err := c.run(); err != nil {
+		c.fail(err)
+	}
+}
+
+// recoverBug logs a panic with its stack and has net/http close this one connection.
+func (c *call) recoverBug() {
+	bug := recover()
+	if bug == nil {
+		return
+	}
+	if bug != http.ErrAbortHandler {
+		c.log().Error("panic", "method", c.r.Method, "path", c.path, "panic", bug, "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// run takes the steps that all calls share.
+func (c *call) run() error {
+	rt, err := c.route()
+	if err != nil {
+		return err
+	}
+	if !rt.own {
+		if err := c.checkVersion(); err != nil {
+			return err
+		}
+	}
+	if err := rt.auth(c); err != nil {
+		return err
+	}
+	return rt.handle(c)
+}

@@ -1,0 +1,131 @@
+package restfront
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// route is one row of the table of calls.
+type route struct {
+	method  string
+	pattern []string // a keyword, compared without case, or param
+	own     bool     // a call of Hubward's own, which needs no api-version
+	auth    func(*call) error
+	handle  func(*call) error
+}
+
+// param stands for one segment that the handler gets, unescaped, as c.params[i].
+const param = "{}"
+
+// routes is the table of calls. Numbers are those of spec/service-rest.md 1.4.
+func routes() []route {
+	azure := func(method, pattern string, want access.Rights, handle func(*call) error) route {
+		return route{method: method, pattern: strings.Split(pattern, "/"), auth: right(want), handle: handle}
+	}
+	own := func(method, pattern string, auth, handle func(*call) error) route {
+		return route{method: method, pattern: strings.Split("$hubward/"+pattern, "/"), own: true, auth: auth, handle: handle}
+	}
+	return []route{
+		azure("PUT", "devices/{}", access.RegistryWrite, putDevice),                    // D1
+		azure("GET", "devices/{}", access.RegistryRead, getDevice),                     // D2
+		azure("DELETE", "devices/{}", access.RegistryWrite, deleteDevice),              // D3
+		azure("GET", "devices", access.RegistryRead, listDevices),                      // D4
+		azure("POST", "devices", access.RegistryWrite, bulkDevices),                    // D5
+		azure("POST", "devices/keys/regenerate", access.RegistryWrite, regenerateKeys), // D9
+		azure("GET", "statistics/devices", access.RegistryRead, registryStatistics),    // S1
+		azure("GET", "statistics/service", access.ServiceConnect, serviceStatistics),   // S2
+		own("GET", "hub", right(0), currentHub),
+		own("GET", "events", right(access.ServiceConnect), streamEvents),
+		own("GET", "hubs", operator, listHubs),
+		own("PUT", "hubs/{}", operator, createHub),
+		own("GET", "hubs/{}", operator, getHub),
+		own("DELETE", "hubs/{}", operator, deleteHub),
+		own("GET", "hubs/{}/policies", operatorOrOwner, listPolicies),
+		own("PUT", "hubs/{}/policies/{}", operatorOrOwner, createPolicy),
+		own("POST", "hubs/{}/policies/{}/regenerate", operatorOrOwner, regeneratePolicyKey),
+		own("DELETE", "hubs/{}/policies/{}", operatorOrOwner, deletePolicy),
+	}
+}
+
+// route finds the row for the request and stores its parameters. Nothing is ever redirected or cleaned: clients read
+// a redirect as an error, and an id may hold any of % # ? : $ and dots.
+//
+// Source: spec/service-rest.md 1.2.
+func (c *call) route() (*route, error) {
+	segments, ok := splitPath(c.r.URL.EscapedPath())
+	if !ok {
+		return nil, hubward.Errorf(hubward.CodeFormatError, "the path is not percent-encoded")
+	}
+	c.path = segments
+	method := effectiveMethod(c.r)
+	var allowed []string
+	for i := range c.server.routes {
+		rt := &c.server.routes[i]
+		params, ok := match(rt.pattern, segments)
+		if !ok {
+			continue
+		}
+		if rt.method == method {
+			c.params = params
+			return rt, nil
+		}
+		allowed = append(allowed, rt.method)
+	}
+	if len(allowed) == 0 {
+		return nil, hubward.Errorf(hubward.CodeNotFound, "there is no such path")
+	}
+	c.w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return nil, hubward.Errorf(hubward.CodeMethodNotAllowed, "the path has no method %.20q", method)
+}
+
+// effectiveMethod is the method that is meant: the Java SDK sends PATCH as POST with a header.
+func effectiveMethod(r *http.Request) string {
+	if r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch) {
+		return http.MethodPatch
+	}
+	return r.Method
+}
+
+// splitPath cuts an escaped path into segments and unescapes each one once. One trailing slash is dropped. A path that
+// is escaped as a whole (/devices%2Fd1: IoT Explorer) is unescaped first and then cut; its segments are not unescaped
+// again.
+func splitPath(escaped string) ([]string, bool) {
+	path := strings.TrimPrefix(escaped, "/")
+	whole := !strings.Contains(strings.TrimSuffix(path, "/"), "/") && strings.Contains(strings.ToLower(path), "%2f")
+	if whole {
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			return nil, false
+		}
+		return strings.Split(strings.TrimSuffix(decoded, "/"), "/"), true
+	}
+	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	for i, s := range segments {
+		decoded, err := url.PathUnescape(s) // keeps '+', which ids may hold
+		if err != nil {
+			return nil, false
+		}
+		segments[i] = decoded
+	}
+	return segments, true
+}
+
+// match compares segments with a pattern and returns what stands for its parameters. A parameter is never empty.
+func match(pattern, segments []string) ([]string, bool) {
+	if len(pattern) != len(segments) {
+		return nil, false
+	}
+	var params []string
+	for i, p := range pattern {
+		if p == param && segments[i] != "" {
+			params = append(params, segments[i])
+		} else if !strings.EqualFold(p, segments[i]) || p == param {
+			return nil, false
+		}
+	}
+	return params, true
+}

@@ -1,0 +1,80 @@
+package logtest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+func trimBoundaries(f *fixture) {
+	start := f.clock.now()
+	for i, test := range []struct {
+		before time.Duration // trimmed are events that were enqueued less than this after the first one
+		first  int64
+	}{
+		{-time.Hour, 0}, {0, 0}, {time.Nanosecond, 1}, {time.Second, 1}, {time.Second + 1, 2}, {3 * time.Second, 3},
+	} {
+		p := hub.Partition{Hub: "h", ID: i}
+		w := newWriter(f, f.log, p)
+		f.clock.add(start.Sub(f.clock.now()))
+		for n := range 4 {
+			w.append(fmt.Sprint(n))
+			f.clock.add(time.Second)
+		}
+		must(f, "Trim", f.log.Trim(f.Context(), p, start.Add(test.before)))
+		want := hub.Bounds{First: test.first, Next: 4, LastEnqueued: start.Add(3 * time.Second)}
+		equal(f, fmt.Sprintf("bounds after %v", test.before), bounds(f, f.log, p), want)
+		equal(f, "events", texts(f, f.log, p, 0), []string{"0", "1", "2", "3"}[test.first:])
+		equal(f, "seek", seek(f, f.log, p, start), test.first)
+		must(f, "Trim again", f.log.Trim(f.Context(), p, start.Add(test.before)))
+		equal(f, "bounds after a second trim", bounds(f, f.log, p), want)
+	}
+}
+
+func trimEmpties(f *fixture) {
+	p := hub.Partition{Hub: "h"}
+	w := newWriter(f, f.log, p)
+	w.append("a", "b", "c")
+	last := f.clock.now()
+	must(f, "Trim", f.log.Trim(f.Context(), p, last.Add(time.Hour)))
+	equal(f, "bounds", bounds(f, f.log, p), hub.Bounds{First: 3, Next: 3, LastEnqueued: last})
+	equal(f, "events", read(f, f.log, p, 0), nil)
+	equal(f, "seek", seek(f, f.log, p, last), 3)
+	f.clock.add(-time.Hour)
+	w.append("d")
+	equal(f, "events", read(f, f.log, p, 0), []event{{3, "d", last}})
+}
+
+func dropForgets(f *fixture) {
+	p, kept := hub.Partition{Hub: "h"}, hub.Partition{Hub: "other"}
+	old, other := newWriter(f, f.log, p), newWriter(f, f.log, kept)
+	old.append("a", "b")
+	other.append("x")
+	must(f, "Trim", f.log.Trim(f.Context(), p, f.clock.now().Add(time.Hour)))
+	old.append("c")
+	must(f, "Drop", f.log.Drop(f.Context(), "h"))
+	equal(f, "bounds", bounds(f, f.log, p), hub.Bounds{})
+	equal(f, "events", read(f, f.log, p, 0), nil)
+	wantCode(f, "Append by a producer of the dropped hub", old.Append(f.Context(), nil), hubward.CodeNoSuchHub)
+
+	f.clock.add(-time.Hour)
+	w := newWriter(f, f.log, p)
+	w.append("new")
+	equal(f, "events of the new hub", read(f, f.log, p, 0), []event{{0, "new", f.clock.now()}})
+	wantCode(f, "Append by a producer of the dropped hub", old.Append(f.Context(), nil), hubward.CodeNoSuchHub)
+	other.append("y")
+	equal(f, "events of the other hub", texts(f, f.log, kept, 0), []string{"x", "y"})
+}
+
+func dropUnknown(f *fixture) {
+	must(f, "Drop", f.log.Drop(f.Context(), "nobody"))
+	newWriter(f, f.log, hub.Partition{Hub: "nobody"}).append("a")
+}
+
+func ping(f *fixture) {
+	must(f, "Ping", f.log.Ping(f.Context()))
+	must(f, "Ping", f.log.Ping(f.Context()))
+	equal(f, "bounds", bounds(f, f.log, hub.Partition{Hub: "h"}), hub.Bounds{})
+}

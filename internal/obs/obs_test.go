@@ -1,0 +1,160 @@
+package obs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/obs"
+)
+
+func scrape(t *testing.T, m *obs.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func wantLines(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains("\n"+text, "\n"+line+"\n") {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+}
+
+func TestMetrics_countsByHub(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{Version: "v1.2.3"})
+	m.TelemetryAttempt("a", 5)
+	m.TelemetryStored("a", 2)
+	m.TelemetryRefused("a", hubward.CodeThrottled, 1)
+	m.TelemetryRefused("a", hubward.CodeMessageTooLarge, 2)
+	m.DeviceBytes("a", 700)
+	m.TelemetryAttempt("b", 1)
+	text := scrape(t, m)
+	wantLines(t, text,
+		`iothub_d2c_ingress_attempts_total{hub="a"} 5`,
+		`iothub_d2c_ingress_attempts_total{hub="b"} 1`,
+		`iothub_d2c_ingress_total{hub="a"} 2`,
+		`iothub_d2c_throttled_total{hub="a"} 1`,
+		`iothub_d2c_refused_total{code="ThrottlingException",hub="a"} 1`,
+		`iothub_d2c_refused_total{code="MessageTooLarge",hub="a"} 2`,
+		`iothub_device_bytes_total{hub="a"} 700`,
+	)
+	if !strings.Contains(text, `version="v1.2.3"`) || !strings.Contains(text, "go_goroutines ") {
+		t.Error("build or runtime metrics are absent")
+	}
+}
+
+func TestMetrics_forgetHub(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.TelemetryAttempt("a", 1)
+	m.TelemetryAttempt("b", 1)
+	m.ForgetHub("a")
+	text := scrape(t, m)
+	if strings.Contains(text, `hub="a"`) || !strings.Contains(text, `hub="b"`) {
+		t.Error("the wrong hub is forgotten")
+	}
+}
+
+func TestMetrics_lookedUpWhenRead(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{
+		Hubs: func(context.Context) ([]obs.HubStats, error) {
+			return []obs.HubStats{{Hub: "a", Devices: 7, Connected: 3}}, nil
+		},
+		Connections: func() obs.Connections { return obs.Connections{Open: 4, Max: 100, Refused: 2} },
+	})
+	wantLines(t, scrape(t, m),
+		`iothub_devices{hub="a"} 7`,
+		`iothub_devices_connected{hub="a"} 3`,
+		`iothub_d2c_ingress_total{hub="a"} 0`, // from zero, before the first message
+		`hubward_connections 4`,
+		`hubward_connections_max 100`,
+		`hubward_connections_refused_total 2`,
+	)
+}
+
+func TestMetrics_lookUpFails(t *testing.T) {
+	var log bytes.Buffer
+	m := obs.NewMetrics(obs.Options{
+		Logger: obs.NewLogger(&log, "text", slog.LevelInfo),
+		Hubs: func(ctx context.Context) ([]obs.HubStats, error) {
+			if _, bounded := ctx.Deadline(); !bounded {
+				t.Error("the look-up has no deadline")
+			}
+			return nil, errors.New("store is slow")
+		},
+	})
+	m.TelemetryAttempt("a", 1)
+	text := scrape(t, m)
+	wantLines(t, text, `iothub_d2c_ingress_attempts_total{hub="a"} 1`)
+	if strings.Contains(text, "iothub_devices") {
+		t.Error("a gauge without a value")
+	}
+	if !strings.Contains(log.String(), "store is slow") {
+		t.Errorf("log %q", log.String())
+	}
+}
+
+func TestMetrics_concurrentUse(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 100 {
+				m.TelemetryStored(string(rune('a'+i%4)), 1)
+				m.TelemetryRefused("a", hubward.Code(400000+i%3), 1)
+			}
+		})
+	}
+	scrape(t, m)
+	wg.Wait()
+	wantLines(t, scrape(t, m), `iothub_d2c_ingress_total{hub="a"} 200`, `iothub_d2c_ingress_total{hub="d"} 200`)
+}
+
+func TestMetrics_countingDoesNotAllocate(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	count := func() {
+		m.TelemetryAttempt("a", 1)
+		m.TelemetryStored("a", 1)
+		m.TelemetryRefused("a", hubward.CodeThrottled, 1)
+		m.DeviceBytes("a", 256)
+	}
+	count()
+	if n := testing.AllocsPerRun(100, count); n != 0 {
+		t.Errorf("%v allocations per message", n)
+	}
+}
+
+func TestNewLogger_levelChangesWhileInUse(t *testing.T) {
+	var out bytes.Buffer
+	var level slog.LevelVar
+	log := obs.NewLogger(&out, "json", &level)
+	log.Debug("one")
+	level.Set(slog.LevelDebug)
+	log.Debug("two")
+	if got := out.String(); strings.Contains(got, "one") || !strings.Contains(got, `"msg":"two"`) {
+		t.Errorf("log %q", got)
+	}
+}
+
+func TestParseLevel(t *testing.T) {
+	for text, want := range map[string]slog.Level{"debug": slog.LevelDebug, "INFO": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError} {
+		if got, err := obs.ParseLevel(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	if _, err := obs.ParseLevel("loud"); err == nil {
+		t.Error("loud is a level")
+	}
+}

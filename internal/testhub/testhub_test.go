@@ -1,0 +1,79 @@
+package testhub_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubward/hubward/internal/testhub"
+	"github.com/hubward/hubward/sas"
+)
+
+func TestStart_servesREST(t *testing.T) {
+	h := testhub.Start(t, testhub.HostNames("hub.example.com"), testhub.Partitions(2))
+	d := h.CreateDevice("d1")
+	if d.Authentication == nil || d.Authentication.SymmetricKey.PrimaryKey == "" {
+		t.Error("the device has no key")
+	}
+	cs, err := sas.ParseConnectionString(h.ConnectionString("iothubowner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := sas.Sign(cs.HostName, cs.SharedAccessKey, cs.SharedAccessKeyName, time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []string{"https://hub.example.com", h.HTTPS} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", base+"/devices/d1?api-version=2021-04-12", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", token)
+		resp, err := h.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), `"deviceId":"d1"`) {
+			t.Errorf("%s: %s, %v", base, resp.Status, err)
+		}
+	}
+}
+
+func TestDial_mapsPorts(t *testing.T) {
+	h := testhub.Start(t)
+	for _, address := range []string{"localhost:8883", "testhub.localhost:443", h.MQTT} {
+		conn, err := h.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := tls.Client(conn, &tls.Config{RootCAs: h.CA, ServerName: "localhost"})
+		if err := client.HandshakeContext(t.Context()); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+		conn.Close()
+	}
+	if _, err := h.Dial(t.Context(), "tcp", "localhost:5671"); err == nil {
+		t.Error("port 5671 leads somewhere")
+	}
+}
+
+func TestDeviceConnectionString(t *testing.T) {
+	h := testhub.Start(t)
+	d := h.CreateDevice("d1")
+	want := "HostName=localhost;DeviceId=d1;SharedAccessKey=" + string(d.Authentication.SymmetricKey.PrimaryKey)
+	if got := h.DeviceConnectionString("d1"); got != want {
+		t.Error("another connection string")
+	}
+}
+
+func TestStart_twoAtATime(t *testing.T) {
+	a, b := testhub.Start(t), testhub.Start(t)
+	if a.MQTT == b.MQTT || a.ConnectionString("service") == b.ConnectionString("service") {
+		t.Error("two hubs are one")
+	}
+}

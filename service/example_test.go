@@ -1,0 +1,97 @@
+package service_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/service"
+)
+
+func ExampleNewFromConnectionString() {
+	c, err := service.NewFromConnectionString("HostName=hub.example;SharedAccessKeyName=iothubowner;SharedAccessKey="+testKey, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Println(c.HostName())
+	// Output: hub.example
+}
+
+func ExampleClient_CreateDevice() {
+	ctx := context.Background()
+	c := connect(`{"deviceId":"MyFirstDevice","etag":"MA==","status":"enabled"}`)
+	defer c.Close()
+	d, err := c.CreateDevice(ctx, hubward.Device{DeviceID: "MyFirstDevice"})
+	if hubward.CodeOf(err) == hubward.CodeDeviceAlreadyExists {
+		d, err = c.Device(ctx, "MyFirstDevice")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(d.DeviceID, d.Status)
+	// Output: MyFirstDevice enabled
+}
+
+func ExampleClient_UpdateDevice() {
+	ctx := context.Background()
+	c := connect(`{"deviceId":"MyFirstDevice","etag":"MQ==","status":"disabled"}`)
+	defer c.Close()
+	d, err := c.Device(ctx, "MyFirstDevice")
+	if err != nil {
+		log.Fatal(err)
+	}
+	d.Status, d.StatusReason = hubward.StatusDisabled, "battery change"
+	if d, err = c.UpdateDevice(ctx, *d); err != nil { // fails if someone else was faster
+		log.Fatal(err)
+	}
+	fmt.Println(d.Status)
+	// Output: disabled
+}
+
+func ExampleClient_BulkDevices() {
+	c := connect(`{"isSuccessful":true,"errors":[],"warnings":[]}`)
+	defer c.Close()
+	var items []service.BulkItem
+	for i := range 3 {
+		items = append(items, service.BulkItem{Device: hubward.Device{DeviceID: fmt.Sprintf("pump-%d", i)}, Mode: service.Create})
+	}
+	result, err := c.BulkDevices(context.Background(), items)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, failed := range result.Errors {
+		fmt.Println(failed.DeviceID, failed.ErrorStatus)
+	}
+	fmt.Println(result.IsSuccessful)
+	// Output: true
+}
+
+func ExampleClient_Events() {
+	c := connect(`{"partition":"0","sequenceNumber":0,"body":{"windSpeed":12.5},"annotations":{"iothub-connection-device-id":"MyFirstDevice"}}`)
+	defer c.Close()
+	for e, err := range c.Events(context.Background(), service.EventsOptions{Earliest: true}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", e.DeviceID(), e.Body)
+		break
+	}
+	// Output: MyFirstDevice: {"windSpeed":12.5}
+}
+
+// connect returns a client of a stand-in for a hub, which always gives the same answer.
+func connect(answer string) *service.Client {
+	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, answer) }))
+	c, err := service.NewFromConnectionString(
+		"HostName="+strings.TrimPrefix(hub.URL, "https://")+";SharedAccessKeyName=iothubowner;SharedAccessKey="+testKey,
+		&service.Options{HTTPClient: hub.Client()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return c
+}
