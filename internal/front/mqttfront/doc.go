@@ -1,16 +1,16 @@
 // Package mqttfront is the hub's MQTT 3.1.1 front end: devices connect, send telemetry and subscribe.
 //
-// A connection is one goroutine that reads, and one that writes while there is something to write. The reader never
-// waits for the disk: it hands each message to the hub and goes on, bounded by the bytes that are not yet confirmed;
-// the log's committer calls back once per shared sync, and the acknowledgements of that sync leave in one write.
+// A connection is one goroutine that reads; a few goroutines write for all of them. The reader never waits for the
+// disk: it hands each message to the hub and goes on, bounded by the bytes that are not yet confirmed; the log's
+// committer calls back once per shared sync, and the acknowledgements of that sync leave in one write.
 //
 //	server.go         accepts, counts, drains; watch.go closes what is silent, stuck or expired
 //	conn.go           one connection's life: handshake, CONNECT, reading, end
 //	packet_reader.go  bytes to packets in buffers that an idle connection does not hold
-//	outgoing.go       queued packets and unconfirmed messages; the writer
+//	outgoing.go       queued packets and unconfirmed messages of a connection; writers.go writes them
 //	connect.go        CONNECT: who is it (username.go), and which return code says what was wrong (errors.go)
 //	session.go        the other packets: one method each
 //	telemetry.go      topic and property bag to hubward.Message (bag.go)
 //
-// Lock order: conn.mu, then outgoing.mu. Server.mu is a leaf.
+// Lock order: conn.mu, then outgoing.mu, then writers.mu. Server.mu is a leaf.
 package mqttfront

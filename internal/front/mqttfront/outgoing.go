@@ -36,7 +36,7 @@ type outgoing struct {
 	bytes   int // sum of the sizes in ring[head:]
 	queue   []byte
 	spare   []byte // the writer's other buffer
-	writing bool   // a writer runs
+	writing bool   // a writer is at work or asked for
 	closed  bool   // nothing more is accepted or written
 }
 
@@ -139,16 +139,16 @@ func (o *outgoing) send(packet []byte) {
 	o.startWriter()
 }
 
-// startWriter starts the writer if there is something to write and none runs. The caller holds mu.
+// startWriter asks for a writer if there is something to write and none is under way. The caller holds mu.
 func (o *outgoing) startWriter() {
 	if len(o.queue) == 0 || o.writing || o.closed {
 		return
 	}
 	o.writing = true
-	go o.write() // ends when the queue is empty or the connection closed; drain and stop wait for it
+	o.conn.srv.writers.put(o)
 }
 
-// write is the writer: it writes what is queued until nothing is.
+// write writes what is queued until nothing is. It runs on one of the server's writers.
 func (o *outgoing) write() {
 	for {
 		o.mu.Lock()

@@ -31,6 +31,7 @@ type Server struct {
 	wg     sync.WaitGroup // connections
 
 	watching sync.WaitGroup // the watch
+	writers  *writers
 
 	mu        sync.Mutex // guards the fields below
 	conns     map[*conn]struct{}
@@ -54,6 +55,7 @@ func New(h *hub.Hub, o Options) *Server {
 		conns: make(map[*conn]struct{}), listeners: make(map[net.Listener]struct{}),
 	}
 	s.coarse.Store(o.Now().UnixMilli())
+	s.writers = newWriters(o.Now)
 	s.watching.Go(s.watch)
 	return s
 }
@@ -172,5 +174,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.wg.Wait()
 	s.cancel()
 	s.watching.Wait()
+	s.writers.close()
 	return ctx.Err()
 }

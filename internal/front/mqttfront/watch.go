@@ -48,6 +48,7 @@ func (s *Server) watch() {
 func (s *Server) look() {
 	now := s.now()
 	s.coarse.Store(now.UnixMilli())
+	s.writers.relieve()
 	for _, c := range s.snapshot() {
 		if reason := c.overdue(now); reason != nil {
 			c.Close(reason)

@@ -1,0 +1,347 @@
+package mqttfront_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/mqttwire"
+	"github.com/hubward/hubward/sas"
+)
+
+const eventsTopic = "devices/d1/messages/events/"
+
+func TestConnect_returnCodes(t *testing.T) {
+	b := newBench(t)
+	d := b.createDevice("d1")
+	off := *b.createDevice("off")
+	off.Status = hubward.StatusDisabled
+	if _, err := b.hub.PutDevice(t.Context(), "plant", off, "*"); err != nil {
+		t.Fatal(err)
+	}
+	expired, _ := sas.Sign("localhost/devices/d1", string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(-time.Minute))
+	// Source: spec/device.md 2.8. Never 2 or 4, which stop the C SDK for good.
+	rows := map[string]struct {
+		change func(*mqttwire.ConnectPacket)
+		want   byte
+	}{
+		"good":              {func(p *mqttwire.ConnectPacket) {}, 0},
+		"wrong key":         {func(p *mqttwire.ConnectPacket) { p.Password = token(t, &off) }, 5},
+		"expired":           {func(p *mqttwire.ConnectPacket) { p.Password = []byte(expired) }, 5},
+		"no password":       {func(p *mqttwire.ConnectPacket) { p.HasPassword, p.Password = false, nil }, 5},
+		"empty password":    {func(p *mqttwire.ConnectPacket) { p.Password = nil }, 5},
+		"no user name":      {func(p *mqttwire.ConnectPacket) { p.HasPassword, p.HasUser = false, false; p.User, p.Password = "", nil }, 5},
+		"unknown host":      {func(p *mqttwire.ConnectPacket) { p.User = "elsewhere.example/d1/?api-version=1" }, 5},
+		"unknown device":    {func(p *mqttwire.ConnectPacket) { p.ClientID, p.User = "d2", "localhost/d2/" }, 5},
+		"another client id": {func(p *mqttwire.ConnectPacket) { p.ClientID = "d2" }, 5},
+		"empty client id":   {func(p *mqttwire.ConnectPacket) { p.ClientID, p.CleanSession = "", true }, 5},
+		"disabled": {func(p *mqttwire.ConnectPacket) {
+			p.ClientID, p.User, p.Password = "off", "localhost/off/", token(t, &off)
+		}, 5},
+		"foreign will": {func(p *mqttwire.ConnectPacket) { p.Will = &mqttwire.Will{Topic: "devices/d2/messages/events/"} }, 5},
+	}
+	for name, r := range rows {
+		t.Run(name, func(t *testing.T) {
+			p := login(t, d)
+			r.change(p)
+			c := b.dial()
+			c.send(mqttwire.AppendConnect(nil, p))
+			ack, err := mqttwire.ParseConnack(c.expect(mqttwire.Connack))
+			if err != nil || ack.Code != r.want {
+				t.Fatalf("CONNACK %+v, %v; want code %d", ack, err, r.want)
+			}
+			if r.want != 0 {
+				c.expectEnd()
+			}
+		})
+	}
+}
+
+func TestConnect_otherProtocols(t *testing.T) {
+	b := newBench(t)
+	d := b.createDevice("d1")
+	packet := func(name string, level byte) []byte {
+		p, err := mqttwire.AppendConnect(nil, login(t, d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := strings.Index(string(p), "MQTT")
+		head := append([]byte{}, p[:1]...)
+		body := append([]byte{0, byte(len(name))}, name...)
+		body = append(append(body, level), p[i+5:]...)
+		for n := len(body); ; n >>= 7 {
+			if n < 128 {
+				head = append(head, byte(n))
+				break
+			}
+			head = append(head, byte(n)|128)
+		}
+		return append(head, body...)
+	}
+	c := b.dial()
+	c.send(packet("MQTT", 5), nil)
+	if got := c.expect(mqttwire.Connack); string(got) != "\x00\x84\x00" {
+		t.Errorf("MQTT 5 gets CONNACK %x", got)
+	}
+	c.expectEnd()
+	c = b.dial()
+	c.send(packet("MQIsdp", 3), nil)
+	if got := c.expect(mqttwire.Connack); string(got) != "\x00\x01" {
+		t.Errorf("MQTT 3.1 gets CONNACK %x", got)
+	}
+	c.expectEnd()
+	c = b.dial()
+	c.send(mqttwire.AppendPingreq(nil), nil)
+	c.expectEnd() // CONNECT comes first
+}
+
+func TestPublish_storesWhatWasSent(t *testing.T) {
+	b := newBench(t)
+	d := b.createDevice("d1")
+	c := b.dial()
+	p := login(t, d)
+	p.User += "&model-id=dtmi:com:example;1"
+	c.connect(p)
+	c.publish(1, 10, eventsTopic+"%24.mid=m1&%24.cid=c1&%24.ct=application%2Fjson&%24.ce=utf-8&a=b", `{"windSpeed":1}`)
+	c.expectPuback(10)
+	c.publish(0, 0, eventsTopic, "qos 0")
+	c.publish(1, 11, "devices/d1/messages/events", "no slash")
+	c.expectPuback(11)
+	got := b.events(3)
+	if got[0].HubEnqueued.IsZero() || got[0].EnqueuedTime.Before(got[0].HubEnqueued.Add(-time.Second)) {
+		t.Errorf("times: %v, %v", got[0].HubEnqueued, got[0].EnqueuedTime)
+	}
+	want := &hubward.Event{
+		Partition: got[0].Partition, SequenceNumber: 0, Offset: "0", EnqueuedTime: got[0].EnqueuedTime, HubEnqueued: got[0].HubEnqueued,
+		DeviceID: "d1", GenerationID: d.GenerationID, MessageSource: "Telemetry", ModelID: "dtmi:com:example;1",
+		AuthMethod: `{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}`,
+		Message: hubward.Message{
+			MessageID: "m1", CorrelationID: "c1", ContentType: "application/json", ContentEncoding: "utf-8",
+			Properties: []hubward.Property{{Name: "a", Value: "b"}}, Body: []byte(`{"windSpeed":1}`),
+		},
+	}
+	if diff := cmp.Diff(want, got[0]); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if string(got[1].Message.Body) != "qos 0" || string(got[2].Message.Body) != "no slash" || got[2].SequenceNumber != 2 {
+		t.Errorf("%+v, %+v", got[1], got[2])
+	}
+}
+
+func TestPublish_retainBecomesAProperty(t *testing.T) {
+	b := newBench(t)
+	c := b.dial()
+	c.connect(login(t, b.createDevice("d1")))
+	c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 1, Retain: true, Topic: []byte(eventsTopic)}))
+	c.expectPuback(1)
+	want := []hubward.Property{{Name: "mqtt-retain", Value: "true"}}
+	if diff := cmp.Diff(want, b.events(1)[0].Message.Properties); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A duplicate is stored and acknowledged again: at least once is what MQTT QoS 1 promises.
+func TestPublish_duplicate(t *testing.T) {
+	b := newBench(t)
+	c := b.dial()
+	c.connect(login(t, b.createDevice("d1")))
+	for _, dup := range []bool{false, true} {
+		c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 5, Dup: dup, Topic: []byte(eventsTopic), Payload: []byte("x")}))
+		c.expectPuback(5)
+	}
+	b.events(2)
+}
+
+func TestPublish_manyInFlightAreAcknowledgedInOrder(t *testing.T) {
+	b := newBench(t)
+	c := b.dial()
+	c.connect(login(t, b.createDevice("d1")))
+	const n = 3000
+	go func() {
+		for id := range n {
+			c.publish(1, uint16(id+1), eventsTopic, fmt.Sprint(id))
+		}
+	}()
+	for id := range n {
+		c.expectPuback(uint16(id + 1))
+	}
+	for i, e := range b.events(n) {
+		if string(e.Message.Body) != fmt.Sprint(i) || e.SequenceNumber != int64(i) {
+			t.Fatalf("event %d is %q with number %d", i, e.Message.Body, e.SequenceNumber)
+		}
+	}
+}
+
+func TestPublish_whatClosesTheConnection(t *testing.T) {
+	publish := func(qos byte, id uint16, topic string, size int) []byte {
+		packet, err := mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: qos, ID: id, Topic: []byte(topic), Payload: make([]byte, size)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return packet
+	}
+	again, err := mqttwire.AppendConnect(nil, &mqttwire.ConnectPacket{ClientID: "d1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string][]byte{
+		"QoS 2":                    publish(2, 1, eventsTopic, 1),
+		"another device's topic":   publish(1, 1, "devices/d2/messages/events/", 1),
+		"a longer device id":       publish(1, 1, "devices/d11/messages/events/", 1),
+		"no hub topic":             publish(1, 1, "weather", 1),
+		"a bag that is no UTF-8":   publish(1, 1, eventsTopic+"a=%ff", 1),
+		"one byte too many":        publish(1, 1, eventsTopic, hubward.MaxMessageSize+1),
+		"a packet announced large": {0x32, 0xff, 0xff, 0xff, 0x7f},
+		"a malformed header":       {0x32, 0xff, 0xff, 0xff, 0xff, 0x01},
+		"a second CONNECT":         again,
+		"a server's packet":        {0x20, 2, 0, 0},
+		"foreign filter":           {0x82, 8, 0, 1, 0, 3, 'a', '/', '#', 0},
+		"everything":               {0x82, 6, 0, 1, 0, 1, '#', 0},
+		"another device's C2D":     append([]byte{0x82, 38, 0, 1, 0, 33}, "devices/d2/messages/devicebound/#\x01"...),
+	}
+	for name, packet := range rows {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.createDevice("other")
+			c := b.dial()
+			c.connect(login(t, b.createDevice("d1")))
+			go c.nc.Write(packet) // it may be cut off in the middle
+			c.expectEnd()
+		})
+	}
+}
+
+func TestPublish_atTheSizeLimit(t *testing.T) {
+	b := newBench(t)
+	c := b.dial()
+	c.connect(login(t, b.createDevice("d1")))
+	c.publish(1, 1, eventsTopic, strings.Repeat("x", hubward.MaxMessageSize))
+	c.expectPuback(1)
+}
+
+func TestSubscribe_documentedFilters(t *testing.T) {
+	b := newBench(t)
+	c := b.dial()
+	c.connect(login(t, b.createDevice("d1")))
+	c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 3, Filters: []mqttwire.Filter{
+		{Topic: "devices/d1/messages/devicebound/#", QoS: 1}, {Topic: "$iothub/twin/res/#", QoS: 0},
+		{Topic: "$iothub/twin/PATCH/properties/desired/#", QoS: 2}, {Topic: "$iothub/methods/POST/#", QoS: 1},
+	}}))
+	ack, err := mqttwire.ParseSuback(c.expect(mqttwire.Suback))
+	if diff := cmp.Diff(mqttwire.SubackPacket{ID: 3, Codes: []byte{1, 0, 1, 1}}, ack); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+	c.send(mqttwire.AppendUnsubscribe(nil, &mqttwire.UnsubscribePacket{ID: 4, Topics: []string{"$iothub/twin/res/#", "never/was"}}))
+	if id, err := mqttwire.ParseID(c.expect(mqttwire.Unsuback)); id != 4 || err != nil {
+		t.Errorf("UNSUBACK %d, %v", id, err)
+	}
+}
+
+// Python and Java never subscribe again: filters outlive connections (spec/device.md 2.6).
+func TestSubscribe_outlivesTheConnection(t *testing.T) {
+	b := newBench(t)
+	d := b.createDevice("d1")
+	subscribe := func(c *client) {
+		c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 1, Filters: []mqttwire.Filter{{Topic: "$iothub/twin/res/#", QoS: 1}}}))
+		c.expect(mqttwire.Suback)
+	}
+	twinAnswers := func(c *client) bool {
+		c.publish(1, 9, "$iothub/twin/GET/?$rid=abc", " ")
+		c.expectPuback(9)
+		c.send(mqttwire.AppendPingreq(nil), nil)
+		got, body, _ := c.next()
+		return got == mqttwire.Publish && strings.Contains(string(body), "$iothub/twin/res/501/?$rid=abc") && strings.Contains(string(body), `"errorCode":400003`)
+	}
+	first := b.dial()
+	if first.connect(login(t, d)) {
+		t.Error("a first connection has a session")
+	}
+	subscribe(first)
+	first.send(mqttwire.AppendDisconnect(nil), nil)
+	first.expectEnd()
+
+	second := b.dial()
+	if !second.connect(login(t, d)) {
+		t.Error("the session was not kept")
+	}
+	if !twinAnswers(second) {
+		t.Error("the filter was not kept")
+	}
+	second.nc.Close()
+
+	clean := b.dial()
+	p := login(t, d)
+	p.CleanSession = true
+	if clean.connect(p) {
+		t.Error("a clean session is present")
+	}
+	if twinAnswers(clean) {
+		t.Error("a clean session has old filters")
+	}
+	subscribe(clean)
+	clean.nc.Close()
+	last := b.dial()
+	if last.connect(login(t, d)) {
+		t.Error("a clean session left something behind")
+	}
+}
+
+func TestConnect_takesOverFromTheOlderConnection(t *testing.T) {
+	b := newBench(t)
+	d := b.createDevice("d1")
+	old := b.dial()
+	old.connect(login(t, d))
+	b.dial().connect(login(t, d))
+	old.expectEnd()
+}
+
+func TestDevice_disconnectedWhenDeleted(t *testing.T) {
+	b := newBench(t)
+	c := b.dial()
+	c.connect(login(t, b.createDevice("d1")))
+	if err := b.hub.DeleteDevice(t.Context(), "plant", "d1", "*"); err != nil {
+		t.Fatal(err)
+	}
+	c.expectEnd()
+}
+
+func TestWill(t *testing.T) {
+	rows := map[string]struct {
+		end  func(*bench, *client)
+		want bool
+	}{
+		"the socket breaks": {func(_ *bench, c *client) { c.nc.Close() }, true},
+		"DISCONNECT":        {func(_ *bench, c *client) { c.send(mqttwire.AppendDisconnect(nil), nil); c.expectEnd() }, false},
+		"deleted":           {func(b *bench, c *client) { b.hub.DeleteDevice(b.t.Context(), "plant", "d1", "*"); c.expectEnd() }, false},
+		"server stops":      {func(b *bench, c *client) { b.stop() }, false},
+	}
+	for name, r := range rows {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				c := b.dial()
+				p := login(t, b.createDevice("d1"))
+				p.Will = &mqttwire.Will{Topic: eventsTopic + "a=b", Payload: []byte("gone"), QoS: 1}
+				c.connect(p)
+				r.end(b, c)
+				synctest.Wait()
+				if got := b.stored(); got != 0 && !r.want || got != 1 && r.want {
+					t.Fatalf("%d wills were stored", got)
+				}
+				if !r.want {
+					return
+				}
+				will := b.events(1)[0].Message
+				want := []hubward.Property{{Name: "a", Value: "b"}, {Name: "iothub-MessageType", Value: "Will"}}
+				if string(will.Body) != "gone" || !cmp.Equal(will.Properties, want) {
+					t.Errorf("%+v", will)
+				}
+			})
+		})
+	}
+}
