@@ -33,6 +33,8 @@ const stallTime = 10 * time.Millisecond
 func newWriters(now func() time.Time) *writers {
 	w := &writers{now: now, progress: now()}
 	w.work.L = &w.mu
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for range writersAtRest() {
 		w.startLocked()
 	}
@@ -42,7 +44,7 @@ func newWriters(now func() time.Time) *writers {
 // writersAtRest is how many writers there are when no client is stuck.
 func writersAtRest() int { return max(2, runtime.GOMAXPROCS(0)) }
 
-// startLocked starts a writer. The caller holds mu, or is alone.
+// startLocked starts a writer. The caller holds mu.
 func (w *writers) startLocked() {
 	w.running++
 	w.wg.Go(w.run)
