@@ -115,8 +115,8 @@ type EventLog interface {
 	// event will get when all are older.
 	Seek(ctx context.Context, p Partition, t time.Time) (int64, error)
 	// Read hands visit the events of p from sequence number from on, in order, until visit says stop, maxBytes of data
-	// have been seen, or there are no more. It starts at the oldest event if from is below it. The record's Data is
-	// valid only during the call. It returns the sequence number to go on from.
+	// have been seen, or there are no more; at least one event is handed out if there is one. It starts at the oldest
+	// event if from is below it. The record's Data is valid only during the call. It returns the sequence number to go on from.
 	Read(ctx context.Context, p Partition, from int64, maxBytes int, visit func(Record) (more bool)) (next int64, err error)
 	// Wait returns when p holds an event with sequence number from or above, or with ctx's error.
 	Wait(ctx context.Context, p Partition, from int64) error

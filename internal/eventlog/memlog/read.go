@@ -158,6 +158,10 @@ func (l *Log) Drop(ctx context.Context, name string) error {
 			waiting = part.takeWaitingLocked(waiting)
 			delete(l.parts, p)
 		}
+		if l.room != nil { // producers of the hub may be among those who wait
+			waiting = append(waiting, l.room)
+			l.room = nil
+		}
 	}
 	l.mu.Unlock()
 	closeAll(waiting)

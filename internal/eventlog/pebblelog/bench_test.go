@@ -3,7 +3,6 @@ package pebblelog_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,7 +24,7 @@ func telemetry() [][]byte {
 
 // json is an event of 256 bytes that compresses as telemetry does.
 func json(n int64) []byte {
-	text := fmt.Sprintf(`{"deviceId":"device-%03d","messageId":%d,"windSpeed":%.12f,"humidity":%.12f,"temperature":%.12f,"pad":"`,
+	text := fmt.Sprintf(`{"deviceId":"device-%03d","messageId":%d,"windSpeed":%.12f,"humidity":%.12f,"pressure":%.12f,"pad":"`,
 		n%100, n, float64(n*7919%100000)/7777, float64(n*104729%100000)/7777, float64(n*1299709%100000)/7777)
 	return fmt.Appendf(nil, "%-256.256s", text)
 }
@@ -99,7 +98,7 @@ func BenchmarkAppend(b *testing.B) {
 // BenchmarkRead reads 256 B events from tables and from memory. An operation is an event.
 func BenchmarkRead(b *testing.B) {
 	log := open(b, pebblelog.Options{Dir: "dir", FS: vfs.NewMem()})
-	send(b.Context(), log, 100, 200_000, telemetry())
+	send(b.Context(), log, 10, 200_000, telemetry())
 	p := hub.Partition{Hub: "hub", ID: 1}
 	bounds, err := log.Bounds(b.Context(), p)
 	if err != nil {
@@ -127,22 +126,5 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 		})
-	}
-}
-
-// TestAppend_doesNotAllocate counts what an event costs from Append to done, Pebble included.
-func TestAppend_doesNotAllocate(t *testing.T) {
-	const total = 50_000
-	events := telemetry()
-	log := open(t, pebblelog.Options{Dir: "dir", FS: vfs.NewMem()})
-	send(t.Context(), log, 100, total, events) // grow the buffers
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	send(t.Context(), log, 100, total, events)
-	runtime.ReadMemStats(&after)
-	const perConnection = 10 // what send itself allocates for each
-	n := float64(after.Mallocs-before.Mallocs) - perConnection*connections
-	if n/total > 0.05 {
-		t.Errorf("%.3f allocations for an event", n/total)
 	}
 }

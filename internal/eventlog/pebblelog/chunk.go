@@ -101,7 +101,7 @@ func sizeClass(bytes int) int {
 	return 1
 }
 
-// get returns an empty chunk that is expected to hold some number of bytes. After a burst, small commits do not occupy
+// get returns an empty chunk that may come to hold some number of bytes. After a burst, small commits do not occupy
 // the large buffers.
 func (p *chunkPool) get(bytes int) *chunk {
 	class := sizeClass(bytes)

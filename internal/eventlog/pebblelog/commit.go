@@ -32,7 +32,8 @@ func (l *Log) take(work *gathering, spare gathering) bool {
 	l.gather = spare
 	l.round++
 	for _, c := range work.chunks {
-		c.part.gathering, c.part.usual = nil, len(c.buf)
+		c.part.gathering = nil
+		c.part.usual = max(len(c.buf), c.part.usual-c.part.usual/16)
 	}
 	work.chunks = l.withoutDroppedLocked(work.chunks)
 	room := l.room

@@ -15,3 +15,9 @@ func cpuTime() time.Duration {
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
+
+// permissive takes all restrictions from new files, and returns what gives them back.
+func permissive() (restore func()) {
+	old := syscall.Umask(0)
+	return func() { syscall.Umask(old) }
+}

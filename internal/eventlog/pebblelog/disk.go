@@ -7,7 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// diskFS is the disk. Whatever the umask is, only the owner can read what it makes.
+// diskFS is the disk. Whatever the umask is, only the owner can read what it makes: files get their mode just after they
+// were made, and until then the folder's mode keeps others out.
 type diskFS struct{ vfs.FS }
 
 const (

@@ -12,8 +12,8 @@
 //	probe         'm' | 'p'    value: ms uint64; what Ping writes
 //
 // A hub name holds no 0x00, so the keys of hub "a" and of hub "ab" never mix. The head marker is written together with
-// each deletion of old events: it keeps a partition's sequence numbers and its clock when retention has emptied it. Values carry no checksum of their own: Pebble checks
-// every block of a table and every record of its write-ahead log.
+// each deletion of old events: it keeps a partition's sequence numbers and its clock when retention has emptied it.
+// Values carry no checksum of their own: Pebble checks every block of a table and every record of its write-ahead log.
 //
 // # The way of an event
 //

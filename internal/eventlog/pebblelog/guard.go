@@ -14,10 +14,11 @@ import (
 // would leave the same files, so opening the folder again is ordinary crash recovery.
 //
 // Pebble takes a failing write-ahead log for the end of the process: it calls Fatalf and then carries on, reporting
-// success; when the failure meets the change to a new log file, it brings the process down. So after a failure the
-// guard tells Pebble that its writes to the write-ahead log succeed, and drops them. Pebble's commit path then gets to its end,
-// and whoever commits asks failure whether the commit is real. Nothing is lost by that: what Pebble believes to be in the dropped part
-// of the log was acknowledged to nobody, and what it deletes because of it stays.
+// success; when the failure meets the change to a new log file, it panics with its locks in disorder, which no recover
+// survives. So after a failure the guard tells Pebble that its writes to the write-ahead log succeed, and drops them.
+// Pebble's commit path then gets to its end, and whoever commits asks failure whether the commit is real. Nothing is
+// lost by that: what Pebble believes to be in the dropped part of the log was acknowledged to nobody, and files that it
+// wants to delete because of it stay.
 //
 // Flushes and compactions are told the truth. Pebble repeats them at once and for ever, so after a failure they wait
 // where they open their first file, until the log is closed; see also pause.

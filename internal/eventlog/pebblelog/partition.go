@@ -23,7 +23,7 @@ type partition struct {
 	any                    bool // an event was ever committed: committedMS says something
 
 	gathering *chunk        // nil: no event has gathered since the last swap
-	usual     int           // bytes of the last chunk: what the next one is expected to hold
+	usual     int           // bytes that the next chunk may come to hold: a maximum that decays
 	tail      []*chunk      // the newest committed events, oldest chunk first, without gaps, up to committed
 	tailBytes int           // sum of the tail's buffers, at most maxTailBytes
 	waiting   chan struct{} // closed at the next commit; nil while nobody waits

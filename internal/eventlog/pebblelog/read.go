@@ -119,7 +119,7 @@ func (l *Log) visitTables(
 ) (next int64, err error) {
 	next = from
 	for ok := it.First(); ok; ok = it.Next() {
-		_, sequence, err := parseEventKey(it.Key())
+		sequence, err := sequenceOf(seen.prefix, it.Key())
 		if err != nil {
 			return next, err
 		}

@@ -56,6 +56,14 @@ func eventKey(prefix []byte, sequence int64) []byte {
 	return binary.BigEndian.AppendUint64(append(key, prefix...), uint64(sequence))
 }
 
+// sequenceOf returns the sequence number in the key of an event whose partition is known.
+func sequenceOf(prefix, key []byte) (int64, error) {
+	if len(key) != len(prefix)+8 {
+		return 0, fmt.Errorf("pebblelog: key %.64x is not that of an event", key)
+	}
+	return int64(binary.BigEndian.Uint64(key[len(prefix):])), nil
+}
+
 // parseEventKey takes an event's key apart.
 func parseEventKey(key []byte) (p hub.Partition, sequence int64, err error) {
 	end := bytes.IndexByte(key, 0)
