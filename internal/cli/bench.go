@@ -67,13 +67,16 @@ Then read everything back and count what is lost, duplicated or out of order. Th
 }
 
 func (f *benchFlags) run(cmd *cobra.Command, env Env) error {
+	if err := f.validate(cmd); err != nil {
+		return err
+	}
 	ctx := cmd.Context()
 	client, err := f.login.service(env)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	options, err := f.options(cmd, env)
+	options, err := f.options(env)
 	if err != nil {
 		return err
 	}
@@ -103,19 +106,28 @@ func (f *benchFlags) run(cmd *cobra.Command, env Env) error {
 	return nil
 }
 
-func (f *benchFlags) options(cmd *cobra.Command, env Env) (bench.Options, error) {
-	o := bench.Options{
-		Window: f.window, Size: f.size, QoS: byte(f.qos), Rate: f.rate, Warm: f.warm, Duration: f.duration, Address: f.mqtts,
-	}
+func (f *benchFlags) validate(cmd *cobra.Command) error {
 	switch {
 	case f.devices < 1 || f.devices > 10_000:
-		return o, usagef(cmd, "--devices is 1 to 10000, not %d", f.devices)
+		return usagef(cmd, "--devices is 1 to 10000, not %d", f.devices)
 	case f.window < 1 || f.window > bench.MaxWindow:
-		return o, usagef(cmd, "--window is 1 to %d, not %d", bench.MaxWindow, f.window)
-	case f.size < bench.MinSize || f.size > hubward.MaxMessageSize-100:
-		return o, usagef(cmd, "--size is %d to %d, not %d", bench.MinSize, hubward.MaxMessageSize-100, f.size)
+		return usagef(cmd, "--window is 1 to %d, not %d", bench.MaxWindow, f.window)
+	case f.size < bench.MinSize || f.size > maxBenchSize:
+		return usagef(cmd, "--size is %d to %d, not %d", bench.MinSize, maxBenchSize, f.size)
 	case f.qos != 0 && f.qos != 1:
-		return o, usagef(cmd, "--qos is 0 or 1, not %d", f.qos)
+		return usagef(cmd, "--qos is 0 or 1, not %d", f.qos)
+	case f.rate < 0:
+		return usagef(cmd, "--rate is not negative")
+	}
+	return nil
+}
+
+// maxBenchSize leaves room for the content type and encoding that each message carries.
+const maxBenchSize = hubward.MaxMessageSize - 100
+
+func (f *benchFlags) options(env Env) (bench.Options, error) {
+	o := bench.Options{
+		Window: f.window, Size: f.size, QoS: byte(f.qos), Rate: f.rate, Warm: f.warm, Duration: f.duration, Address: f.mqtts,
 	}
 	host, err := f.login.host(env)
 	if err != nil {

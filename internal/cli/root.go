@@ -5,6 +5,7 @@ import "github.com/spf13/cobra"
 // commands lists every command, in the order of the help page.
 func commands(env Env) []*cobra.Command {
 	return []*cobra.Command{
+		newQuickstartCommand(env),
 		newServeCommand(env),
 		newHubCommand(env),
 		newPolicyCommand(env),

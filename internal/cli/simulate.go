@@ -5,14 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -32,8 +29,6 @@ const (
 	// The status line is renewed this often on a terminal, and printed this often elsewhere.
 	statusOnTerminal = 200 * time.Millisecond
 	statusElsewhere  = 5 * time.Second
-	// alertSpeed is the wind speed, in metres per second, above which a message has windAlert=true.
-	alertSpeed = 15
 )
 
 // simulateFlags are the flags of simulate.
@@ -211,7 +206,7 @@ func (s *simulation) send(ctx context.Context, client *device.Client) error {
 				return client.Err()
 			}
 		}
-		m, err := s.message(n)
+		m, err := windSpeedMessage(s.device, s.id, n)
 		if err != nil {
 			return err
 		}
@@ -225,23 +220,6 @@ func (s *simulation) send(ctx context.Context, client *device.Client) error {
 		}
 	}
 	return nil
-}
-
-// message makes message n, with the members and properties of the tutorials.
-func (s *simulation) message(n int) (*hubward.Message, error) {
-	speed := math.Round((10+8*mathrand.Float64())*100) / 100
-	body, err := json.Marshal(struct {
-		DeviceID  string  `json:"deviceId"`
-		WindSpeed float64 `json:"windSpeed"`
-	}{s.device, speed})
-	return &hubward.Message{
-		MessageID:       s.id + "-" + strconv.Itoa(n),
-		CorrelationID:   s.id,
-		ContentType:     "application/json",
-		ContentEncoding: "utf-8",
-		Properties:      []hubward.Property{{Name: "windAlert", Value: strconv.FormatBool(speed > alertSpeed)}},
-		Body:            body,
-	}, err
 }
 
 func (s *simulation) countSent(n int) {

@@ -1,0 +1,42 @@
+package cli_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestQuickstart_showsTelemetryAndCleansUp(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	status, stdout, stderr := runLine(t, nil, "quickstart", "--exit-after", "3", "--interval", "5ms")
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if n := strings.Count(stdout, `MyFirstDevice  {"deviceId":"MyFirstDevice","windSpeed":`); n != 3 {
+		t.Errorf("%d events in\n%s", n, stdout)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "hubward-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestQuickstart_keepsItsDataWhenAsked(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for range 2 { // the second time the device is there already
+		if status, _, stderr := runLine(t, nil, "quickstart", "--data", data, "--exit-after", "1", "--interval", "5ms"); status != 0 {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(data, "connection-strings.env")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestQuickstart_badFlags(t *testing.T) {
+	for _, line := range [][]string{{"--exit-after", "-1"}, {"--interval", "0s"}, {"extra"}, {"--nosuch"}} {
+		if status, _, stderr := runLine(t, nil, append([]string{"quickstart"}, line...)...); status != 2 || !strings.Contains(stderr, "usage: hubward quickstart") {
+			t.Errorf("%v: status %d, %s", line, status, stderr)
+		}
+	}
+}
