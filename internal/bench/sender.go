@@ -37,7 +37,7 @@ type sender struct {
 	measuring atomic.Bool
 
 	slots     chan struct{}   // one per unconfirmed message
-	started   [1 << 16]int64  // by packet id, when it was sent; an id is not reused while unconfirmed
+	started   []int64         // by packet id, when it was sent; an id is not reused while unconfirmed
 	latencies []time.Duration // of acknowledgements while measuring; the reader's
 }
 
@@ -121,6 +121,7 @@ func (s *sender) read() (mqttwire.Header, []byte, error) {
 
 // run sends until ctx ends, then waits until all is confirmed.
 func (s *sender) run(ctx context.Context) error {
+	s.started = make([]int64, 1<<16)
 	var reading sync.WaitGroup
 	var readErr error
 	if s.o.QoS == 1 {

@@ -1,0 +1,42 @@
+package bench
+
+import (
+	"context"
+	"time"
+)
+
+// IdleResult is what Idle measured.
+type IdleResult struct {
+	Connections      int     `json:"connections"`
+	Before           int64   `json:"serverBytesBefore"`
+	After            int64   `json:"serverBytesAfter"`
+	KiBPerConnection float64 `json:"kibPerConnection"`
+}
+
+// Idle connects the devices of o, which sends nothing, holds them for o.Duration, and compares what memory says of the
+// server before and after.
+func Idle(ctx context.Context, o Options, memory func() (int64, error)) (*IdleResult, error) {
+	before, err := memory()
+	if err != nil {
+		return nil, err
+	}
+	senders, err := connect(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		for _, s := range senders {
+			s.close()
+		}
+	}()
+	hold := time.NewTimer(o.Duration)
+	defer hold.Stop()
+	select {
+	case <-hold.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	after, err := memory()
+	n := len(senders)
+	return &IdleResult{Connections: n, Before: before, After: after, KiBPerConnection: float64(after-before) / 1024 / float64(n)}, err
+}
