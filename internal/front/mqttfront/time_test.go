@@ -31,6 +31,21 @@ func TestKeepAlive_silentClientIsClosed(t *testing.T) {
 	})
 }
 
+func TestKeepAlive_shortOnesAreNotCutShort(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBench(t)
+		c := b.dial()
+		p := login(t, b.createDevice("d1"))
+		p.KeepAlive = time.Second
+		c.connect(p)
+		for range 50 { // at all phases of the server's look
+			time.Sleep(1010 * time.Millisecond)
+			c.send(mqttwire.AppendPingreq(nil), nil)
+			c.expect(mqttwire.Pingresp)
+		}
+	})
+}
+
 // The server's time-out is capped, and the cap stands for keep-alive 0 (spec/device.md 2.5).
 func TestKeepAlive_isCapped(t *testing.T) {
 	for name, keepAlive := range map[string]time.Duration{"none": 0, "longest": 65535 * time.Second} {

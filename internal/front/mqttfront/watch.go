@@ -79,7 +79,8 @@ func (c *conn) overdue(now time.Time) error {
 		}
 		return nil
 	}
-	if ms-c.lastRead.Load() > limits.silence.Milliseconds() {
+	// The time of the last bytes is that of the look before them.
+	if ms-c.lastRead.Load() > (limits.silence + watchInterval).Milliseconds() {
 		return errSilent
 	}
 	if !limits.expires.IsZero() && now.After(limits.expires) {
