@@ -1,0 +1,101 @@
+# One target for each tier of proof; CI runs "make test", which is all of them but the benchmarks.
+#
+#   make check     format, vet, staticcheck, errcheck, import rules
+#   make unit      the plain tests of all packages
+#   make race      the same under the race detector
+#   make fuzz      every fuzz target for FUZZTIME
+#   make bench     the benchmarks
+#   make interop   the official Node and Python SDKs against the binary, on ports 8883 and 443
+#   make crash     kill -9 under load, twenty times, and compare
+#   make build     the binary, as .work/bin/hubward
+#
+# What a target needs beyond Go is installed below .work, which git ignores; what make cannot install, it names.
+
+FUZZTIME ?= 5s
+PYTHON   ?= python3
+
+WORK  := .work
+TOOL  := go tool -modfile=tools/go.mod
+TAGS  := interop,crash
+# Where an error that nobody looked at loses data. Elsewhere the linter would mostly find sockets being closed.
+STORES := ./internal/hub/... ./internal/eventlog/... ./internal/store/... ./internal/app
+LOCKS := internal/interop/node/package.json internal/interop/node/package-lock.json
+PINS  := internal/interop/python/requirements.txt
+
+export GOFLAGS := -buildvcs=false $(GOFLAGS)
+
+# $(call need,PROGRAM,WHERE IT COMES FROM) ends the target with a message when PROGRAM is missing.
+need = command -v $(1) >/dev/null 2>&1 || { echo "make $@: $(1) is missing; install $(2)" >&2; exit 1; }
+
+.PHONY: test check unit race fuzz bench interop crash build clean
+
+test:
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory race
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory interop
+	@$(MAKE) --no-print-directory crash
+
+check:
+	@$(call need,go,Go 1.26 or later)
+	@echo "== gofmt"
+	@bad=$$(find . -name '*.go' -not -path './$(WORK)/*' -exec gofmt -l {} +); \
+	  if [ -n "$$bad" ]; then echo "not formatted, run gofmt -w on:" >&2; echo "$$bad" >&2; exit 1; fi
+	@echo "== go vet"
+	go vet -tags $(TAGS) ./...
+	@echo "== staticcheck"
+	$(TOOL) staticcheck -tags $(TAGS) ./...
+	@echo "== errcheck"
+	$(TOOL) errcheck -ignoretests -exclude tools/errcheck.txt $(STORES)
+	@echo "== import rules"
+	go test ./internal/archtest
+
+unit:
+	@$(call need,go,Go 1.26 or later)
+	go test ./...
+
+race:
+	@$(call need,go,Go 1.26 or later)
+	@$(call need,gcc,gcc and the C library's headers: the race detector needs cgo)
+	CGO_ENABLED=1 go test -race ./...
+
+fuzz:
+	@$(call need,go,Go 1.26 or later)
+	tools/fuzz $(FUZZTIME)
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+interop: $(WORK)/node/.done $(WORK)/venv/.done
+	go test -tags interop -count=1 -timeout 15m ./internal/interop
+
+crash:
+	@$(call need,go,Go 1.26 or later)
+	go test -tags crash -count=1 -timeout 10m ./internal/crashtest
+
+build:
+	go build -o $(WORK)/bin/hubward ./cmd/hubward
+
+# The clients of the interop suite, exactly as the lock files name them.
+$(WORK)/node/.done: $(LOCKS)
+	@$(call need,node,Node.js 20 or later)
+	@$(call need,npm,npm (it comes with Node.js))
+	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' \
+	  || { echo "make $@: the SDKs need Node.js 20 or later, this is $$(node --version)" >&2; exit 1; }
+	rm -rf $(@D) && mkdir -p $(@D) && cp $(LOCKS) $(@D)
+	cd $(@D) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(WORK)/venv/.done: $(PINS)
+	@$(call need,$(PYTHON),Python 3.10 to 3.13)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "make $@: the SDKs have wheels for Python 3.10 to 3.13, this is $$($(PYTHON) --version); name another one with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make $@: $(PYTHON) cannot make virtual environments; install python3-venv" >&2; exit 1; }
+	rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --disable-pip-version-check --quiet --only-binary uamqp -r $(PINS)
+	@touch $@
+
+clean:
+	rm -rf $(WORK)

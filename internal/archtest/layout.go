@@ -1,0 +1,130 @@
+package archtest
+
+// rule is one row of the layout: what a package is for and what it may import. Paths of our own packages are relative
+// to the module, "." is the root. The standard library is always allowed, except what never lists.
+type rule struct {
+	pkg     string
+	ours    []string            // packages of this module that it may import
+	outside []string            // packages of other modules, each with everything below it
+	never   []string            // packages of the standard library that it may not import, each with everything below it
+	inFiles map[string][]string // narrows an entry of ours to files whose names begin so
+	why     string              // printed with each violation
+}
+
+const (
+	hubAPI     = "internal/hub"
+	accessLeaf = "internal/hub/access" // the words of the hub's API: rights and principals
+)
+
+// layout is the table, in reading order: from the nouns, over the public SDKs and the command, to the hub from the
+// socket inwards.
+func layout() []rule {
+	return append(append(publicPackages(), hubPackages()...), testPackages()...)
+}
+
+func publicPackages() []rule {
+	return []rule{
+		{
+			pkg: ".", never: []string{"net", "os", "database/sql"},
+			why: "the nouns are shared by both SDKs and the hub: they do no I/O and bring in nobody",
+		},
+		{
+			pkg: "sas", ours: []string{"."}, never: []string{"net/http", "os"},
+			why: "tokens and connection strings are pure: keys and the time are passed in",
+		},
+		{
+			pkg: "device", ours: []string{".", "sas", "internal/mqttwire"},
+			why: "a device program must not carry the hub or the service SDK",
+		},
+		{
+			pkg: "service", ours: []string{".", "sas"},
+			why: "a back-end program must not carry the hub or the device SDK, and reads with a client that is not our engine",
+		},
+		{
+			pkg: "cmd/hubward", ours: []string{"internal/cli"},
+			why: "main hands its arguments to internal/cli and nothing more",
+		},
+		{
+			pkg:     "internal/cli",
+			ours:    []string{".", "sas", "device", "service", "internal/app", "internal/config", "internal/bench"},
+			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+			inFiles: map[string][]string{
+				"internal/app":    {"serve", "quickstart", "bench"},
+				"internal/config": {"serve", "quickstart", "bench"},
+				"internal/bench":  {"bench"},
+			},
+			why: "only serve, quickstart and bench run a hub; every other command is a plain user of the public SDKs",
+		},
+		{
+			pkg: "internal/bench", ours: []string{"sas", "internal/mqttwire"}, outside: []string{"golang.org/x/sync"},
+			why: "the load generator measures a hub from outside, through the wire",
+		},
+	}
+}
+
+func hubPackages() []rule {
+	const front = "a front end translates between its wire and the hub: it knows no store and no other front end"
+	const engine = "an engine keeps data behind a port of the hub: it knows no front end and no other engine"
+	return []rule{
+		{
+			pkg: "internal/app",
+			ours: []string{
+				".", "sas", hubAPI, accessLeaf, "internal/config", "internal/obs",
+				"internal/front/listen", "internal/front/mqttfront", "internal/front/restfront", "internal/front/adminfront",
+				"internal/eventlog/pebblelog", "internal/eventlog/memlog", "internal/store/sqlstore",
+			},
+			outside: []string{"golang.org/x/sync", "golang.org/x/sys", "github.com/prometheus/client_golang"},
+			why:     "the composition root wires what others declare; rules belong to the hub",
+		},
+		{
+			pkg: "internal/config", outside: []string{"github.com/pelletier/go-toml/v2"},
+			why: "configuration ends in app, which passes plain values: it knows no other package",
+		},
+		{
+			pkg: "internal/front/listen", outside: []string{"golang.org/x/sys"},
+			why: "listeners and certificates know no protocol",
+		},
+		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
+		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
+		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
+		{pkg: "internal/front/restfront", ours: []string{".", "sas", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{
+			pkg: "internal/front/adminfront", outside: []string{"github.com/prometheus/client_golang"},
+			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
+		},
+		{
+			pkg: hubAPI, ours: []string{".", "sas", accessLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			never: []string{"net", "database/sql"},
+			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
+		},
+		{pkg: accessLeaf, ours: []string{".", "sas"}, never: []string{"net", "os"}, why: "who may do what is decided from what is passed in, nothing is looked up"},
+		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
+		{
+			pkg: "internal/eventlog/pebblelog", ours: []string{".", hubAPI}, outside: []string{"github.com/cockroachdb/pebble/v2"},
+			never: []string{"net", "database/sql"}, why: engine,
+		},
+		{pkg: "internal/eventlog/memlog", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
+		{
+			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf}, outside: []string{"modernc.org/sqlite"},
+			never: []string{"net/http"}, why: engine,
+		},
+		{
+			pkg: "internal/obs", ours: []string{".", hubAPI}, outside: []string{"github.com/prometheus/client_golang"},
+			why: "observation implements a port of the hub and is told what happens: it reaches for nothing itself",
+		},
+	}
+}
+
+func testPackages() []rule {
+	const suite = "a conformance suite knows the ports only, so that every implementation can run it"
+	return []rule{
+		{pkg: "internal/logtest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/testhub", ours: []string{".", "sas", "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
+		{pkg: "internal/childhub", ours: []string{"sas"}, why: "a hub in a child process is told apart from our own code by nothing but its wire and its files"},
+		{pkg: "internal/interop", why: "the suite drives foreign clients against the binary: its code is in test files"},
+		{pkg: "internal/crashtest", why: "the suite kills the binary and reads what is left: its code is in test files"},
+		{pkg: "internal/archtest", why: "a rule keeper needs nobody"},
+		{pkg: "internal/doctest", why: "the suite reads pages and compares them with the code: its code is in test files"},
+	}
+}

@@ -1,0 +1,10 @@
+// Package interop proves the hub with strangers: its tests run the official Node and Python SDKs, unmodified, and the
+// hubward command against the built binary on the real ports (8883 and 443: the SDKs cannot be told others).
+//
+// The tests need Node, Python and what "make interop" installs below .work/, so they are behind the build tag interop.
+// They never skip: a missing tool or a busy port fails with what to install or to free.
+//
+// The client programs are in node/ and python/, in pairs of the same name: one journey each, which checks its own side
+// and prints what the Go test waits for. The Go test prepares identities, reads telemetry back and looks at what the
+// hub stamped on it.
+package interop

@@ -1,0 +1,163 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/childhub"
+)
+
+// readWithin bounds the reading of one device's events.
+const readWithin = 60 * time.Second
+
+// quiet is how long a reader that has seen everything waits for an event too many.
+const quiet = time.Second
+
+const messages = 1000
+
+func TestTelemetry(t *testing.T) {
+	modes := map[string][]string{"node": {"pipelined"}, "python": {"sync", "aio"}}
+	eachSDK(t, func(t *testing.T, s sdk) {
+		for _, mode := range modes[s.name] {
+			t.Run(mode, func(t *testing.T) { testTelemetry(t, s, mode) })
+		}
+	})
+}
+
+// testTelemetry sends with the SDK and looks at every event: each message once, in order, as it was sent, and with the
+// hub's stamps.
+func testTelemetry(t *testing.T, s sdk, mode string) {
+	id := s.name + "-" + mode
+	device, cs := createDevice(t, id)
+	before := time.Now()
+	s.run(t, "telemetry", map[string]string{"DEVICE_CONNECTION_STRING": cs, "RUN_ID": id, "COUNT": strconv.Itoa(messages)}, mode)
+	after := time.Now()
+
+	// The asyncio client hands messages to a pool of threads: what it sent together arrives in any order.
+	together := 1
+	if mode == "aio" {
+		together = 100
+	}
+	got := readEvents(t, id, messages)
+	seen := map[string]bool{}
+	for i, e := range got {
+		number := e.Properties["number"]
+		if seen[number] {
+			t.Fatalf("message %s is there twice", number)
+		}
+		seen[number] = true
+		if n, err := strconv.Atoi(number); err != nil || n/together != i/together {
+			t.Fatalf("event %d is message %q", i, number)
+		}
+		checkMessage(t, id, number, e)
+		checkStamps(t, device, e, before, after)
+		if i > 0 {
+			checkPosition(t, got[i-1], e)
+		}
+	}
+}
+
+// readEvents returns the n events of a device, and fails when there are more.
+func readEvents(t *testing.T, id string, n int) []childhub.Event {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	timer := time.AfterFunc(readWithin, cancel)
+	defer timer.Stop()
+	var events []childhub.Event
+	err := hub.Events(ctx, url.Values{"from": {"earliest"}, "device": {id}}, func(e childhub.Event) bool {
+		events = append(events, e)
+		if len(events) == n {
+			timer.Reset(quiet)
+		}
+		return len(events) <= n
+	})
+	if len(events) != n || !errors.Is(err, context.Canceled) {
+		t.Fatalf("read %d events of %s, want %d (%v)%s", len(events), id, n, err, repeated(events))
+	}
+	return events
+}
+
+// repeated tells of events that are there twice: the same one shown again, or one message stored again.
+func repeated(events []childhub.Event) string {
+	var text strings.Builder
+	byMessage := map[string]childhub.Event{}
+	for _, e := range events {
+		message := e.SystemProperties.MessageID + string(e.Body)
+		if was, ok := byMessage[message]; ok {
+			fmt.Fprintf(&text, "\nmessage %q is in partition %s as %d and in partition %s as %d",
+				e.SystemProperties.MessageID, was.Partition, was.SequenceNumber, e.Partition, e.SequenceNumber)
+		}
+		byMessage[message] = e
+	}
+	return text.String()
+}
+
+// checkMessage compares an event with what the telemetry programs send.
+func checkMessage(t *testing.T, run, number string, e childhub.Event) {
+	t.Helper()
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(e.Body, &body); err != nil {
+		t.Fatalf("the body of message %s is not a JSON object: %.100s", number, e.Body)
+	}
+	wantBody := map[string]any{"run": run, "number": float64(n), "windSpeed": float64(5 + n%16)}
+	wantSystem := childhub.SystemProperties{
+		MessageID: run + "-" + number, CorrelationID: fmt.Sprintf("correlation %s/ä", number),
+		ContentType: "application/json", ContentEncoding: "utf-8",
+	}
+	wantProperties := map[string]string{"number": number, "awkward name": "a/b & c=d + €"}
+	if diff := cmp.Diff(wantBody, body) + cmp.Diff(wantSystem, e.SystemProperties) + cmp.Diff(wantProperties, e.Properties); diff != "" {
+		t.Fatalf("message %s (-want +got):\n%s", number, diff)
+	}
+}
+
+// checkStamps looks at what the hub says about an event.
+func checkStamps(t *testing.T, device *hubward.Device, e childhub.Event, before, after time.Time) {
+	t.Helper()
+	want := childhub.Annotations{
+		DeviceID:       device.DeviceID,
+		GenerationID:   device.GenerationID,
+		AuthMethod:     `{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}`,
+		HubEnqueued:    e.Annotations.HubEnqueued,
+		MessageSource:  "Telemetry",
+		SequenceNumber: e.SequenceNumber,
+		Offset:         e.Offset,
+		EnqueuedTime:   e.EnqueuedTime.UnixMilli(),
+	}
+	if diff := cmp.Diff(want, e.Annotations); diff != "" {
+		t.Fatalf("annotations (-want +got):\n%s", diff)
+	}
+	arrived := time.UnixMilli(e.Annotations.HubEnqueued)
+	for _, at := range []time.Time{arrived, e.EnqueuedTime} {
+		if at.Before(before.Truncate(time.Millisecond)) || at.After(after) {
+			t.Fatalf("the event is of %s, it was sent between %s and %s", at, before, after)
+		}
+	}
+}
+
+// checkPosition looks at two neighbours in one device's stream.
+func checkPosition(t *testing.T, a, b childhub.Event) {
+	t.Helper()
+	if a.Partition != b.Partition {
+		t.Fatalf("a device's events are in the partitions %s and %s", a.Partition, b.Partition)
+	}
+	if b.SequenceNumber <= a.SequenceNumber || b.EnqueuedTime.Before(a.EnqueuedTime) {
+		t.Fatalf("event %d of %s follows event %d of %s", b.SequenceNumber, b.EnqueuedTime, a.SequenceNumber, a.EnqueuedTime)
+	}
+}
