@@ -165,10 +165,12 @@ func (s *stream) giveBack(chunk []byte) {
 
 // ended says how the stream ends when its reader has.
 func (s *stream) ended(started bool) error {
-	if !started || s.readErr == nil || errors.Is(s.readErr, context.Canceled) {
+	if !started {
 		return s.readErr
 	}
-	s.call.log().Error("event stream ended", "reason", "reading failed", "error", s.readErr)
+	if s.readErr != nil && !errors.Is(s.readErr, context.Canceled) { // cancelled: the client left
+		s.call.log().Error("event stream ended", "reason", "reading failed", "error", s.readErr)
+	}
 	return nil
 }
 

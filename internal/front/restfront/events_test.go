@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -143,6 +144,29 @@ func TestEvents_heartbeat(t *testing.T) {
 		if !r.lines.Scan() || r.lines.Text() != "" {
 			t.Fatalf("got %q, %v", r.lines.Text(), r.lines.Err())
 		}
+	}
+}
+
+// A client that leaves may still be reading when the hub notices: what it gets then must be no part of an answer.
+func TestEvents_nothingForAClientThatLeaves(t *testing.T) {
+	f := newFixture(t)
+	conn, err := net.Dial("tcp", f.server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := f.request(t.Context(), ask{path: "/$hubward/events"}).Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(res.Body); err != nil || len(bytes.TrimSpace(rest)) > 0 {
+		t.Errorf("after the client left it got %q, %v", rest, err)
 	}
 }
 
