@@ -3,7 +3,7 @@
 #   make check     format, vet, staticcheck, errcheck, import rules
 #   make unit      the plain tests of all packages
 #   make race      the same under the race detector
-#   make fuzz      every fuzz target for FUZZTIME
+#   make fuzz      every fuzz target for FUZZTIME: a time (5m) or a number of inputs (10000x)
 #   make bench     the benchmarks
 #   make interop   the official Node and Python SDKs against the binary, on ports 8883 and 443
 #   make crash     kill -9 under load, twenty times, and compare
@@ -11,7 +11,7 @@
 #
 # What a target needs beyond Go is installed below .work, which git ignores; what make cannot install, it names.
 
-FUZZTIME ?= 5s
+FUZZTIME ?= 10000x
 PYTHON   ?= python3
 
 WORK  := .work
