@@ -11,7 +11,7 @@
 #
 # What a target needs beyond Go is installed below .work, which git ignores; what make cannot install, it names.
 
-FUZZTIME ?= 10000x
+FUZZTIME ?= 100000x
 PYTHON   ?= python3
 
 WORK  := .work
