@@ -18,7 +18,7 @@ type Message struct {
 	MessageID       string // up to 128 characters
 	CorrelationID   string
 	UserID          string
-	To              string
+	To              string // counts in Size; of telemetry it is not kept
 	ContentType     string // "application/json" lets routes look into the body
 	ContentEncoding string // "utf-8", "utf-16" or "utf-32" for the same purpose
 	CreationTime    string // ISO 8601, as the sender wrote it

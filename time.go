@@ -3,6 +3,8 @@ package hubward
 import (
 	"bytes"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -38,6 +40,21 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	}
 	*t = Time{parsed.UTC()}
 	return nil
+}
+
+// ParseDuration reads a duration as people write it for Hubward, in options, flags and management calls: as Go does
+// ("90m", "36h", "1h30m"), or a whole number of days ("7d"). Error: CodeArgumentInvalid.
+func ParseDuration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, Errorf(CodeArgumentInvalid, "%.40q is not a duration such as 90m, 36h or 7d", text)
+	}
+	return d, nil
 }
 
 // String returns the JSON form without quotes.

@@ -38,9 +38,9 @@ func (d Duration) String() string { return time.Duration(d).String() }
 // MarshalText returns the form of time.Duration.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads the form of time.Duration.
+// UnmarshalText reads what hubward.ParseDuration does.
 func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
+	parsed, err := hubward.ParseDuration(string(text))
 	*d = Duration(parsed)
 	return err
 }
@@ -77,6 +77,23 @@ func (c *Client) CreateHub(ctx context.Context, n NewHub) (*Hub, error) {
 		Retention  Duration `json:"retention,omitzero"`
 	}{n.HostNames, n.Partitions, Duration(n.Retention)}
 	return c.hubCall(ctx, &request{op: "service.CreateHub", method: http.MethodPut, path: []string{own, "hubs", n.Name}, body: body})
+}
+
+// HubChange says what UpdateHub changes; what it leaves out stays as it is.
+type HubChange struct {
+	HostNames []string      // replace all that the hub had; nil: they stay; an empty list: none but those that every hub has
+	Retention time.Duration // zero: it stays
+}
+
+// UpdateHub changes the host names and the retention of a hub. It needs the operator. Hubward only.
+//
+// Errors: CodeNoSuchHub, CodeArgumentInvalid, CodeUnauthorizedAccess.
+func (c *Client) UpdateHub(ctx context.Context, name string, change HubChange) (*Hub, error) {
+	body := struct {
+		HostNames []string `json:"hostNames,omitzero"`
+		Retention Duration `json:"retention,omitzero"`
+	}{change.HostNames, Duration(change.Retention)}
+	return c.hubCall(ctx, &request{op: "service.UpdateHub", method: http.MethodPatch, path: []string{own, "hubs", name}, body: body})
 }
 
 // DeleteHub removes a hub with its devices, policies and telemetry. It needs the operator. Hubward only.

@@ -85,6 +85,17 @@ func TestHubsAndPolicies_againstAHub(t *testing.T) {
 	if err != nil || hub.Partitions != 1 || hub.Retention != service.Duration(48*time.Hour) {
 		t.Errorf("%+v, %v", hub, err)
 	}
+	hub, err = c.UpdateHub(ctx, "two", service.HubChange{HostNames: []string{"two.example"}})
+	if err != nil || len(hub.HostNames) != 1 || hub.Retention != service.Duration(48*time.Hour) {
+		t.Errorf("%+v, %v", hub, err)
+	}
+	hub, err = c.UpdateHub(ctx, "two", service.HubChange{HostNames: []string{}, Retention: time.Hour})
+	if err != nil || len(hub.HostNames) != 0 || hub.Retention != service.Duration(time.Hour) {
+		t.Errorf("%+v, %v", hub, err)
+	}
+	if _, err := c.UpdateHub(ctx, "none", service.HubChange{}); hubward.CodeOf(err) != hubward.CodeNoSuchHub {
+		t.Errorf("UpdateHub of no hub: %v", err)
+	}
 	if hubs, err := c.Hubs(ctx); err != nil || len(hubs) != 2 {
 		t.Errorf("%+v, %v", hubs, err)
 	}

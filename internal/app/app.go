@@ -114,6 +114,7 @@ func (a *App) open(ctx context.Context) error {
 		Connections: func() obs.Connections {
 			return obs.Connections{Open: a.limit.Open(), Max: a.limit.Max(), Refused: a.limit.Refused()}
 		},
+		Log: a.engines.logStats,
 	})
 	a.hub, err = hub.Open(ctx, hub.Options{
 		Store: watchedStore{Store: a.engines.store, app: a}, Log: a.engines.log, Observer: a.metrics,

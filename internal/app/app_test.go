@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/app"
+	"github.com/hubward/hubward/internal/config"
 )
 
 func TestRun_keepsDataOverRestart(t *testing.T) {
@@ -94,6 +96,42 @@ func TestOpen_laterStarts(t *testing.T) {
 				t.Error("the connection string has another host")
 			}
 		})
+	}
+}
+
+// A forgotten --hostname must not send clients to another host: only names that somebody gave replace the stored ones.
+func TestOpen_keepsStoredHostNames(t *testing.T) {
+	dir := t.TempDir()
+	for _, flags := range []map[string][]string{{"hostname": {"hub.example.com", "second.example.com"}}, nil} {
+		a, err := app.Open(t.Context(), load(t, dir, flags), app.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Hub().Hubs()[0].HostNames; !slices.Equal(got, []string{"hub.example.com", "second.example.com"}) {
+			t.Errorf("with %v: host names %v", flags, got)
+		}
+		if got := envFile(t, dir)["HUBWARD_CONNECTION_STRING"]; !strings.HasPrefix(got, "HostName=hub.example.com;") {
+			t.Errorf("with %v: the connection string has another host", flags)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "hubward.toml")
+	if err := os.WriteFile(file, []byte("hostname = \"localhost\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Source{File: file, Flags: map[string][]string{"data": {dir}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.Open(t.Context(), cfg, app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if got := a.Hub().Hubs()[0].HostNames; !slices.Equal(got, []string{"localhost"}) {
+		t.Errorf("with the default's value in a file: host names %v", got)
 	}
 }
 
@@ -209,6 +247,12 @@ func TestAdmin_healthAndMetrics(t *testing.T) {
 	} {
 		if status, body := r.admin(path); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d, lacks %s", path, status, want)
+		}
+	}
+	_, metrics := r.admin("/metrics")
+	for _, name := range []string{"hubward_log_commits_total 0", "hubward_log_events_total 0", "hubward_log_commit_seconds_total 0", "hubward_log_disk_bytes "} {
+		if !strings.Contains(metrics, "\n"+name) {
+			t.Errorf("/metrics lacks %s", name)
 		}
 	}
 }

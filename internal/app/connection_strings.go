@@ -76,7 +76,7 @@ func connectionStrings(c hub.Config, cfg config.Config, ca string) []byte {
 			fmt.Fprintf(&out, "%s=%s\n", name, quote(value))
 		}
 	}
-	host := bracket(cfg.HostNames[0])
+	host := "localhost" // the first hub answers to it whatever it is called
 	if len(c.HostNames) > 0 {
 		host = bracket(c.HostNames[0])
 	}

@@ -171,6 +171,14 @@ func TestReload(t *testing.T) {
 		t.Errorf("the log does not name the option that takes a restart:\n%s", r.log)
 	}
 
+	next = load(t, dir, map[string][]string{"retention": {"72h"}})
+	if err := r.app.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.app.Hub().Hubs()[0]; c.HostNames[0] != "new.example.com" || r.owner().HostName != "new.example.com" {
+		t.Errorf("a reload without host names left %v", c.HostNames)
+	}
+
 	next, broken = config.Config{}, os.ErrPermission
 	if err := r.app.Reload(t.Context()); err == nil {
 		t.Error("a broken configuration reloads")

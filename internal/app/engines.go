@@ -7,6 +7,7 @@ import (
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/eventlog/pebblelog"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/obs"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -14,6 +15,8 @@ import (
 type engines struct {
 	store hub.Store
 	log   hub.EventLog
+
+	logStats func() obs.LogStats // nil: the log counts nothing
 }
 
 // openEngines opens store and log: in the data folder, or in memory.
@@ -38,7 +41,12 @@ func (a *App) openEngines(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.engines.log = log
+	a.engines.log, a.engines.logStats = log, statsOf(log)
 	a.closers = append(a.closers, log.Close)
 	return nil
+}
+
+// statsOf hands the log's numbers to the metrics, which know no engine.
+func statsOf(log *pebblelog.Log) func() obs.LogStats {
+	return func() obs.LogStats { return obs.LogStats(log.Metrics()) }
 }

@@ -26,8 +26,8 @@ func (a *App) prepareFirstHub(ctx context.Context) error {
 	return nil
 }
 
-// adjustFirstHub applies host names and retention to the stored hub, and refuses what cannot be changed. Retention, name
-// and partitions count only where somebody gave them: a forgotten flag must not delete telemetry.
+// adjustFirstHub applies host names and retention to the stored hub, and refuses what cannot be changed. All of these
+// count only where somebody gave them: a forgotten flag must not delete telemetry, nor send clients to another host.
 func (a *App) adjustFirstHub(ctx context.Context, stored hub.Config, cfg config.Config) error {
 	if cfg.Given("hub") && cfg.Hub != stored.Name {
 		return fmt.Errorf("hub: the first hub in %s is %q, which cannot be renamed to %q: leave --hub out, or choose another folder with --data",
@@ -37,20 +37,35 @@ func (a *App) adjustFirstHub(ctx context.Context, stored hub.Config, cfg config.
 		return fmt.Errorf("partitions: the hub %s was created with %d, which cannot change to %d: leave --partitions out, or choose another folder with --data",
 			stored.Name, stored.Partitions, cfg.Partitions)
 	}
-	retention := stored.Retention
-	if cfg.Given("retention") {
-		retention = cfg.Retention
-	} else if cfg.Retention != stored.Retention {
-		a.logger.Info("the hub keeps its stored retention, none is given", "hub", stored.Name, "retention", stored.Retention)
-	}
-	if retention == stored.Retention && slices.Equal(cfg.HostNames, stored.HostNames) {
+	change := a.firstHubChange(stored, cfg)
+	if change.HostNames == nil && change.Retention == 0 {
 		return nil
 	}
-	if _, err := a.hub.UpdateHub(ctx, stored.Name, cfg.HostNames, retention); err != nil {
+	c, err := a.hub.UpdateHub(ctx, stored.Name, change)
+	if err != nil {
 		return fmt.Errorf("the hub %s cannot be brought up to date: %w", stored.Name, err)
 	}
-	a.logger.Info("updated the hub", "hub", stored.Name, "hostnames", cfg.HostNames, "retention", retention)
+	a.logger.Info("updated the hub", "hub", c.Name, "hostnames", c.HostNames, "retention", c.Retention)
 	return nil
+}
+
+// firstHubChange is what was given and differs from what is stored.
+func (a *App) firstHubChange(stored hub.Config, cfg config.Config) (change hub.HubChange) {
+	if !slices.Equal(cfg.HostNames, stored.HostNames) {
+		if cfg.Given("hostname") {
+			change.HostNames = cfg.HostNames
+		} else {
+			a.logger.Info("the hub keeps its stored host names, none are given", "hub", stored.Name, "hostnames", stored.HostNames)
+		}
+	}
+	if cfg.Retention != stored.Retention {
+		if cfg.Given("retention") {
+			change.Retention = cfg.Retention
+		} else {
+			a.logger.Info("the hub keeps its stored retention, none is given", "hub", stored.Name, "retention", stored.Retention)
+		}
+	}
+	return change
 }
 
 // certificateNames are the names under which clients reach the hubs, those of the first hub first.

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/hubward/hubward/internal/hub"
 )
@@ -40,8 +42,15 @@ func (a *App) hubsChanged() {
 	}
 }
 
-// followHubs renews certificate and connection strings after each change, until ctx ends.
+// checkInterval is how often the certificate's end is looked at. It is issued again 30 days before, so a check that
+// fails is followed by many more.
+const checkInterval = 24 * time.Hour
+
+// followHubs renews certificate and connection strings after each change of a hub, and the certificate before it ends,
+// until ctx ends.
 func (a *App) followHubs(ctx context.Context) error {
+	daily := time.NewTicker(checkInterval)
+	defer daily.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,6 +59,16 @@ func (a *App) followHubs(ctx context.Context) error {
 			if err := a.refresh(ctx, false); err != nil && ctx.Err() == nil {
 				a.logger.Error("certificate or connection strings could not be renewed", "error", err)
 			}
+		case <-daily.C:
+			if err := a.renewCertificate(); err != nil {
+				a.logger.Error("the server's certificate could not be renewed", "error", err)
+			}
 		}
 	}
+}
+
+func (a *App) renewCertificate() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.certs.Renew(slices.Clone(a.names))
 }

@@ -204,35 +204,37 @@ func (d *deviceCommands) connectionString() *cobra.Command {
 }
 
 func (d *deviceCommands) sasToken() *cobra.Command {
-	key, ttl := keyFlag("primary"), time.Hour
+	key, ttl := keyFlag("primary"), durationFlag(time.Hour)
 	cmd := &cobra.Command{
 		Use: "sas-token ID [--ttl DURATION] [--key primary|secondary]", Short: "Print a token with which a device can log in",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if ttl <= 0 {
-				return usagef(cmd, "--ttl %s is not positive", ttl)
-			}
 			return d.withDevice(cmd.Context(), args[0], func(c *service.Client, device *hubward.Device) error {
 				secret, err := deviceKey(device, key)
 				if err != nil {
 					return err
 				}
 				resource := withoutPort(c.HostName()) + "/devices/" + url.PathEscape(device.DeviceID)
-				token, err := sas.Sign(resource, secret, "", time.Now().Add(ttl))
+				token, err := sas.Sign(resource, secret, "", time.Now().Add(time.Duration(ttl)))
 				if err != nil {
 					return err
 				}
-				if d.out.json {
-					return writeJSON(d.env.Stdout, map[string]string{"sasToken": token})
-				}
-				_, err = fmt.Fprintln(d.env.Stdout, token)
-				return err
+				return printToken(d.env, d.out, token)
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&ttl, "ttl", ttl, "how long the token is good")
+	cmd.Flags().Var(&ttl, "ttl", "how long the token is good")
 	cmd.Flags().Var(&key, "key", "which key of the device: primary or secondary")
 	return cmd
+}
+
+// printToken prints the text alone, or {"sasToken": …}.
+func printToken(env Env, out *outputFlag, token string) error {
+	if out.json {
+		return writeJSON(env.Stdout, map[string]string{"sasToken": token})
+	}
+	_, err := fmt.Fprintln(env.Stdout, token)
+	return err
 }
 
 func deviceKey(device *hubward.Device, key keyFlag) (string, error) {

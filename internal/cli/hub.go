@@ -25,7 +25,7 @@ type hubCommands struct {
 func newHubCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "hub", Short: "Manage the hubs of a process", Args: cobra.NoArgs, RunE: showHelp}
 	h := &hubCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}
-	cmd.AddCommand(h.create(), h.list(), h.show(), h.delete(), h.connectionString())
+	cmd.AddCommand(h.create(), h.list(), h.show(), h.update(), h.delete(), h.connectionString())
 	return cmd
 }
 
@@ -34,12 +34,13 @@ func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 func (h *hubCommands) create() *cobra.Command {
 	var n service.NewHub
+	var retention durationFlag
 	cmd := &cobra.Command{
 		Use: "create NAME [--hostname HOST]... [--partitions N] [--retention DURATION]", Short: "Make a hub",
 		Long: "Make a hub with the five default policies. It also answers to NAME.localhost.\nThe login must be of a policy of the first hub that has all rights.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n.Name = args[0]
+			n.Name, n.Retention = args[0], time.Duration(retention)
 			return h.withClient(func(c *service.Client) error {
 				hub, err := c.CreateHub(cmd.Context(), n)
 				if err != nil {
@@ -51,7 +52,35 @@ func (h *hubCommands) create() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&n.HostNames, "hostname", nil, "`host` name that the hub answers to (repeatable)")
 	cmd.Flags().IntVar(&n.Partitions, "partitions", 0, "number of partitions of the telemetry log (default 4)")
-	cmd.Flags().DurationVar(&n.Retention, "retention", 0, "how long telemetry is kept (default 24h)")
+	cmd.Flags().Var(&retention, "retention", "how long telemetry is kept, e.g. 36h or 7d (default 24h)")
+	return cmd
+}
+
+func (h *hubCommands) update() *cobra.Command {
+	var change service.HubChange
+	var retention durationFlag
+	cmd := &cobra.Command{
+		Use: "update NAME [--hostname HOST]... [--retention DURATION]", Short: "Change the host names or the retention of a hub",
+		Long: "Change a hub; what no flag names stays as it is. The host names that are given replace all that it had. For the\n" +
+			"first hub, those that hubward serve is given win again when it starts or reloads.\n" +
+			"The login must be of a policy of the first hub that has all rights.",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			change.Retention = time.Duration(retention)
+			if change.HostNames == nil && change.Retention == 0 {
+				return usagef(cmd, "nothing to change: give at least one flag")
+			}
+			return h.withClient(func(c *service.Client) error {
+				hub, err := c.UpdateHub(cmd.Context(), args[0], change)
+				if err != nil {
+					return err
+				}
+				return h.printHub(hub)
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&change.HostNames, "hostname", nil, "`host` name that the hub answers to (repeatable)")
+	cmd.Flags().Var(&retention, "retention", "how long telemetry is kept, e.g. 36h or 7d")
 	return cmd
 }
 

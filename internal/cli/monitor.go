@@ -74,7 +74,7 @@ func (f *monitorFlags) options(now time.Time) (service.EventsOptions, error) {
 		o.Earliest = true
 		return o, nil
 	}
-	if ago, err := time.ParseDuration(f.from); err == nil && ago >= 0 {
+	if ago, err := hubward.ParseDuration(f.from); err == nil && ago >= 0 {
 		o.From = now.Add(-ago)
 		return o, nil
 	}

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hubward/hubward/sas"
 	"github.com/hubward/hubward/service"
 )
 
@@ -18,7 +20,7 @@ func newPolicyCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "policy", Short: "Manage the shared access policies of a hub", Args: cobra.NoArgs, RunE: showHelp}
 	p := &policyCommands{hubCommands: hubCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}}
 	cmd.PersistentFlags().StringVar(&p.hub, "hub", "", "`name` of the hub (default: the hub of the login)")
-	cmd.AddCommand(p.list(), p.create(), p.regenerate(), p.delete())
+	cmd.AddCommand(p.list(), p.create(), p.regenerate(), p.sasToken(), p.delete())
 	return cmd
 }
 
@@ -93,6 +95,35 @@ func (p *policyCommands) regenerate() *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(&key, "key", "which key to replace: primary or secondary")
+	return cmd
+}
+
+func (p *policyCommands) sasToken() *cobra.Command {
+	key, ttl := keyFlag("primary"), durationFlag(time.Hour)
+	cmd := &cobra.Command{
+		Use: "sas-token NAME [--ttl DURATION] [--key primary|secondary] [--hub NAME]", Short: "Print a token for calls of a hub",
+		Long: "Print a token of a policy, for the hub as a whole: the Authorization header of calls that are made without an SDK.",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withClient(func(c *service.Client) error {
+				hub, err := findHub(cmd.Context(), c, p.hub)
+				if err != nil {
+					return err
+				}
+				cs, err := policyConnectionString(cmd.Context(), c, hub, args[0], key == "primary")
+				if err != nil {
+					return err
+				}
+				token, err := sas.Sign(sas.TrimPort(cs.HostName), cs.SharedAccessKey, args[0], time.Now().Add(time.Duration(ttl)))
+				if err != nil {
+					return err
+				}
+				return printToken(p.env, p.out, token)
+			})
+		},
+	}
+	cmd.Flags().Var(&ttl, "ttl", "how long the token is good")
+	cmd.Flags().Var(&key, "key", "which key of the policy: primary or secondary")
 	return cmd
 }
 

@@ -158,7 +158,7 @@ func (t *tour) login() error {
 	if err != nil {
 		return err
 	}
-	cs.HostName = net.JoinHostPort(cs.HostName, port)
+	cs.HostName = net.JoinHostPort("localhost", port) // whatever the hub of an older folder is called
 	pem, err := os.ReadFile(t.caFile)
 	if err != nil {
 		return err

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hubward/hubward/internal/app"
+	"github.com/hubward/hubward/internal/config"
 )
 
 func TestQuickstart_showsTelemetryAndCleansUp(t *testing.T) {
@@ -30,6 +33,28 @@ func TestQuickstart_keepsItsDataWhenAsked(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(data, "connection-strings.env")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A folder of serve may belong to a hub with names that this machine cannot look up; they stay as they are.
+func TestQuickstart_inAFolderOfServe(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	c, err := config.Load(config.Source{Flags: map[string][]string{"data": {data}, "hostname": {"hub.example.com"}, "mqtts": {"127.0.0.1:0"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.Open(t.Context(), c, app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := runLine(t, nil, "quickstart", "--data", data, "--exit-after", "1", "--interval", "5ms"); status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	if text, err := os.ReadFile(filepath.Join(data, "connection-strings.env")); err != nil || !strings.Contains(string(text), "HostName=hub.example.com;") {
+		t.Errorf("the hub lost its host name: %v", err)
 	}
 }
 

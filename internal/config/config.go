@@ -14,10 +14,10 @@ import (
 // Config is everything that an operator can choose for one process.
 type Config struct {
 	Data       string        // the folder that holds all state
-	HostNames  []string      // of the first hub; the first one goes into connection strings
+	HostNames  []string      // of the first hub; the first one goes into connection strings; a stored hub keeps its own unless Given
 	Hub        string        // name of the first hub: 1 to 50 letters, digits and inner hyphens
 	Partitions int           // of the first hub: 1 to 32, fixed when the hub is created
-	Retention  time.Duration // of the first hub's telemetry: one minute to ten years
+	Retention  time.Duration // of the first hub's telemetry: one minute to ten years; likewise
 	Listen     Listen
 	TLS        TLS
 	Log        Log
@@ -72,7 +72,7 @@ func Default() Config {
 }
 
 // Given reports whether the file, the environment or a flag set the option with that path, to whatever value. It lets
-// app tell "wants the default" from "said nothing" for what is fixed when a hub is created.
+// app tell "wants the default" from "said nothing" for what a stored hub has already.
 func (c *Config) Given(path string) bool { return slices.Contains(c.given, path) }
 
 // Changed lists the paths of the options whose values differ between a and b, in the order of Options.

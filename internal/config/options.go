@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/hubward/hubward"
 )
 
 // Option describes one option to whoever shows it or reads it: the command line, help pages.
@@ -57,9 +58,13 @@ var options = []Option{
 		Path: "retention", Flag: "retention", Value: "DURATION",
 		Usage: "how long the first hub keeps telemetry, e.g. 36h or 7d",
 		get:   func(c *Config) []string { return []string{c.Retention.String()} },
-		set: func(c *Config, values []string) (err error) {
-			c.Retention, err = parseDuration(values[0], c.Retention)
-			return err
+		set: func(c *Config, values []string) error {
+			d, err := hubward.ParseDuration(values[0])
+			if err != nil {
+				return errors.New("not a duration such as 90m, 36h or 7d")
+			}
+			c.Retention = d
+			return nil
 		},
 	},
 	text("tls.certificate", "tls-certificate", "FILE", "PEM file with the server's certificate and its chain, in place of our own authority's",
@@ -119,18 +124,4 @@ func setHostNames(c *Config, values []string) error {
 		}
 	}
 	return nil
-}
-
-// parseDuration reads a Go duration, or a whole number of days such as "7d". It returns old with an error.
-func parseDuration(s string, old time.Duration) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return old, errors.New("not a duration such as 90m, 36h or 7d")
-	}
-	return d, nil
 }

@@ -58,7 +58,8 @@ type BulkError struct {
 	Operation   ImportMode         `json:"operation"`
 }
 
-// BulkWarning is never made by this hub; the member exists because SDKs read it.
+// BulkWarning says what was left out of a row that was done. This package makes none; package restfront makes one kind,
+// DeviceRegisteredWithoutTwin, for rows that bring a twin.
 type BulkWarning struct {
 	DeviceID      string `json:"deviceId"`
 	WarningCode   string `json:"warningCode"`

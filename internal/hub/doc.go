@@ -6,5 +6,7 @@
 // for its messages (ingest.go), which are encoded once (package eventcodec) and appended to the partition of the
 // device; ReadEvents (events.go) is the way out.
 //
-// Lock order: Hub.mu, then a sessions shard. No lock is held across a call of a port.
+// Lock order: Hub.editing, Hub.mu, a sessions shard. No lock is held across a call of a port, with one exception:
+// Hub.editing, which serialises changes of hub configurations, is held while store and log are changed, so that disk and
+// memory agree. Nothing that a device or a reader does takes it.
 package hub

@@ -33,13 +33,14 @@ const (
 )
 
 // ReadEvents hands visit the events of all partitions of a hub, and goes on with new ones as they arrive, until ctx
-// ends or visit fails, and returns that error. Events of one device come in order; partitions are interleaved as they
-// are read. visit is called with nil when the reader is in position and each time it is about to wait: a front end
-// flushes then.
+// ends, visit fails or the hub is deleted, and returns that error. Events of one device come in order; partitions are
+// interleaved as they are read; none is of a later hub of the same name. visit is called with nil when the reader is in
+// position and each time it is about to wait: a front end flushes then.
 //
-// Errors: CodeNoSuchHub, CodeNoSuchConsumerGroup; otherwise the log's, ctx's or visit's.
+// Errors: CodeNoSuchHub, also when the hub is deleted meanwhile; CodeNoSuchConsumerGroup; otherwise the log's, ctx's or
+// visit's.
 func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.Event) error) error {
-	partitions, err := h.partitionsFor(q)
+	s, partitions, err := h.partitionsFor(q)
 	if err != nil {
 		return err
 	}
@@ -55,14 +56,15 @@ func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.
 	for i, p := range partitions {
 		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], q.DeviceID, events)) })
 	}
-	err = deliver(ctx, events, visit)
+	err = deliver(ctx, s, events, visit)
 	cancel(nil)
 	readers.Wait()
 	return err
 }
 
-// deliver calls visit until it fails or ctx ends.
-func deliver(ctx context.Context, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
+// deliver calls visit until it fails, ctx ends or the hub is deleted. It looks at that before each event: what the log
+// gives out after a hub was deleted may be of the next one of its name.
+func deliver(ctx context.Context, s *state, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
 	for {
 		var e *hubward.Event
 		select {
@@ -73,9 +75,15 @@ func deliver(ctx context.Context, events <-chan *hubward.Event, visit func(*hubw
 			}
 			select {
 			case e = <-events:
+			case <-s.deleted:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+		}
+		select {
+		case <-s.deleted:
+			return noSuchHub(s.name)
+		default:
 		}
 		if err := visit(e); err != nil {
 			return err
@@ -83,23 +91,23 @@ func deliver(ctx context.Context, events <-chan *hubward.Event, visit func(*hubw
 	}
 }
 
-// partitionsFor checks the query and returns the partitions it touches: one when it names a device.
-func (h *Hub) partitionsFor(q EventQuery) ([]Partition, error) {
-	_, c, err := h.find(q.Hub)
+// partitionsFor checks the query and returns the hub and the partitions it touches: one when it names a device.
+func (h *Hub) partitionsFor(q EventQuery) (*state, []Partition, error) {
+	s, c, err := h.find(q.Hub)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if q.ConsumerGroup != "" && !hasGroup(c, q.ConsumerGroup) {
-		return nil, noSuchGroup(q.ConsumerGroup)
+		return nil, nil, noSuchGroup(q.ConsumerGroup)
 	}
 	if q.DeviceID != "" {
-		return []Partition{{q.Hub, PartitionOf(q.DeviceID, c.Partitions)}}, nil
+		return s, []Partition{{q.Hub, PartitionOf(q.DeviceID, c.Partitions)}}, nil
 	}
 	partitions := make([]Partition, c.Partitions)
 	for i := range partitions {
 		partitions[i] = Partition{q.Hub, i}
 	}
-	return partitions, nil
+	return s, partitions, nil
 }
 
 // start turns a position into the sequence number to read from.

@@ -40,17 +40,22 @@ type Hub struct {
 	sessions *sessions
 	activity *activityRecorder
 
-	editing sync.Mutex // serialises changes of hub configurations, so that store and memory agree
+	editing sync.Mutex // serialises changes of hub configurations, so that store and memory agree; held across ports
 
 	mu    sync.RWMutex // guards the fields below
 	order []*state     // oldest first
 	hosts map[string]*state
 }
 
-// state is one hub in memory. config is replaced as a whole, never changed in place; it is guarded by Hub.mu.
+// state is one hub in memory. A hub that is made anew under the same name has another one.
 type state struct {
-	name   string
-	config *Config
+	name    string
+	deleted chan struct{} // closed by DeleteHub, before the log drops the hub's events
+	config  *Config       // guarded by Hub.mu; replaced as a whole, never changed in place
+}
+
+func newState(c *Config) *state {
+	return &state{name: c.Name, deleted: make(chan struct{}), config: c}
 }
 
 // Open loads the hubs from the store. The caller runs Run until the hub is no longer needed.
@@ -78,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 		return nil, err
 	}
 	for i := range configs {
-		h.order = append(h.order, &state{name: configs[i].Name, config: &configs[i]})
+		h.order = append(h.order, newState(&configs[i]))
 	}
 	h.indexHostsLocked()
 	return h, nil

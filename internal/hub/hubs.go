@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func (h *Hub) CreateHub(ctx context.Context, n NewHub) (Config, error) {
 		return Config{}, err
 	}
 	h.mu.Lock()
-	h.order = append(h.order, &state{name: c.Name, config: &c})
+	h.order = append(h.order, newState(&c))
 	h.indexHostsLocked()
 	h.mu.Unlock()
 	return c.clone(), nil
@@ -151,19 +152,30 @@ func (h *Hub) checkHostsLocked(c *Config, self *state) error {
 	return nil
 }
 
-// UpdateHub replaces the host names and the retention of a hub.
+// HubChange says what UpdateHub changes; what it leaves out stays as it is stored.
+type HubChange struct {
+	HostNames []string      // nil: stay; an empty list: only NAME.localhost is left, and the local names of the first hub
+	Retention time.Duration // zero: stays
+}
+
+// UpdateHub changes the host names and the retention of a hub.
 //
-// Errors: CodeNoSuchHub, CodeArgumentInvalid.
-func (h *Hub) UpdateHub(ctx context.Context, name string, hostNames []string, retention time.Duration) (Config, error) {
-	hosts, err := normalHostNames(hostNames)
+// Errors: CodeNoSuchHub; CodeArgumentInvalid names the field.
+func (h *Hub) UpdateHub(ctx context.Context, name string, change HubChange) (Config, error) {
+	hosts, err := normalHostNames(change.HostNames)
 	if err != nil {
 		return Config{}, err
 	}
-	if err := checkRetention(retention); err != nil {
-		return Config{}, err
+	if change.Retention != 0 {
+		if err := checkRetention(change.Retention); err != nil {
+			return Config{}, err
+		}
 	}
 	return h.editHub(ctx, name, func(s *state, c *Config) error {
-		c.HostNames, c.Retention = hosts, retention
+		if change.HostNames != nil {
+			c.HostNames = hosts
+		}
+		c.Retention = cmp.Or(change.Retention, c.Retention)
 		h.mu.RLock()
 		defer h.mu.RUnlock()
 		return h.checkHostsLocked(c, s)
@@ -212,8 +224,8 @@ func (h *Hub) Hub(name string) (Config, error) {
 	return c.clone(), nil
 }
 
-// DeleteHub removes a hub with its devices, policies and telemetry, and closes its connections. The first hub cannot
-// be deleted: CodeInvalidOperation.
+// DeleteHub removes a hub with its devices, policies and telemetry, closes its connections, and ends those who read its
+// events. The first hub cannot be deleted: CodeInvalidOperation.
 func (h *Hub) DeleteHub(ctx context.Context, name string) error {
 	h.editing.Lock()
 	defer h.editing.Unlock()
@@ -231,6 +243,7 @@ func (h *Hub) DeleteHub(ctx context.Context, name string) error {
 	h.order = slices.DeleteFunc(h.order, func(other *state) bool { return other == s })
 	h.indexHostsLocked()
 	h.mu.Unlock()
+	close(s.deleted)
 	h.sessions.closeHub(name, errHubDeleted)
 	return h.log.Drop(ctx, name)
 }
@@ -282,7 +295,11 @@ func (h *Hub) find(name string) (*state, *Config, error) {
 			return s, s.config, nil
 		}
 	}
-	return nil, nil, hubward.Errorf(hubward.CodeNoSuchHub, "there is no hub %.60q", name)
+	return nil, nil, noSuchHub(name)
+}
+
+func noSuchHub(name string) error {
+	return hubward.Errorf(hubward.CodeNoSuchHub, "there is no hub %.60q", name)
 }
 
 func (h *Hub) isFirst(s *state) bool {

@@ -118,11 +118,14 @@ type EventLog interface {
 	// have been seen, or there are no more; at least one event is handed out if there is one. It starts at the oldest
 	// event if from is below it. The record's Data is valid only during the call. It returns the sequence number to go on from.
 	Read(ctx context.Context, p Partition, from int64, maxBytes int, visit func(Record) (more bool)) (next int64, err error)
-	// Wait returns when p holds an event with sequence number from or above, or with ctx's error.
+	// Wait returns when p holds an event with sequence number from or above, with ctx's error, or with CodeNoSuchHub when
+	// the hub is dropped meanwhile, also if there is a new one of its name by then. The log does not know which hubs there
+	// are: a Wait that begins after the Drop waits for the events of that new one.
 	Wait(ctx context.Context, p Partition, from int64) error
 	// Trim deletes the events of p that were enqueued before t, from the oldest on.
 	Trim(ctx context.Context, p Partition, t time.Time) error
-	// Drop deletes all events of a hub, and the memory of its sequence numbers.
+	// Drop deletes all events of a hub, and the memory of its sequence numbers. It ends what waits for more of them; its
+	// producers fail with CodeNoSuchHub from then on. A hub of the same name starts with nothing.
 	Drop(ctx context.Context, hub string) error
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) hub.EventLo
 		{"trim_boundaries", trimBoundaries},
 		{"trim_emptiedPartitionGoesOn", trimEmpties},
 		{"drop_forgetsTheHub", dropForgets},
+		{"drop_endsWaiting", dropEndsWaiting},
 		{"drop_unknownHub", dropUnknown},
 		{"ping", ping},
 		{"concurrent_followersSeeEachEventOnceInOrder", concurrentFollowers},

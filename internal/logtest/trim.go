@@ -1,7 +1,10 @@
 package logtest
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -66,6 +69,52 @@ func dropForgets(f *fixture) {
 	wantCode(f, "Append by a producer of the dropped hub", old.Append(f.Context(), nil), hubward.CodeNoSuchHub)
 	other.append("y")
 	equal(f, "events of the other hub", texts(f, f.log, kept, 0), []string{"x", "y"})
+}
+
+// dropEndsWaiting drops a hub of which one partition has events and the other was never used.
+func dropEndsWaiting(f *fixture) {
+	const each = 20
+	used, unused, other := hub.Partition{Hub: "h"}, hub.Partition{Hub: "h", ID: 1}, hub.Partition{Hub: "other"}
+	newWriter(f, f.log, used).append("a", "b")
+	ctx, cancel := context.WithCancel(f.Context())
+	defer cancel()
+	asleep, ended := make(chan struct{}), make(chan error)
+	wait := func(p hub.Partition, from int64) {
+		for range each {
+			go func() { ended <- f.log.Wait(&announced{Context: ctx, asked: asleep}, p, from) }()
+		}
+		for range each {
+			<-asleep
+		}
+	}
+	wait(used, 2)
+	wait(unused, 0)
+	wait(other, 0)
+	must(f, "Drop", f.log.Drop(f.Context(), "h"))
+	newWriter(f, f.log, used).append("of", "a", "new", "hub")
+	for range 2 * each {
+		wantCode(f, "Wait on a hub that was dropped", <-ended, hubward.CodeNoSuchHub)
+	}
+	must(f, "Wait on the new hub", f.log.Wait(f.Context(), used, 3))
+	cancel()
+	for range each {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			f.Errorf("Wait on another hub: %v", err)
+		}
+	}
+}
+
+// announced is a context that tells when its Done is asked for: a Wait does that once it knows that there is nothing yet.
+type announced struct {
+	context.Context
+	once  sync.Once
+	asked chan<- struct{}
+}
+
+// Done implements context.Context.
+func (a *announced) Done() <-chan struct{} {
+	a.once.Do(func() { a.asked <- struct{}{} })
+	return a.Context.Done()
 }
 
 func dropUnknown(f *fixture) {

@@ -36,10 +36,19 @@ type Connections struct {
 	Refused int64 // since the start, because of the bound
 }
 
+// LogStats are the numbers of the telemetry log since it was opened.
+type LogStats struct {
+	Commits    uint64        // shared commits, each with one sync
+	Events     uint64        // committed
+	CommitTime time.Duration // sum over all commits, sync included
+	DiskBytes  uint64        // on disk now; zero: not known
+}
+
 // Options are where Metrics gets what it does not count itself. Nil functions leave their metrics out.
 type Options struct {
 	Version     string // of this program, for hubward_build_info
 	Connections func() Connections
+	Log         func() LogStats // of a log on disk
 	// Hubs looks the numbers of all hubs up; ctx ends after two seconds.
 	Hubs   func(ctx context.Context) ([]HubStats, error)
 	Logger *slog.Logger // nil: nothing is logged
@@ -93,6 +102,11 @@ var (
 	descOpen    = prometheus.NewDesc("hubward_connections", "Connections of all public listeners.", nil, nil)
 	descMax     = prometheus.NewDesc("hubward_connections_max", "The most connections that are accepted.", nil, nil)
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
+
+	descCommits    = prometheus.NewDesc("hubward_log_commits_total", "Commits of the telemetry log, each with one sync.", nil, nil)
+	descEvents     = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
+	descCommitTime = prometheus.NewDesc("hubward_log_commit_seconds_total", "Time spent on commits of the telemetry log, syncs included.", nil, nil)
+	descDiskBytes  = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
 )
 
 func perHub(name, help string, labels ...string) *prometheus.Desc {
@@ -103,6 +117,7 @@ func perHub(name, help string, labels ...string) *prometheus.Desc {
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
+		descCommits, descEvents, descCommitTime, descDiskBytes,
 	} {
 		ch <- d
 	}
@@ -140,6 +155,21 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(descOpen, c.Open)
 		gauge(descMax, c.Max)
 		counter(descTooMany, c.Refused)
+	}
+	m.collectLog(ch)
+}
+
+// collectLog makes the metrics of the telemetry log. A log that has failed does not know its size.
+func (m *Metrics) collectLog(ch chan<- prometheus.Metric) {
+	if m.o.Log == nil {
+		return
+	}
+	s := m.o.Log()
+	ch <- prometheus.MustNewConstMetric(descCommits, prometheus.CounterValue, float64(s.Commits))
+	ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.Events))
+	ch <- prometheus.MustNewConstMetric(descCommitTime, prometheus.CounterValue, s.CommitTime.Seconds())
+	if s.DiskBytes > 0 {
+		ch <- prometheus.MustNewConstMetric(descDiskBytes, prometheus.GaugeValue, float64(s.DiskBytes))
 	}
 }
 

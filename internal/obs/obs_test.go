@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/obs"
@@ -82,6 +83,24 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 		`hubward_connections_max 100`,
 		`hubward_connections_refused_total 2`,
 	)
+}
+
+func TestMetrics_ofTheLog(t *testing.T) {
+	stats := obs.LogStats{Commits: 3, Events: 120, CommitTime: 1500 * time.Millisecond, DiskBytes: 4096}
+	m := obs.NewMetrics(obs.Options{Log: func() obs.LogStats { return stats }})
+	wantLines(t, scrape(t, m),
+		"hubward_log_commits_total 3",
+		"hubward_log_events_total 120",
+		"hubward_log_commit_seconds_total 1.5",
+		"hubward_log_disk_bytes 4096",
+	)
+	stats.DiskBytes = 0
+	if strings.Contains(scrape(t, m), "hubward_log_disk_bytes") {
+		t.Error("a size that is not known is exported")
+	}
+	if strings.Contains(scrape(t, obs.NewMetrics(obs.Options{})), "hubward_log_") {
+		t.Error("metrics of a log that there is not")
+	}
 }
 
 func TestMetrics_lookUpFails(t *testing.T) {

@@ -83,8 +83,11 @@ func (l *Log) Wait(ctx context.Context, p hub.Partition, from int64) error {
 	if err := checkPartition(p); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	part := l.partitionLocked(p) // of the hub as it is now: after a Drop, a new one of its name has others
+	l.mu.Unlock()
 	for {
-		waiting, err := l.listen(p, from)
+		waiting, err := l.listen(part, from)
 		if waiting == nil || err != nil {
 			return err
 		}
@@ -96,15 +99,16 @@ func (l *Log) Wait(ctx context.Context, p hub.Partition, from int64) error {
 	}
 }
 
-// listen returns a channel that is closed when p has changed, nil when p already holds event from or a later one.
-func (l *Log) listen(p hub.Partition, from int64) (<-chan struct{}, error) {
+// listen returns a channel that is closed when part has changed, nil when it already holds event from or a later one.
+func (l *Log) listen(part *partition, from int64) (<-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	switch {
+	case l.closed:
 		return nil, errClosed
-	}
-	part := l.partitionLocked(p)
-	if from < part.committed {
+	case part.dropped:
+		return nil, droppedError(part.Hub)
+	case from < part.committed:
 		return nil, nil
 	}
 	if part.waiting == nil {

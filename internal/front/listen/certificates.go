@@ -95,6 +95,16 @@ func (c *Certificates) Reload(names []string) error {
 	return nil
 }
 
+// Renew does what Reload does about our own authority's certificate: it is issued again when that is due. A certificate
+// that was given is its operator's to renew, and maybe being replaced right now: it is not read, only warned of.
+func (c *Certificates) Renew(names []string) error {
+	if c.given[0] == "" {
+		return c.Reload(names)
+	}
+	c.warn(c.Leaf(), names)
+	return nil
+}
+
 // Leaf is the certificate that the server shows now.
 func (c *Certificates) Leaf() *x509.Certificate { return c.current.Load().Leaf }
 

@@ -7,6 +7,7 @@
 //	route (router.go) → api-version → hub by Host header → Authorization (auth.go) → body (json.go) → hub call
 //
 // There is one file per verb: registry.go, bulk.go, keys.go, statistics.go, hubs.go, policies.go, events.go.
+// Calls of IoT Hub that are not there yet are refused by name (missing.go).
 //
 // Source: spec/service-rest.md.
 package restfront

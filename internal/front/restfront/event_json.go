@@ -30,7 +30,6 @@ type systemProperties struct {
 	MessageID       string `json:"messageId,omitempty"`
 	CorrelationID   string `json:"correlationId,omitempty"`
 	UserID          string `json:"userId,omitempty"`
-	To              string `json:"to,omitempty"`
 	ContentType     string `json:"contentType,omitempty"`
 	ContentEncoding string `json:"contentEncoding,omitempty"`
 	CreationTimeUTC string `json:"creationTimeUtc,omitempty"`
@@ -67,7 +66,7 @@ func appendEvent(b []byte, e *hubward.Event) ([]byte, error) {
 		Partition: strconv.Itoa(e.Partition), SequenceNumber: e.SequenceNumber, Offset: e.Offset,
 		EnqueuedTime: e.EnqueuedTime.UTC().Format(millisecondTime), Properties: m.Properties,
 		SystemProperties: systemProperties{
-			MessageID: m.MessageID, CorrelationID: m.CorrelationID, UserID: m.UserID, To: m.To, ContentType: m.ContentType,
+			MessageID: m.MessageID, CorrelationID: m.CorrelationID, UserID: m.UserID, ContentType: m.ContentType,
 			ContentEncoding: m.ContentEncoding, CreationTimeUTC: m.CreationTime, Schema: m.Schema,
 		},
 		Annotations: annotations{

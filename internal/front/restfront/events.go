@@ -168,7 +168,9 @@ func (s *stream) ended(started bool) error {
 	if !started {
 		return s.readErr
 	}
-	if s.readErr != nil && !errors.Is(s.readErr, context.Canceled) { // cancelled: the client left
+	left := errors.Is(s.readErr, context.Canceled)
+	deleted := hubward.CodeOf(s.readErr) == hubward.CodeNoSuchHub
+	if s.readErr != nil && !left && !deleted {
 		s.call.log().Error("event stream ended", "reason", "reading failed", "error", s.readErr)
 	}
 	return nil

@@ -181,6 +181,24 @@ func TestEvents_endsWithItsPolicy(t *testing.T) {
 	}
 }
 
+// The stream is silent, and its next heartbeat far away: what ends it is the deletion.
+func TestEvents_endsWithItsHub(t *testing.T) {
+	f := newFixture(t)
+	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantStatus(t, 201)
+	r := f.open(ask{path: "/$hubward/events", host: "two.localhost", token: f.token("two", "service", "two.localhost")})
+	before := len(f.logs.String())
+	if err := f.hub.DeleteHub(t.Context(), "two"); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(r.res.Body); err != nil || len(bytes.TrimSpace(rest)) > 0 {
+		t.Errorf("the stream ended with %q, %v", rest, err)
+	}
+	f.server.Config.Shutdown(t.Context()) // returns: no handler is left
+	if log := f.logs.String()[before:]; log != "" {
+		t.Errorf("logged:\n%s", log)
+	}
+}
+
 func TestEvents_endsWhenTheProcessDrains(t *testing.T) {
 	f := newFixture(t)
 	r := f.open(ask{path: "/$hubward/events"})

@@ -29,11 +29,28 @@ func infoOf(c *hub.Config) hubInfo {
 	return info
 }
 
-// hubBody is the body of createHub. Absent members have the hub's defaults.
+// hubBody is the body of createHub and updateHub. Absent members have the hub's defaults in the one, and stay as they
+// are in the other.
 type hubBody struct {
 	HostNames  []string `json:"hostNames"`
 	Partitions int      `json:"partitions"`
-	Retention  string   `json:"retention"`
+	Retention  string   `json:"retention"` // as hubward.ParseDuration reads it
+}
+
+// readHub reads a hubBody. Zero retention means that there is none in it.
+func (c *call) readHub() (b hubBody, retention time.Duration, err error) {
+	body, err := c.readBody(maxBody)
+	if err != nil {
+		return b, 0, err
+	}
+	if err := decode(body, &b); err != nil || b.Retention == "" {
+		return b, 0, err
+	}
+	retention, err = hubward.ParseDuration(b.Retention)
+	if err != nil || retention <= 0 {
+		err = hubward.Errorf(hubward.CodeArgumentInvalid, "retention: %.40q is not a positive duration such as 36h or 7d", b.Retention)
+	}
+	return b, retention, err
 }
 
 // currentHub tells any caller with a valid token about the hub that it talks to.
@@ -59,25 +76,32 @@ func listHubs(c *call) error {
 }
 
 func createHub(c *call) error {
-	body, err := c.readBody(maxBody)
+	b, retention, err := c.readHub()
 	if err != nil {
 		return err
 	}
-	var b hubBody
-	if err := decode(body, &b); err != nil {
-		return err
-	}
-	n := hub.NewHub{Name: c.params[0], HostNames: b.HostNames, Partitions: b.Partitions}
-	if b.Retention != "" {
-		if n.Retention, err = time.ParseDuration(b.Retention); err != nil {
-			return hubward.Errorf(hubward.CodeArgumentInvalid, "retention: %.40q is no duration such as 24h", b.Retention)
-		}
-	}
-	config, err := c.server.hub.CreateHub(c.r.Context(), n)
+	config, err := c.server.hub.CreateHub(c.r.Context(), hub.NewHub{
+		Name: c.params[0], HostNames: b.HostNames, Partitions: b.Partitions, Retention: retention,
+	})
 	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusCreated, infoOf(&config))
+}
+
+func updateHub(c *call) error {
+	b, retention, err := c.readHub()
+	if err != nil {
+		return err
+	}
+	if b.Partitions != 0 {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "partitions: their number is fixed when a hub is created")
+	}
+	config, err := c.server.hub.UpdateHub(c.r.Context(), c.params[0], hub.HubChange{HostNames: b.HostNames, Retention: retention})
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, infoOf(&config))
 }
 
 func deleteHub(c *call) error {

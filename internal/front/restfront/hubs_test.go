@@ -34,10 +34,61 @@ func TestHubs_lifeCycle(t *testing.T) {
 	f.do(ask{method: "DELETE", path: "/$hubward/hubs/plant"}).wantError(t, hubward.CodeInvalidOperation, "plant")
 }
 
+func TestUpdateHub_keepsWhatIsAbsent(t *testing.T) {
+	f := newFixture(t)
+	path := "/$hubward/hubs/two"
+	f.do(ask{method: "PUT", path: path, body: `{"hostNames":["two.example"],"partitions":2,"retention":"7d"}`}).wantStatus(t, 201)
+	for _, test := range []struct{ body, hostNames, retention string }{
+		{`{}`, `["two.example"]`, "168h0m0s"},
+		{`{"retention":"2d"}`, `["two.example"]`, "48h0m0s"},
+		{`{"hostNames":["Deux.example","zwei.example"]}`, `["deux.example","zwei.example"]`, "48h0m0s"},
+		{`{"hostNames":null,"retention":"90m"}`, `["deux.example","zwei.example"]`, "1h30m0s"},
+		{`{"hostNames":[]}`, `[]`, "1h30m0s"},
+	} {
+		want := `{"name":"two","hostNames":` + test.hostNames + `,"partitions":2,"retention":"` + test.retention +
+			`","created":"2026-01-31T00:49:39.0000000Z","consumerGroups":["$Default"]}`
+		if r := f.do(ask{method: "PATCH", path: path, body: test.body}).wantStatus(t, 200); r.body != want {
+			t.Errorf("%s answers %s\nwant %s", test.body, r.body, want)
+		}
+		if r := f.do(ask{path: path}).wantStatus(t, 200); r.body != want {
+			t.Errorf("after %s: %s", test.body, r.body)
+		}
+	}
+}
+
+func TestUpdateHub_refusals(t *testing.T) {
+	f := newFixture(t)
+	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantStatus(t, 201)
+	before := f.do(ask{path: "/$hubward/hubs/two"}).body
+	for body, text := range map[string]string{
+		`{"retention":"soon"}`:           "retention",
+		`{"retention":"0d"}`:             "retention",
+		`{"retention":"1s"}`:             "retention",
+		`{"hostNames":["hub.example"]}`:  "hostNames",
+		`{"hostNames":["a b"]}`:          "hostNames",
+		`{"partitions":8}`:               "partitions",
+		``:                               "body",
+		`{"retention":"24h","x":{}} end`: "JSON",
+	} {
+		r := f.do(ask{method: "PATCH", path: "/$hubward/hubs/two", body: body})
+		if r.StatusCode != 400 || !strings.Contains(r.body, text) {
+			t.Errorf("%s: %d %s", body, r.StatusCode, r.body)
+		}
+	}
+	if after := f.do(ask{path: "/$hubward/hubs/two"}).body; after != before {
+		t.Errorf("a refused change left %s", after)
+	}
+	f.do(ask{method: "PATCH", path: "/$hubward/hubs/none", body: `{}`}).wantError(t, hubward.CodeNoSuchHub, "none")
+	owner := f.token("two", "iothubowner", "two.localhost")
+	f.do(ask{method: "PATCH", path: "/$hubward/hubs/two", body: `{}`, token: owner}).wantError(t, hubward.CodeUnauthorizedAccess, "")
+}
+
 func TestCreateHub_refusals(t *testing.T) {
 	f := newFixture(t)
 	for body, text := range map[string]string{
 		`{"retention":"1 day"}`:           "retention",
+		`{"retention":"0s"}`:              "retention",
+		`{"retention":"-7d"}`:             "retention",
 		`{"retention":5}`:                 "retention",
 		`{"partitions":33}`:               "partitions",
 		`{"hostNames":["hub.example"]}`:   "hostNames",

@@ -43,13 +43,14 @@ type server struct {
 	heartbeat time.Duration
 	patience  time.Duration // Options.StreamWriteTimeout
 	routes    []route
+	missing   []feature
 }
 
 // New returns the handler of the HTTPS listener.
 func New(h *hub.Hub, o Options) http.Handler {
 	s := &server{
 		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, stop: o.Stop, heartbeat: o.Heartbeat,
-		patience: o.StreamWriteTimeout, routes: routes(),
+		patience: o.StreamWriteTimeout, routes: routes(), missing: missing(),
 	}
 	if o.Version != "" {
 		s.version = "hubward/" + o.Version

@@ -43,6 +43,7 @@ func routes() []route {
 		own("GET", "hubs", operator, listHubs),
 		own("PUT", "hubs/{}", operator, createHub),
 		own("GET", "hubs/{}", operator, getHub),
+		own("PATCH", "hubs/{}", operator, updateHub),
 		own("DELETE", "hubs/{}", operator, deleteHub),
 		own("GET", "hubs/{}/policies", operatorOrOwner, listPolicies),
 		own("PUT", "hubs/{}/policies/{}", operatorOrOwner, createPolicy),
@@ -74,6 +75,9 @@ func (c *call) route() (*route, error) {
 			return rt, nil
 		}
 		allowed = append(allowed, rt.method)
+	}
+	if err := c.missingFeature(method); err != nil {
+		return nil, err
 	}
 	if len(allowed) == 0 {
 		return nil, hubward.Errorf(hubward.CodeNotFound, "there is no such path")

@@ -105,8 +105,7 @@ type Principal struct {
 	Method  string    // "sas" or "x509"
 	Expires time.Time // when the token ends; zero for certificates
 
-	// Generation and ETag are the identity's at log-in: a live connection whose identity has changed is closed.
-	Generation string
+	Generation string // the identity's generation id at log-in, which is stamped on its messages; empty for a service
 }
 
 // AuthMethod is the text of the iothub-connection-auth-method annotation.
@@ -122,8 +121,8 @@ func (p *Principal) AuthMethod() string {
 // Source: spec/device.md 8.4.
 const presentedSkew = 0 * time.Second
 
-// DeviceToken authenticates a device-side peer. hosts tells which host names mean this hub. device is the registry's
-// entry for id. The token is signed with the device's key, or with that of a policy that has DeviceConnect.
+// DeviceToken authenticates a device-side peer. device is the registry's entry for id. The token is signed with the
+// device's key, or with that of a policy that has DeviceConnect. That it is for a host of this hub, the caller has checked.
 //
 // Errors: CodeUnauthorizedAccess with the reason in Err (never sent); the peer only learns that it was refused.
 func DeviceToken(t *sas.Token, id hubward.Identity, device *hubward.Device, policies []Policy, now time.Time) (Principal, error) {

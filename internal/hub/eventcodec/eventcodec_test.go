@@ -83,6 +83,20 @@ func TestAppend_format(t *testing.T) {
 	}
 }
 
+// Where telemetry goes is no choice of its sender: "to" is read, and not kept.
+func TestAppend_leavesOutTo(t *testing.T) {
+	m := fullMessage()
+	without := eventcodec.Append(nil, eventcodec.NewStamps(origin()), arrived, &m)
+	m.To = "/devices/d1/messages/events"
+	if with := eventcodec.Append(nil, eventcodec.NewStamps(origin()), arrived, &m); !bytes.Equal(with, without) {
+		t.Errorf("got  %q\nwant %q", with, without)
+	}
+	bare := eventcodec.Append(nil, eventcodec.NewStamps(origin()), arrived, &hubward.Message{To: "x"})
+	if e, err := eventcodec.Decode(bare); err != nil || e.Message.To != "" {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
+
 func TestDecode_refusesOtherBytes(t *testing.T) {
 	whole := eventcodec.Append(nil, eventcodec.NewStamps(origin()), arrived, &hubward.Message{MessageID: "m", Body: []byte("body")})
 	rows := map[string][]byte{"nothing": nil, "version 2": append([]byte{2}, whole[1:]...), "cut": whole[:len(whole)-1], "version alone": {1}}

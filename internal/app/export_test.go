@@ -1,0 +1,12 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+)
+
+// FollowHubs is what Run does beside its listeners.
+func (a *App) FollowHubs(ctx context.Context) error { return a.followHubs(ctx) }
+
+// Leaf is the certificate that clients are shown now.
+func (a *App) Leaf() *x509.Certificate { return a.certs.Leaf() }

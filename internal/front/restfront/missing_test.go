@@ -1,0 +1,72 @@
+package restfront_test
+
+import (
+	"testing"
+
+	"github.com/hubward/hubward"
+)
+
+func TestMissingFeatures_areNamed(t *testing.T) {
+	f := newFixture(t)
+	f.create("d1")
+	for _, test := range []struct{ method, path, feature string }{
+		{"POST", "/devices/query", "queries"},
+		{"POST", "/devices/query/", "queries"},
+		{"DELETE", "/devices/d1/commands", "cloud-to-device messages"},
+		{"POST", "/devices/d1/applyConfigurationContent", "configurations"},
+		{"GET", "/devices/d1/modules", "module identities"},
+		{"PUT", "/devices/d1/modules/m1", "module identities"},
+		{"POST", "/devices/d1/messages/events", "telemetry over HTTPS"},
+		{"POST", "/devices/d1/modules/m1/messages/events", "telemetry over HTTPS"},
+		{"GET", "/devices/d1/messages/devicebound", "cloud-to-device messages"},
+		{"POST", "/devices/d1/messages/deviceBound", "cloud-to-device messages"},
+		{"DELETE", "/devices/d1/messages/deviceBound/lock", "cloud-to-device messages"},
+		{"POST", "/devices/d1/messages/deviceBound/lock/abandon", "cloud-to-device messages"},
+		{"POST", "/devices/d1/files/", "file uploads"},
+		{"POST", "/devices/d1/files/notifications/", "file uploads"},
+		{"GET", "/twins/d1", "device twins"},
+		{"PATCH", "/twins/d1/modules/m1", "device twins"},
+		{"POST", "/twins/d1/methods", "direct methods"},
+		{"POST", "/twins/d1/modules/m1/methods", "direct methods"},
+		{"GET", "/configurations", "configurations"},
+		{"PUT", "/configurations/c1", "configurations"},
+		{"POST", "/configurations/testQueries", "configurations"},
+		{"PUT", "/jobs/v2/j1", "jobs"},
+		{"POST", "/jobs/create", "jobs"},
+		{"GET", "/jobs", "jobs"},
+		{"GET", "/digitaltwins/d1", "digital twins"},
+		{"POST", "/digitaltwins/d1/components/c/commands/x", "digital twins"},
+		{"GET", "/messages/serviceBound/feedback", "feedback on cloud-to-device messages"},
+		{"DELETE", "/messages/servicebound/feedback/lock", "feedback on cloud-to-device messages"},
+	} {
+		t.Run(test.method+" "+test.path, func(t *testing.T) {
+			want := "this hub does not have " + test.feature + " yet"
+			f.do(ask{method: test.method, path: test.path + version, body: "{}"}).wantError(t, hubward.CodeInvalidOperation, want)
+			// A device's token, or one of Entra ID, is no reason to say something else.
+			f.do(ask{method: test.method, path: test.path + version, token: "Bearer abc"}).wantError(t, hubward.CodeInvalidOperation, want)
+		})
+	}
+}
+
+// What is near such a call, and is none.
+func TestMissingFeatures_leaveOthersAlone(t *testing.T) {
+	f := newFixture(t)
+	f.create("query")
+	f.do(ask{path: "/devices/query" + version}).wantStatus(t, 200)
+	f.do(ask{method: "POST", path: "/devices/d1" + version}).wantError(t, hubward.CodeMethodNotAllowed, "POST")
+	f.do(ask{method: "POST", path: "/devices/query/x" + version}).wantError(t, hubward.CodeNotFound, "path")
+	f.do(ask{path: "/devices/d1/messages" + version}).wantError(t, hubward.CodeNotFound, "path")
+	f.do(ask{path: "/twin/d1" + version}).wantError(t, hubward.CodeNotFound, "path")
+}
+
+// SDKs that are told to use MQTT or AMQP over WebSocket ask for this path.
+func TestWebSocket_isNotThereYet(t *testing.T) {
+	f := newFixture(t)
+	for _, protocol := range []string{"mqtt", "AMQPWSB10"} {
+		upgrade := map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": protocol,
+		}
+		f.do(ask{path: "/$iothub/websocket?iothub-no-client-cert=true", header: upgrade}).wantError(t, hubward.CodeNotFound, "path")
+	}
+}
