@@ -60,21 +60,33 @@ func setProperty(m *hubward.Message, name, value string, null bool) error {
 	case strings.HasPrefix(name, "$.") || isStamped(name):
 		return nil // the hub's to set, or of no meaning here
 	}
+	return setApplicationProperty(m, hubward.Property{Name: name, Value: value, Null: null})
+}
+
+// setApplicationProperty adds p to m, or puts it in place of the one of its name: an AMQP map has each key once.
+func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 	for i := range m.Properties {
-		if m.Properties[i].Name == name {
-			m.Properties[i] = hubward.Property{Name: name, Value: value, Null: null}
+		if m.Properties[i].Name == p.Name {
+			m.Properties[i] = p
 			return nil
 		}
 	}
 	if len(m.Properties) == maxProperties {
 		return errBagCount
 	}
-	m.Properties = append(m.Properties, hubward.Property{Name: name, Value: value, Null: null})
+	m.Properties = append(m.Properties, p)
 	return nil
 }
 
-// systemField returns the field of m that a system property sets, or nil.
+// systemField returns the field of m that a system property sets, or nil. Two of them have a second name, under which
+// they travel as application properties (spec/amqp.md 8.1): stored twice, a reader would find the same key twice.
 func systemField(m *hubward.Message, name string) *string {
+	switch name {
+	case "iothub-creation-time-utc":
+		return &m.CreationTime
+	case "iothub-message-schema":
+		return &m.Schema
+	}
 	if !strings.HasPrefix(name, "$.") {
 		return nil
 	}

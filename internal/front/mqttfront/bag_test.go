@@ -38,6 +38,9 @@ func TestReadBag_formsOfAllClients(t *testing.T) {
 		"%24.cdid=forged&iothub-connection-device-id=forged&iothub-enqueuedtime=0&iothub-message-source=x&iothub-ack=full&ok=1": {
 			Properties: []hubward.Property{{Name: "ok", Value: "1"}},
 		},
+		"iothub-creation-time-utc=2021-01-29T16:45:39Z&iothub-message-schema=s&%24.ctime=2022-01-29T16:45:39Z": {
+			CreationTime: "2022-01-29T16:45:39Z", Schema: "s",
+		},
 		"grad=%C2%B0C": {Properties: []hubward.Property{{Name: "grad", Value: "°C"}}},
 	}
 	for bag, want := range rows {

@@ -158,10 +158,11 @@ func (s *session) store(next []hub.Subscription) error {
 
 // end publishes the will, if there is one and the device may still speak, and gives the link back.
 func (s *session) end(reason error) {
+	defer s.conn.recover()
+	defer s.link.Disconnect()
 	if s.will != nil && mayPublishWill(reason) {
 		s.publishWill()
 	}
-	s.link.Disconnect()
 }
 
 // mayPublishWill reports whether a connection that ended for reason leaves its will: not when the device lost its

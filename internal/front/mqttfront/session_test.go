@@ -137,7 +137,7 @@ func TestPublish_retainBecomesAProperty(t *testing.T) {
 	b := newBench(t)
 	c := b.dial()
 	c.connect(login(t, b.createDevice("d1")))
-	c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 1, Retain: true, Topic: []byte(eventsTopic)}))
+	c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 1, Retain: true, Topic: []byte(eventsTopic + "mqtt-retain=mine")}))
 	c.expectPuback(1)
 	want := []hubward.Property{{Name: "mqtt-retain", Value: "true"}}
 	if diff := cmp.Diff(want, b.events(1)[0].Message.Properties); diff != "" {

@@ -22,7 +22,7 @@ func readTelemetry(m *hubward.Message, bag, payload []byte, retain bool) error {
 		return err
 	}
 	if retain {
-		m.Properties = append(m.Properties, hubward.Property{Name: propertyRetain, Value: "true"})
+		return setApplicationProperty(m, hubward.Property{Name: propertyRetain, Value: "true"})
 	}
 	return nil
 }
@@ -42,7 +42,9 @@ func (s *session) publishWill() {
 	var m hubward.Message
 	err := readTelemetry(&m, bag, s.will.Payload, s.will.Retain)
 	if err == nil {
-		m.Properties = append(m.Properties, hubward.Property{Name: propertyMessageType, Value: messageTypeWill})
+		err = setApplicationProperty(&m, hubward.Property{Name: propertyMessageType, Value: messageTypeWill})
+	}
+	if err == nil {
 		s.conn.out.expectWill()
 		err = s.ingest.Telemetry(s.conn.srv.ctx, &m)
 	}
