@@ -219,9 +219,6 @@ func (p *devicePut) apply(old *hubward.Device) (*hubward.Device, error) {
 		if old.Status != next.Status {
 			next.StatusUpdatedTime = hubward.Time{Time: p.now}
 		}
-		if old.ETag == next.ETag {
-			next.ETag = encodeETag(uint32(len(old.ETag))) // one chance in four billion
-		}
 	}
 	return &next, applyScope(old, &next, p.now)
 }
@@ -254,15 +251,11 @@ func ticks(t time.Time) int64 {
 	return unixEpoch + t.UnixNano()/100
 }
 
+// newETag makes an etag as the service does: base64 of a decimal number.
 func (h *Hub) newETag() (string, error) {
 	var raw [4]byte
 	if _, err := io.ReadFull(h.rand, raw[:]); err != nil {
 		return "", hubward.Wrap(hubward.CodeServerError, "hub.newETag", err)
 	}
-	return encodeETag(binary.BigEndian.Uint32(raw[:])), nil
-}
-
-// encodeETag writes an etag as the service does: base64 of a decimal number.
-func encodeETag(n uint32) string {
-	return base64.StdEncoding.EncodeToString(strconv.AppendUint(nil, uint64(n), 10))
+	return base64.StdEncoding.EncodeToString(strconv.AppendUint(nil, uint64(binary.BigEndian.Uint32(raw[:])), 10)), nil
 }
