@@ -52,6 +52,9 @@ const (
 	CodeNoSuchHub           Code = 404901
 	CodeNoSuchPolicy        Code = 404902
 	CodeNoSuchConsumerGroup Code = 404903
+	CodeNoSuchPartition     Code = 404904
+	CodeReaderDisplaced     Code = 409903
+	CodeReaderLimit         Code = 403901
 	CodeNotFound            Code = 404900
 	CodeMethodNotAllowed    Code = 405900
 )
@@ -91,6 +94,9 @@ var codeNames = map[Code]string{
 	CodeNoSuchHub:                    "HubNotFound",
 	CodeNoSuchPolicy:                 "PolicyNotFound",
 	CodeNoSuchConsumerGroup:          "ConsumerGroupNotFound",
+	CodeNoSuchPartition:              "PartitionNotFound",
+	CodeReaderDisplaced:              "ReaderDisplaced",
+	CodeReaderLimit:                  "ReaderLimitExceeded",
 	CodeNotFound:                     "NotFound",
 	CodeMethodNotAllowed:             "MethodNotAllowed",
 }

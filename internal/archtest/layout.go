@@ -70,7 +70,8 @@ func hubPackages() []rule {
 			pkg: "internal/app",
 			ours: []string{
 				".", "sas", hubAPI, accessLeaf, "internal/config", "internal/obs",
-				"internal/front/listen", "internal/front/mqttfront", "internal/front/restfront", "internal/front/adminfront",
+				"internal/front/listen", "internal/front/mqttfront", "internal/front/amqpfront", "internal/front/restfront",
+				"internal/front/adminfront", "internal/front/wsconn",
 				"internal/eventlog/pebblelog", "internal/eventlog/memlog", "internal/store/sqlstore",
 			},
 			outside: []string{"golang.org/x/sync", "golang.org/x/sys", "github.com/prometheus/client_golang"},
@@ -88,6 +89,18 @@ func hubPackages() []rule {
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
 		{pkg: "internal/front/restfront", ours: []string{".", "sas", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{
+			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire"}, never: []string{"net/http", "database/sql"},
+			why: "the engine is a library that any AMQP server could use: it knows no hub",
+		},
+		{
+			pkg: "internal/front/amqpfront", ours: []string{".", "sas", "internal/amqpwire", "internal/front/amqpengine", hubAPI, accessLeaf, "internal/hub/eventcodec"},
+			never: []string{"net/http", "database/sql"}, why: front,
+		},
+		{
+			pkg: "internal/front/wsconn", outside: []string{"github.com/coder/websocket"},
+			why: "a WebSocket becomes a net.Conn here, and no protocol that travels in it is known",
+		},
 		{
 			pkg: "internal/front/adminfront", outside: []string{"github.com/prometheus/client_golang"},
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
