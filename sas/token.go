@@ -172,12 +172,18 @@ func namesIDs(keyword string) bool {
 	return strings.EqualFold(keyword, "devices") || strings.EqualFold(keyword, "modules")
 }
 
-func matchesID(segment, id string) bool {
-	if segment == id {
-		return true
+func matchesID(segment, id string) bool { return segment == id || decodeAgain(segment) == id }
+
+// DecodedTwice returns Segment[i] decoded a second time, which is what .NET means, or as it is when it cannot be.
+//
+// Source: spec/device.md 8.3.
+func (t *Token) DecodedTwice(i int) string { return decodeAgain(t.Segment[i]) }
+
+func decodeAgain(segment string) string {
+	if again, err := url.PathUnescape(segment); err == nil {
+		return again
 	}
-	again, err := url.PathUnescape(segment)
-	return err == nil && again == id
+	return segment
 }
 
 // VerifyKey reports whether the token was signed with key, which is base64 text. The comparison takes the same time

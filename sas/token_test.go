@@ -178,6 +178,17 @@ func TestParse_malformed(t *testing.T) {
 	}
 }
 
+func TestDecodedTwice(t *testing.T) {
+	for sr, want := range map[string]string{
+		"hub/devices/d1": "d1", "hub/devices/a%2Bb": "a+b", "hub%2Fdevices%2Fa%252Bb": "a+b", "hub/devices/100%25": "100%", "hub/devices/a%252Fb": "a/b",
+	} {
+		token, err := sas.Parse("SharedAccessSignature sig=AAAA&se=1900000000&sr=" + sr)
+		if err != nil || token.DecodedTwice(2) != want {
+			t.Errorf("%s: %q, %v", sr, token.DecodedTwice(2), err)
+		}
+	}
+}
+
 func TestCovers(t *testing.T) {
 	rows := []struct {
 		sr, path string

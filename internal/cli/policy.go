@@ -11,24 +11,33 @@ import (
 )
 
 // policyCommands is what the commands below policy share.
-type policyCommands struct {
-	hubCommands
-	hub string
-}
+type policyCommands struct{ oneHubCommands }
 
 func newPolicyCommand(env Env) *cobra.Command {
 	cmd := &cobra.Command{Use: "policy", Short: "Manage the shared access policies of a hub", Args: cobra.NoArgs, RunE: showHelp}
-	p := &policyCommands{hubCommands: hubCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}}
-	cmd.PersistentFlags().StringVar(&p.hub, "hub", "", "`name` of the hub (default: the hub of the login)")
+	p := &policyCommands{}
+	p.addFlags(env, cmd)
 	cmd.AddCommand(p.list(), p.create(), p.regenerate(), p.sasToken(), p.delete())
 	return cmd
 }
 
+// oneHubCommands is what commands share that manage a part of one hub.
+type oneHubCommands struct {
+	hubCommands
+	hub string
+}
+
+// addFlags gives cmd and all below it the flags of a login, of the output and of the hub.
+func (o *oneHubCommands) addFlags(env Env, cmd *cobra.Command) {
+	o.hubCommands = hubCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}
+	cmd.PersistentFlags().StringVar(&o.hub, "hub", "", "`name` of the hub (default: the hub of the login)")
+}
+
 // withHub runs do with a client and the name of the hub that is meant.
-func (p *policyCommands) withHub(cmd *cobra.Command, do func(c *service.Client, hub string) error) error {
-	return p.withClient(func(c *service.Client) error {
-		if p.hub != "" {
-			return do(c, p.hub)
+func (o *oneHubCommands) withHub(cmd *cobra.Command, do func(c *service.Client, hub string) error) error {
+	return o.withClient(func(c *service.Client) error {
+		if o.hub != "" {
+			return do(c, o.hub)
 		}
 		hub, err := c.ThisHub(cmd.Context())
 		if err != nil {

@@ -9,6 +9,7 @@ func commands(env Env) []*cobra.Command {
 		newServeCommand(env),
 		newHubCommand(env),
 		newPolicyCommand(env),
+		newConsumerGroupCommand(env),
 		newDeviceCommand(env),
 		newSimulateCommand(env),
 		newMonitorCommand(env),

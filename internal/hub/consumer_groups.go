@@ -27,12 +27,12 @@ func (h *Hub) ConsumerGroups(hub string) ([]string, error) {
 //
 // Errors: CodeNoSuchHub, CodeArgumentInvalid for the name, CodeQuotaExceeded.
 func (h *Hub) CreateConsumerGroup(ctx context.Context, hub, name string) error {
-	if err := checkGroupName(name); err != nil {
-		return err
-	}
 	_, err := h.editHub(ctx, hub, func(_ *state, c *Config) error {
-		if hasGroup(c, name) {
+		if _, ok := findGroup(c, name); ok {
 			return nil
+		}
+		if err := checkGroupName(name); err != nil {
+			return err
 		}
 		if len(c.ConsumerGroups) >= maxConsumerGroups {
 			return hubward.Errorf(hubward.CodeQuotaExceeded, "a hub has up to %d consumer groups", maxConsumerGroups)
@@ -43,39 +43,55 @@ func (h *Hub) CreateConsumerGroup(ctx context.Context, hub, name string) error {
 	return err
 }
 
-// DeleteConsumerGroup removes a consumer group.
+// DeleteConsumerGroup removes a consumer group and ends its readers.
 //
 // Errors: CodeNoSuchHub, CodeNoSuchConsumerGroup; CodeInvalidOperation for $Default.
 func (h *Hub) DeleteConsumerGroup(ctx context.Context, hub, name string) error {
 	if strings.EqualFold(name, DefaultConsumerGroup) {
 		return hubward.Errorf(hubward.CodeInvalidOperation, "the consumer group %s cannot be deleted", DefaultConsumerGroup)
 	}
-	_, err := h.editHub(ctx, hub, func(_ *state, c *Config) error {
-		if !hasGroup(c, name) {
+	var reading *places
+	_, err := h.editHub(ctx, hub, func(s *state, c *Config) error {
+		group, ok := findGroup(c, name)
+		if !ok {
 			return noSuchGroup(name)
 		}
-		c.ConsumerGroups = slices.DeleteFunc(c.ConsumerGroups, func(g string) bool { return strings.EqualFold(g, name) })
+		c.ConsumerGroups = slices.DeleteFunc(c.ConsumerGroups, func(g string) bool { return g == group })
+		name, reading = group, &s.places
 		return nil
 	})
+	if err == nil {
+		reading.endGroup(name, noSuchGroup(name))
+	}
 	return err
 }
 
-// hasGroup compares without case: clients write both $Default and $default.
-func hasGroup(c *Config, name string) bool {
-	return slices.ContainsFunc(c.ConsumerGroups, func(g string) bool { return strings.EqualFold(g, name) })
+// findGroup returns a consumer group as the hub spells it. Names are compared without case: clients write both $Default
+// and $default.
+func findGroup(c *Config, name string) (string, bool) {
+	i := slices.IndexFunc(c.ConsumerGroups, func(g string) bool { return strings.EqualFold(g, name) })
+	if i < 0 {
+		return "", false
+	}
+	return c.ConsumerGroups[i], true
 }
 
 func noSuchGroup(name string) error {
 	return hubward.Errorf(hubward.CodeNoSuchConsumerGroup, "there is no consumer group %.64q", name)
 }
 
+// checkGroupName holds names to what the cloud takes: they stand in addresses, which clients take apart and put together.
+//
+// Source: Microsoft.EventHub/namespaces/eventhubs/consumergroups in the naming rules of Azure's resources.
 func checkGroupName(name string) error {
 	ok := len(name) >= 1 && len(name) <= 50
-	for _, r := range name {
-		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+	for i, r := range name {
+		alphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		inner := i > 0 && i < len(name)-1 && (r == '-' || r == '_' || r == '.')
+		ok = ok && (alphanumeric || inner)
 	}
 	if !ok {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "name: %.60q is no consumer group name, which has 1 to 50 letters, digits and - _ .", name)
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "name: %.60q is no consumer group name, which has 1 to 50 letters, digits and inner - _ .", name)
 	}
 	return nil
 }

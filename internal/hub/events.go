@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"strconv"
 	"sync"
@@ -33,17 +34,23 @@ const (
 )
 
 // ReadEvents hands visit the events of all partitions of a hub, and goes on with new ones as they arrive, until ctx
-// ends, visit fails or the hub is deleted, and returns that error. Events of one device come in order; partitions are
-// interleaved as they are read; none is of a later hub of the same name. visit is called with nil when the reader is in
-// position and each time it is about to wait: a front end flushes then.
+// ends, visit fails, or the hub or the consumer group is deleted, and returns that error. Events of one device come in
+// order; partitions are interleaved as they are read; none is of a later hub of the same name. visit is called with nil
+// when the reader is in position and each time it is about to wait: a front end flushes then. It does not count as a
+// reader of its consumer group.
 //
-// Errors: CodeNoSuchHub, also when the hub is deleted meanwhile; CodeNoSuchConsumerGroup; otherwise the log's, ctx's or
+// Errors: CodeNoSuchHub and CodeNoSuchConsumerGroup, also when it is deleted meanwhile; otherwise the log's, ctx's or
 // visit's.
 func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.Event) error) error {
-	s, partitions, err := h.partitionsFor(q)
+	s, group, partitions, err := h.partitionsFor(q)
 	if err != nil {
 		return err
 	}
+	place := newPlace(placeKey{group, allPartitions}, "", nil)
+	if err := h.enter(s, place); err != nil {
+		return err
+	}
+	defer s.places.leave(place)
 	starts := make([]int64, len(partitions))
 	for i, p := range partitions {
 		if starts[i], err = h.start(ctx, p, q.From); err != nil {
@@ -56,15 +63,15 @@ func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.
 	for i, p := range partitions {
 		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], q.DeviceID, events)) })
 	}
-	err = deliver(ctx, s, events, visit)
+	err = deliver(ctx, place, events, visit)
 	cancel(nil)
 	readers.Wait()
 	return err
 }
 
-// deliver calls visit until it fails, ctx ends or the hub is deleted. It looks at that before each event: what the log
-// gives out after a hub was deleted may be of the next one of its name.
-func deliver(ctx context.Context, s *state, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
+// deliver calls visit until it fails, or ctx or the place ends. It looks at that before each event: what the log gives
+// out after a hub was deleted may be of the next one of its name.
+func deliver(ctx context.Context, place *place, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
 	for {
 		var e *hubward.Event
 		select {
@@ -75,15 +82,13 @@ func deliver(ctx context.Context, s *state, events <-chan *hubward.Event, visit 
 			}
 			select {
 			case e = <-events:
-			case <-s.deleted:
+			case <-place.ctx.Done():
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
-		select {
-		case <-s.deleted:
-			return noSuchHub(s.name)
-		default:
+		if ended := place.ended(); ended != nil {
+			return ended
 		}
 		if err := visit(e); err != nil {
 			return err
@@ -91,23 +96,25 @@ func deliver(ctx context.Context, s *state, events <-chan *hubward.Event, visit 
 	}
 }
 
-// partitionsFor checks the query and returns the hub and the partitions it touches: one when it names a device.
-func (h *Hub) partitionsFor(q EventQuery) (*state, []Partition, error) {
+// partitionsFor checks the query and returns the hub, its consumer group and the partitions that the query touches: one
+// when it names a device.
+func (h *Hub) partitionsFor(q EventQuery) (s *state, group string, partitions []Partition, err error) {
 	s, c, err := h.find(q.Hub)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	if q.ConsumerGroup != "" && !hasGroup(c, q.ConsumerGroup) {
-		return nil, nil, noSuchGroup(q.ConsumerGroup)
+	group, ok := findGroup(c, cmp.Or(q.ConsumerGroup, DefaultConsumerGroup))
+	if !ok {
+		return nil, "", nil, noSuchGroup(q.ConsumerGroup)
 	}
 	if q.DeviceID != "" {
-		return s, []Partition{{q.Hub, PartitionOf(q.DeviceID, c.Partitions)}}, nil
+		return s, group, []Partition{{q.Hub, PartitionOf(q.DeviceID, c.Partitions)}}, nil
 	}
-	partitions := make([]Partition, c.Partitions)
+	partitions = make([]Partition, c.Partitions)
 	for i := range partitions {
 		partitions[i] = Partition{q.Hub, i}
 	}
-	return s, partitions, nil
+	return s, group, partitions, nil
 }
 
 // start turns a position into the sequence number to read from.
@@ -115,14 +122,14 @@ func (h *Hub) start(ctx context.Context, p Partition, from Position) (int64, err
 	if after, ok := from.After[p.ID]; ok {
 		return after + 1, nil
 	}
-	if !from.Time.IsZero() {
-		return h.log.Seek(ctx, p, from.Time)
-	}
-	bounds, err := h.log.Bounds(ctx, p)
+	start := Start{Kind: StartLatest}
 	if from.Earliest {
-		return bounds.First, err
+		start.Kind = StartEarliest
 	}
-	return bounds.Next, err
+	if !from.Time.IsZero() {
+		start = Start{Kind: StartTime, Time: from.Time, Inclusive: true}
+	}
+	return h.seek(ctx, p, start)
 }
 
 // followPartition sends the events of one partition, from a sequence number on, until ctx ends.

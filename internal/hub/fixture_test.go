@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -17,29 +18,37 @@ type fixture struct {
 	*hub.Hub
 	t     *testing.T
 	store *sqlstore.Store
+	log   *memlog.Log
 
 	mu  sync.Mutex
 	now time.Time
 }
 
+// newFixture has the hub "plant", which answers to plant.example.
 func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := newBareFixture(t, nil)
+	f.createHub("plant", "plant.example")
+	return f
+}
+
+// newBareFixture has no hub. Keys are made of what random gives; nil: of random bytes.
+func newBareFixture(t *testing.T, random io.Reader) *fixture {
 	t.Helper()
 	f := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	store, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: sqlstore.Memory, Now: f.clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := memlog.Open(memlog.Options{Now: f.clock})
-	f.store = store
-	f.Hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: log, Now: f.clock})
+	f.store, f.log = store, memlog.Open(memlog.Options{Now: f.clock})
+	f.Hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: f.log, Now: f.clock, Rand: random})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		log.Close()
+		f.log.Close()
 		store.Close()
 	})
-	f.createHub("plant", "plant.example")
 	return f
 }
 

@@ -49,13 +49,13 @@ type Hub struct {
 
 // state is one hub in memory. A hub that is made anew under the same name has another one.
 type state struct {
-	name    string
-	deleted chan struct{} // closed by DeleteHub, before the log drops the hub's events
-	config  *Config       // guarded by Hub.mu; replaced as a whole, never changed in place
+	name   string
+	places places  // who reads it; closed by DeleteHub, before the log drops the hub's events
+	config *Config // guarded by Hub.mu; replaced as a whole, never changed in place
 }
 
 func newState(c *Config) *state {
-	return &state{name: c.Name, deleted: make(chan struct{}), config: c}
+	return &state{name: c.Name, config: c}
 }
 
 // Open loads the hubs from the store. The caller runs Run until the hub is no longer needed.

@@ -243,7 +243,7 @@ func (h *Hub) DeleteHub(ctx context.Context, name string) error {
 	h.order = slices.DeleteFunc(h.order, func(other *state) bool { return other == s })
 	h.indexHostsLocked()
 	h.mu.Unlock()
-	close(s.deleted)
+	s.places.close(noSuchHub(name))
 	h.sessions.closeHub(name, errHubDeleted)
 	return h.log.Drop(ctx, name)
 }

@@ -34,8 +34,8 @@ func operator(c *call) error {
 	return c.server.hub.AuthorizeOperator(c.token())
 }
 
-// operatorOrOwner is the authorizer of calls that manage one hub's policies: the operator, or who holds all rights on
-// that hub. Every other caller gets the same answer, whether the hub exists or not.
+// operatorOrOwner is the authorizer of calls that manage one hub's policies and consumer groups: the operator, or who
+// holds all rights on that hub. Every other caller gets the same answer, whether the hub exists or not.
 func operatorOrOwner(c *call) error {
 	refused := operator(c)
 	if refused == nil {

@@ -49,6 +49,9 @@ func routes() []route {
 		own("PUT", "hubs/{}/policies/{}", operatorOrOwner, createPolicy),
 		own("POST", "hubs/{}/policies/{}/regenerate", operatorOrOwner, regeneratePolicyKey),
 		own("DELETE", "hubs/{}/policies/{}", operatorOrOwner, deletePolicy),
+		own("GET", "hubs/{}/consumer-groups", operatorOrOwner, listConsumerGroups),
+		own("PUT", "hubs/{}/consumer-groups/{}", operatorOrOwner, createConsumerGroup),
+		own("DELETE", "hubs/{}/consumer-groups/{}", operatorOrOwner, deleteConsumerGroup),
 	}
 }
 

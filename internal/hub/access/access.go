@@ -131,12 +131,8 @@ func DeviceToken(t *sas.Token, id hubward.Identity, device *hubward.Device, poli
 		}
 		p.Policy, p.Scope = policy.Name, ScopeHub
 	} else {
-		auth := device.Authentication
-		if auth == nil || auth.Type != hubward.AuthSAS {
-			return Principal{}, refuse("the device does not authenticate with a key")
-		}
-		if !t.VerifyKey(string(auth.SymmetricKey.PrimaryKey)) && !t.VerifyKey(string(auth.SymmetricKey.SecondaryKey)) {
-			return Principal{}, refuse("the signature does not match the device's keys")
+		if err := verifyDevice(t, device); err != nil {
+			return Principal{}, err
 		}
 		p.Scope = ScopeDevice
 	}
@@ -144,6 +140,17 @@ func DeviceToken(t *sas.Token, id hubward.Identity, device *hubward.Device, poli
 		return Principal{}, refuse("the token is for another resource")
 	}
 	return p, nil
+}
+
+func verifyDevice(t *sas.Token, device *hubward.Device) error {
+	auth := device.Authentication
+	if auth == nil || auth.Type != hubward.AuthSAS {
+		return refuse("the device does not authenticate with a key")
+	}
+	if !t.VerifyKey(string(auth.SymmetricKey.PrimaryKey)) && !t.VerifyKey(string(auth.SymmetricKey.SecondaryKey)) {
+		return refuse("the signature does not match the device's keys")
+	}
+	return nil
 }
 
 func covers(t *sas.Token, id hubward.Identity) bool {

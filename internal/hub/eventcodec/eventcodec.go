@@ -8,7 +8,8 @@
 //	sections    the rest: properties and application-properties where there are any, and one data section
 //
 // A reader's link writes the map's head, adds x-opt-sequence-number, x-opt-offset and x-opt-enqueued-time, and copies
-// the annotations and the sections. Which name becomes which type: spec/amqp.md 8.1 and spec/event-hubs-endpoint.md 7.
+// the annotations and the sections. Content type and encoding are symbols, hence ASCII: other bytes of theirs are
+// percent-encoded. Which name becomes which type: spec/amqp.md 8.1 and spec/event-hubs-endpoint.md 7.
 package eventcodec
 
 import (
@@ -16,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
@@ -159,13 +161,40 @@ func appendProperty(dst []byte, m *hubward.Message, i int) []byte {
 	case i == 5 && m.CorrelationID != "":
 		return amqpwire.AppendString(dst, m.CorrelationID)
 	case i == 6 && m.ContentType != "":
-		return amqpwire.AppendSymbol(dst, m.ContentType)
+		return amqpwire.AppendSymbol(dst, symbolText(m.ContentType))
 	case i == 7 && m.ContentEncoding != "":
-		return amqpwire.AppendSymbol(dst, m.ContentEncoding)
+		return amqpwire.AppendSymbol(dst, symbolText(m.ContentEncoding))
 	case i == 8:
 		return amqpwire.AppendTimestamp(dst, m.Expiry)
 	}
 	return amqpwire.AppendNull(dst)
+}
+
+// symbolText returns s with the bytes that are not ASCII percent-encoded. A symbol holds nothing else, and a reader may
+// drop its connection over one that does; that a sender cannot spell its content type is no reason to lose its message.
+func symbolText(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	const digits = "0123456789ABCDEF"
+	b := make([]byte, 0, 3*len(s))
+	for i := range len(s) {
+		if c := s[i]; c < utf8.RuneSelf {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', digits[c>>4], digits[c&0xf])
+		}
+	}
+	return string(b)
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // appendApplicationProperties appends the application properties, or nothing.

@@ -97,6 +97,19 @@ func TestAppend_leavesOutTo(t *testing.T) {
 	}
 }
 
+// Content type and encoding travel as symbols, which readers take for ASCII.
+func TestAppend_percentEncodesWhatNoSymbolHolds(t *testing.T) {
+	m := hubward.Message{MessageID: "ü", ContentType: "text/plain; title=50%-Müll€", ContentEncoding: "\xff", Body: []byte("ü")}
+	e, err := eventcodec.Decode(eventcodec.Append(nil, eventcodec.NewStamps(origin()), arrived, &m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ContentType, m.ContentEncoding = "text/plain; title=50%-M%C3%BCll%E2%82%AC", "%FF"
+	if diff := cmp.Diff(m, e.Message); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 func TestDecode_refusesOtherBytes(t *testing.T) {
 	whole := eventcodec.Append(nil, eventcodec.NewStamps(origin()), arrived, &hubward.Message{MessageID: "m", Body: []byte("body")})
 	rows := map[string][]byte{"nothing": nil, "version 2": append([]byte{2}, whole[1:]...), "cut": whole[:len(whole)-1], "version alone": {1}}
