@@ -11,7 +11,6 @@ import (
 
 // The bytes are those of AMQP 1.0 part 1 §1.6.
 func TestAppend(t *testing.T) {
-	long := strings.Repeat("x", 256)
 	rows := map[string]struct{ got, want string }{
 		"null":              {string(amqpwire.AppendNull(nil)), "\x40"},
 		"string":            {string(amqpwire.AppendString(nil, "ab")), "\xa1\x02ab"},
@@ -24,8 +23,8 @@ func TestAppend(t *testing.T) {
 		"long":              {string(amqpwire.AppendLong(nil, 128)), "\x81\x00\x00\x00\x00\x00\x00\x00\x80"},
 		"timestamp":         {string(amqpwire.AppendTimestamp(nil, time.UnixMilli(258))), "\x83\x00\x00\x00\x00\x00\x00\x01\x02"},
 		"section":           {string(amqpwire.AppendSection(nil, amqpwire.SectionData)), "\x00\x53\x75"},
-		"list of two":       {string(list("a", "b")), "\xd0\x00\x00\x00\x0a\x00\x00\x00\x02\xa1\x01a\xa1\x01b"},
-		"an empty list":     {string(list()), "\xd0\x00\x00\x00\x04\x00\x00\x00\x00"},
+		"list of two":       {string(stringList("a", "b")), "\xd0\x00\x00\x00\x0a\x00\x00\x00\x02\xa1\x01a\xa1\x01b"},
+		"an empty list":     {string(stringList()), "\xd0\x00\x00\x00\x04\x00\x00\x00\x00"},
 		"before the epoch":  {string(amqpwire.AppendTimestamp(nil, time.UnixMilli(-1))), "\x83\xff\xff\xff\xff\xff\xff\xff\xff"},
 		"appends to prefix": {string(amqpwire.AppendNull([]byte("p"))), "p\x40"},
 	}
@@ -36,7 +35,7 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-func list(items ...string) []byte {
+func stringList(items ...string) []byte {
 	b, l := amqpwire.BeginList(nil)
 	for _, s := range items {
 		b = amqpwire.AppendString(b, s)
@@ -46,7 +45,7 @@ func list(items ...string) []byte {
 
 func TestReader_readsWhatWasAppended(t *testing.T) {
 	b := amqpwire.AppendSection(nil, amqpwire.SectionProperties)
-	b = append(b, list("a", strings.Repeat("y", 300))...)
+	b = append(b, stringList("a", strings.Repeat("y", 300))...)
 	b = amqpwire.AppendTimestamp(amqpwire.AppendNull(b), time.UnixMilli(1234))
 	r := amqpwire.NewReader(b)
 	if s := r.Section(); s != amqpwire.SectionProperties {

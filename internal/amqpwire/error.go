@@ -16,8 +16,43 @@ func (e *Error) Error() string {
 	return string(e.Condition) + ": " + e.Description
 }
 
-// Append appends the error, or null for nil.
-func (e *Error) Append(dst []byte) []byte { panic("unwritten") }
+// Append appends the error, or null for nil. An Info of nil is null; with the two redirect conditions it is an empty map,
+// since clients look there for the new address.
+func (e *Error) Append(dst []byte) []byte {
+	if e == nil {
+		return append(dst, codeNull)
+	}
+	dst, c := beginDescribed(dst, codeError)
+	dst = AppendSymbol(dst, string(e.Condition))
+	dst = AppendString(dst, e.Description)
+	info := e.Info
+	if info == nil && (e.Condition == LinkRedirect || e.Condition == ConnectionRedirect) {
+		info = Map{}
+	}
+	return c.End(AppendMap(dst, info), 3)
+}
+
+// error reads a field that is nil when absent.
+func (f *fields) error(field string) *Error {
+	if !f.has(field) {
+		return nil
+	}
+	r := f.r
+	if r.anyDescriptor() != codeError {
+		r.fail(ErrType)
+	}
+	in := r.fields(field)
+	e := &Error{}
+	if in.must("condition") {
+		e.Condition = Symbol(r.String())
+	}
+	e.Description = in.text("description")
+	e.Info = in.mapping("info")
+	if in.end() != nil {
+		return nil
+	}
+	return e
+}
 
 // Conditions of the specification: AMQP 1.0 part 2 §2.8.15 to §2.8.18.
 const (

