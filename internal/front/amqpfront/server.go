@@ -1,13 +1,16 @@
-// Package amqpfront serves the hub's AMQP surfaces: log-in, and the Event-Hubs-compatible endpoint.
 package amqpfront
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
+	"github.com/hubward/hubward/internal/front/amqpengine"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -18,9 +21,9 @@ type Options struct {
 	Rand     io.Reader        // nil: crypto/rand.Reader
 	Observer Observer         // nil: nobody is told
 	// Trace says which connections' frames are written to TraceTo: remote addresses (IP), prefixes of container ids, or
-	// "*". SetTrace changes it.
+	// "*". An address or "*" traces from the first byte, a container id from the open on. SetTrace changes it.
 	Trace   []string
-	TraceTo io.Writer
+	TraceTo io.Writer // nil: nowhere. Each call writes one line; calls follow one another
 }
 
 // Observer is told what happens at the endpoint; metrics implement it. Its methods must not block.
@@ -31,26 +34,74 @@ type Observer interface {
 	Readers(hub, consumerGroup string, change int)
 }
 
+// silent is the Observer that tells nobody.
+type silent struct{}
+
+func (silent) EventsDelivered(string, string, int, int) {}
+func (silent) Readers(string, string, int)              {}
+
 // Server serves AMQP connections. Make one with New.
-type Server struct{}
+type Server struct {
+	hub      *hub.Hub
+	engine   *amqpengine.Server
+	logger   *slog.Logger
+	now      func() time.Time
+	observer Observer
+	services map[kind]service
+	tracer   *tracer
+	readers  openReaders
+
+	randMu sync.Mutex // serialises reads of rand
+	rand   io.Reader
+}
 
 // ErrServerClosed is what Serve returns after Shutdown.
-var ErrServerClosed error
+var ErrServerClosed = errors.New("amqpfront: server closed")
 
 // New makes a server on h.
-func New(h *hub.Hub, o Options) *Server { panic("unwritten") }
+func New(h *hub.Hub, o Options) *Server {
+	s := &Server{hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, services: services()}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.rand == nil {
+		s.rand = rand.Reader
+	}
+	if s.observer == nil {
+		s.observer = silent{}
+	}
+	s.tracer = newTracer(o.TraceTo, s.now, o.Trace)
+	s.engine = amqpengine.New(s, amqpengine.Options{Logger: s.logger, Now: s.now})
+	return s
+}
 
-// Serve accepts connections from l until Shutdown, then returns ErrServerClosed. It may run on several listeners.
-func (s *Server) Serve(l net.Listener) error { panic("unwritten") }
+// Serve accepts connections from l until Shutdown, then returns ErrServerClosed. It may run on several listeners. A
+// *tls.Conn does its handshake on its own goroutine. Serve closes l.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.engine.Serve(l)
+	if errors.Is(err, amqpengine.ErrServerClosed) {
+		return ErrServerClosed
+	}
+	return err
+}
 
 // ServeConn serves one connection that came another way, e.g. by WebSocket, until it ends.
-func (s *Server) ServeConn(nc net.Conn) { panic("unwritten") }
+func (s *Server) ServeConn(nc net.Conn) { s.engine.ServeConn(nc) }
 
 // SetTrace replaces Options.Trace, also for the connections that are open.
-func (s *Server) SetTrace(patterns []string) { panic("unwritten") }
+func (s *Server) SetTrace(patterns []string) { s.tracer.set(patterns, s.engine.Connections) }
 
 // Connections counts the open connections.
-func (s *Server) Connections() int { panic("unwritten") }
+func (s *Server) Connections() int { return len(s.engine.Connections()) }
 
-// Shutdown closes all connections in good order; when ctx ends first, it cuts the rest.
-func (s *Server) Shutdown(ctx context.Context) error { panic("unwritten") }
+// Shutdown closes all connections in good order; when ctx ends first, it cuts the rest and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error { return s.engine.Shutdown(ctx) }
+
+// Connect makes the peer of a new connection.
+func (s *Server) Connect(c *amqpengine.Conn) amqpengine.Peer {
+	s.tracer.connected(c)
+	return newConn(s, c)
+}

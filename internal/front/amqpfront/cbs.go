@@ -1,0 +1,87 @@
+package amqpfront
+
+import (
+	"strings"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/sas"
+)
+
+// maxCBSLinks bounds the $cbs links of a connection at one time. uamqp opens a pair per device on a shared connection;
+// without a grant there are few.
+const (
+	maxCBSLinks     = 2048
+	maxBareCBSLinks = 16
+)
+
+// attachCBS accepts a link of the node that tokens are put to: the one thing that needs no grant.
+func (c *conn) attachCBS(l *amqpengine.Link) *amqpwire.Error {
+	most := maxCBSLinks
+	if c.bare() {
+		most = maxBareCBSLinks
+	}
+	if c.cbs.links() >= most {
+		return newError(amqpwire.ResourceLimitExceeded, "The connection has %d links to $cbs already.", most)
+	}
+	c.cbs.attach(l)
+	return nil
+}
+
+// putToken answers a request at $cbs. What a token is good for, it says itself: neither the name nor the type that the
+// client gives counts, some give wrong ones.
+//
+// Source: spec/amqp.md 4.2 to 4.5.
+func (c *conn) putToken(m *amqpwire.Message) reply {
+	operation, _ := amqpwire.Text(m.ApplicationProperties.Get("operation"))
+	switch {
+	case strings.EqualFold(operation, "delete-token"):
+		return failure(501, notImplemented("Tokens cannot be deleted. They end with the connection."))
+	case !strings.EqualFold(operation, "put-token"):
+		return failure(400, newError(amqpwire.InvalidField, "The operation %.64q is not known here.", operation))
+	}
+	body, ok := m.Body()
+	if !ok || len(body) == 0 {
+		return failure(400, newError(amqpwire.InvalidField, "The request holds no token."))
+	}
+	text := string(body)
+	if !strings.HasPrefix(text, sas.Scheme+" ") {
+		return failure(401, unauthorized("InvalidToken: only shared access signatures are accepted here, no tokens of an identity provider."))
+	}
+	t, err := sas.Parse(text)
+	if err != nil {
+		c.logRefusedToken("", err)
+		return failure(400, newError(amqpwire.InvalidField, "InvalidToken: the token is malformed."))
+	}
+	g, err := c.server.hub.GrantToken(c.engine.Context(), c.hub, text)
+	if err == nil {
+		err = c.addGrant(tokenScope(&t), g)
+	}
+	if err != nil {
+		c.logRefusedToken(t.Policy, err)
+		return refusedToken(err)
+	}
+	c.logger.Debug("amqp token accepted", "hub", c.hub, "policy", g.Policy, "device", g.Device.Device, "expires", g.Expires)
+	return reply{code: 200, text: "OK"}
+}
+
+func (c *conn) logRefusedToken(policy string, err error) {
+	c.logger.Info("amqp token refused", "hub", c.hub, "policy", policy, "error", err)
+}
+
+// refusedToken says that a token is refused, and no more of the reason than the cloud does.
+func refusedToken(err error) reply {
+	condition := conditionOf(hubward.CodeOf(err))
+	switch condition {
+	case amqpwire.UnauthorizedAccess:
+		return failure(401, unauthorized("InvalidToken: the token is not valid here. Its signature matches no key, its time is over, or it is for another resource."))
+	case amqpwire.NotFound:
+		return failure(404, newError(amqpwire.NotFound, "%s", errorText(err)))
+	case conditionQuota:
+		return failure(403, newError(amqpwire.ResourceLimitExceeded, "%s", errorText(err)))
+	case conditionServerBusy:
+		return failure(503, newError(condition, "%s", errorText(err)))
+	}
+	return failure(500, newError(amqpwire.InternalError, "%s", errorText(err)))
+}

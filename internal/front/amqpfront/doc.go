@@ -1,0 +1,18 @@
+// Package amqpfront serves the hub's AMQP surfaces: log-in, and the Event-Hubs-compatible endpoint. It translates
+// between the engine (amqpengine), which knows no hub, and the hub, which knows no wire.
+//
+// # The way of a link
+//
+// A peer logs in by SASL, by its TLS certificate, or by putting tokens to the node $cbs. Each gives the connection a
+// grant. When the peer attaches a link, parseAddress says what the address names, and the table in links.go what that kind
+// needs and who serves it; a link stands as long as one of the connection's grants covers what it needs.
+//
+// The endpoint and the hub share host and port. Addresses under messages/events belong to the hub and are answered with
+// a redirect to the event hub of the hub's own name; addresses under that name are served.
+//
+// # Who runs what
+//
+// The engine calls a connection's methods one at a time, from its reader goroutine; what those leave for others to see is
+// guarded by conn.mu. Each reader link has the goroutine that the engine gives it. One timer per connection looks after
+// the grants that end.
+package amqpfront

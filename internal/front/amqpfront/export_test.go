@@ -1,0 +1,82 @@
+package amqpfront
+
+import (
+	"net"
+	"testing"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+// Address is a parsed address as tests see it.
+type Address struct {
+	Kind                     int
+	Entity, Group, Partition string
+	Device                   hubward.Identity
+	Rest                     string
+}
+
+// The kinds, for tests.
+const (
+	KindUnknown           = int(kindUnknown)
+	KindCBS               = int(kindCBS)
+	KindManagement        = int(kindManagement)
+	KindEvents            = int(kindEvents)
+	KindPartition         = int(kindPartition)
+	KindEventHub          = int(kindEventHub)
+	KindTelemetry         = int(kindTelemetry)
+	KindDeviceBound       = int(kindDeviceBound)
+	KindTwin              = int(kindTwin)
+	KindMethods           = int(kindMethods)
+	KindStreams           = int(kindStreams)
+	KindServiceSend       = int(kindServiceSend)
+	KindFeedback          = int(kindFeedback)
+	KindFileNotifications = int(kindFileNotifications)
+)
+
+// ParseAddress parses an address, and returns the segments of its path too.
+func ParseAddress(text string) (Address, []string) {
+	a := parseAddress(text)
+	return Address{int(a.kind), a.entity, a.group, a.partition, a.device, a.rest}, a.path
+}
+
+// ParseSelector parses a selector. bad is the text of a position that is none.
+func ParseSelector(text string) (start hub.Start, bad string, err error) {
+	start, err = parseSelector(text)
+	if e, ok := err.(*badPosition); ok {
+		return start, e.text("41"), err
+	}
+	return start, "", err
+}
+
+// StartOf reads a filter.
+func StartOf(filter amqpwire.Map) (hub.Start, error) { return startOf(filter) }
+
+// HostOf takes the host out of an open's hostname.
+func HostOf(hostname string) string { return hostOf(hostname) }
+
+// ConditionOf maps a code.
+func ConditionOf(code hubward.Code) amqpwire.Symbol { return conditionOf(code) }
+
+// MatchesTrace reports whether patterns name a connection.
+func MatchesTrace(patterns []string, remote, container string) bool {
+	a, err := net.ResolveTCPAddr("tcp", remote)
+	if err != nil {
+		return false
+	}
+	return matchesTrace(trimPatterns(patterns), a, container)
+}
+
+// NewTaker returns what a reader link does per event, with so many events in a batch.
+func NewTaker(t testing.TB, batch int) func(hub.Record) {
+	r := &readerLink{limit: batch}
+	return func(record hub.Record) {
+		if !r.take(record) {
+			r.buffer, r.ends = r.buffer[:0], r.ends[:0]
+		}
+		if r.failure != nil {
+			t.Fatal(r.failure)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package amqpfront
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// The types of entities that $management tells about.
+const (
+	typeEventHub  = "com.microsoft:eventhub"
+	typePartition = "com.microsoft:partition"
+)
+
+// managementNeed is the right to read: of the event hub, of its node, or of one of its consumer groups, as tokens of
+// different clients have it.
+func managementNeed(c *conn, _ *address) need {
+	paths := [][]string{{c.hub}, {c.hub, "$management"}}
+	groups, err := c.server.hub.ConsumerGroups(c.hub)
+	if err == nil {
+		for _, g := range groups {
+			paths = append(paths, []string{c.hub, "ConsumerGroups", g})
+		}
+	}
+	return need{access.ServiceConnect, paths}
+}
+
+func attachManagement(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
+	if a.entity != "" && !c.isEventHub(a.entity) {
+		return noSuchEntity(c, l, a)
+	}
+	c.management.attach(l)
+	return nil
+}
+
+// manage answers a request at $management: READ of the event hub or of one of its partitions. The types of what it
+// returns are exact: SDKs assert them.
+//
+// Source: spec/event-hubs-endpoint.md 5.2 and 5.3.
+func (c *conn) manage(m *amqpwire.Message) reply {
+	properties := m.ApplicationProperties
+	operation, _ := amqpwire.Text(properties.Get("operation"))
+	if !strings.EqualFold(operation, "READ") {
+		return failure(501, notImplemented("The operation %.64q is not supported, only READ is.", operation))
+	}
+	if _, ok := c.granted(managementNeed(c, nil)); !ok {
+		return failure(401, unauthorized("Unauthorized access: 'Listen' claim(s) are required to perform this operation."))
+	}
+	name, _ := amqpwire.Text(properties.Get("name"))
+	if name != "" && !c.isEventHub(name) {
+		return failure(404, newError(amqpwire.NotFound, "The messaging entity 'sb://%s/%s' could not be found.", c.host, clip(name)))
+	}
+	config, err := c.server.hub.Hub(c.hub)
+	if err != nil {
+		return failedRead(err)
+	}
+	entityType, _ := amqpwire.Text(properties.Get("type"))
+	switch strings.ToLower(entityType) {
+	case typeEventHub:
+		return reply{code: 200, text: "OK", value: eventHubInfo(&config)}
+	case typePartition:
+		return c.readPartition(partitionText(properties.Get("partition")))
+	}
+	return failure(400, argumentError("The type %.64q is not known, only %s and %s are.", entityType, typeEventHub, typePartition))
+}
+
+func failedRead(err error) reply {
+	e := wireError(err)
+	switch e.Condition {
+	case amqpwire.NotFound:
+		return failure(404, e)
+	case conditionOutOfRange, conditionArgument:
+		return failure(400, e)
+	case conditionServerBusy:
+		return failure(503, e)
+	}
+	return failure(500, e)
+}
+
+func eventHubInfo(config *hub.Config) amqpwire.Map {
+	ids := make(amqpwire.Array, config.Partitions)
+	for i := range ids {
+		ids[i] = strconv.Itoa(i)
+	}
+	return amqpwire.Map{
+		{Key: "name", Value: config.Name},
+		{Key: "type", Value: typeEventHub},
+		{Key: "created_at", Value: config.Created},
+		{Key: "partition_count", Value: int32(config.Partitions)},
+		{Key: "partition_ids", Value: ids},
+		{Key: "georeplication_factor", Value: int32(1)},
+	}
+}
+
+func (c *conn) readPartition(text string) reply {
+	bounds, err := c.server.hub.PartitionBounds(c.engine.Context(), c.hub, partitionID(text))
+	if err != nil {
+		if conditionOf(hubward.CodeOf(err)) == amqpwire.InternalError {
+			c.logger.Error("amqp partition information failed", "hub", c.hub, "partition", text, "error", err)
+		}
+		return failedRead(err)
+	}
+	last := bounds.Next - 1
+	at := bounds.LastEnqueued
+	if at.IsZero() {
+		at = time.Unix(0, 0) // some clients cannot go as far back as the zero time
+	}
+	return reply{code: 200, text: "OK", value: amqpwire.Map{
+		{Key: "name", Value: c.hub},
+		{Key: "type", Value: typePartition},
+		{Key: "partition", Value: text},
+		{Key: "begin_sequence_number", Value: bounds.First},
+		{Key: "last_enqueued_sequence_number", Value: last},
+		{Key: "last_enqueued_offset", Value: hub.FormatOffset(last)},
+		{Key: "last_enqueued_time_utc", Value: at},
+		{Key: "is_partition_empty", Value: bounds.First > last},
+		{Key: "runtime_info_retrieval_time_utc", Value: c.server.now()},
+	}}
+}
+
+// partitionText reads a partition's id, which one client sends as a number.
+func partitionText(v any) string {
+	if text, ok := amqpwire.Text(v); ok {
+		return text
+	}
+	if n, ok := amqpwire.Integer(v); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	return ""
+}
+
+// partitionID returns the number of a partition, -1 for what is no id.
+func partitionID(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || strconv.Itoa(n) != text {
+		return -1
+	}
+	return n
+}
+
+// groupName returns a consumer group as the hub spells it.
+func (c *conn) groupName(name string) (string, bool) {
+	groups, err := c.server.hub.ConsumerGroups(c.hub)
+	if err != nil {
+		return "", false
+	}
+	i := slices.IndexFunc(groups, func(g string) bool { return strings.EqualFold(g, name) })
+	if i < 0 {
+		return "", false
+	}
+	return groups[i], true
+}

@@ -1,0 +1,232 @@
+package amqpfront
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/amqpengine"
+)
+
+// Bounds of a request/response node.
+const (
+	maxRequest    = 64 << 10 // bytes of a request
+	requestCredit = 100
+	maxHeld       = 16 // replies that wait for a link to be attached
+)
+
+// reply is the answer to a request. Code 200 is success; the others are those of HTTP.
+type reply struct {
+	code      int32
+	text      string
+	condition amqpwire.Symbol // of a failure: what newer SDKs prefer over the code
+	value     any
+}
+
+// failure is the reply for an error that is for the wire.
+func failure(code int32, e *amqpwire.Error) reply {
+	return reply{code: code, text: e.Description, condition: e.Condition}
+}
+
+// node is one address of a connection that takes requests on some links and answers on others: $cbs or $management.
+//
+// Source: spec/amqp.md 4.1, spec/event-hubs-endpoint.md 5.1.
+type node struct {
+	conn   *conn
+	answer func(m *amqpwire.Message) reply // called by the connection's reader
+
+	mu         sync.Mutex // guards the fields below; never held across a call of the engine
+	requesters []*amqpengine.Link
+	receivers  []*receiver
+	held       []heldReply // oldest first
+}
+
+// receiver is a link on which the peer waits for replies.
+type receiver struct {
+	link   *amqpengine.Link
+	target string             // the peer's address for replies, if it has one
+	sender *amqpengine.Sender // nil until the link is accepted
+}
+
+// heldReply is a reply whose way back is not there yet.
+type heldReply struct {
+	from    *amqpengine.Link // whose request it answers
+	replyTo string
+	payload []byte
+}
+
+func newNode(c *conn, answer func(m *amqpwire.Message) reply) *node {
+	return &node{conn: c, answer: answer}
+}
+
+// links counts the links of the node.
+func (n *node) links() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.requesters) + len(n.receivers)
+}
+
+// attach accepts a link of either direction.
+func (n *node) attach(l *amqpengine.Link) {
+	if l.Attach().Role == amqpwire.RoleSender {
+		n.mu.Lock()
+		n.requesters = append(n.requesters, l)
+		n.mu.Unlock()
+		l.AcceptReceiver(amqpengine.ReceiverOptions{
+			Deliver: func(d *amqpengine.Delivery) { n.deliver(l, d) }, Closed: func() { n.closed(l) },
+			Credit: requestCredit, MaxMessageSize: maxRequest,
+		})
+		return
+	}
+	r := &receiver{link: l}
+	if t := l.Attach().Target; t != nil {
+		r.target = t.Address
+	}
+	r.sender = l.AcceptSender(amqpengine.SenderOptions{Closed: func() { n.closed(l) }})
+	n.mu.Lock()
+	if l.Context().Err() == nil { // otherwise closed was called, or will be
+		n.receivers = append(n.receivers, r)
+	}
+	n.mu.Unlock()
+	n.release()
+}
+
+func (n *node) closed(l *amqpengine.Link) {
+	n.conn.forget(l)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.requesters = slices.DeleteFunc(n.requesters, func(o *amqpengine.Link) bool { return o == l })
+	n.receivers = slices.DeleteFunc(n.receivers, func(o *receiver) bool { return o.link == l })
+	n.held = slices.DeleteFunc(n.held, func(h heldReply) bool { return h.from == l })
+}
+
+// deliver answers one request. It settles the request first: uamqp takes a response before that as the request's failure.
+//
+// Source: spec/clients.md 11.1 no. 6.
+func (n *node) deliver(l *amqpengine.Link, d *amqpengine.Delivery) {
+	m, err := amqpwire.DecodeMessage(d.Payload)
+	if err != nil {
+		d.Settle(&amqpwire.Rejected{Error: newError(amqpwire.DecodeError, "The request cannot be decoded: %s.", err)})
+		return
+	}
+	if e := n.conn.checkHub(); e != nil {
+		d.Settle(&amqpwire.Rejected{Error: e})
+		return
+	}
+	d.Settle(&amqpwire.Accepted{})
+	payload, err := responseTo(m, n.answer(m)).Append(nil)
+	if err != nil {
+		n.conn.logger.Error("amqp response not encoded", "error", err)
+		return
+	}
+	n.send(heldReply{l, replyAddress(l, m), payload})
+}
+
+// responseTo makes a response. Its correlation id has the very type of the request's id: clients compare both.
+//
+// Source: spec/amqp.md 4.3, spec/event-hubs-endpoint.md 5.3.
+func responseTo(m *amqpwire.Message, r reply) *amqpwire.Message {
+	properties := amqpwire.Map{
+		{Key: "status-code", Value: r.code},
+		{Key: "status-description", Value: r.text},
+	}
+	if r.condition != "" {
+		properties = append(properties, amqpwire.Entry{Key: "error-condition", Value: r.condition})
+	}
+	out := &amqpwire.Message{ApplicationProperties: properties, Value: r.value, HasValue: true}
+	if p := m.Properties; p != nil {
+		id := p.MessageID
+		if id == nil {
+			id = p.CorrelationID
+		}
+		out.Properties = &amqpwire.Properties{CorrelationID: id}
+	}
+	return out
+}
+
+// replyAddress is where a request says the reply belongs. One client says it in the source of its link.
+func replyAddress(l *amqpengine.Link, m *amqpwire.Message) string {
+	if m.Properties != nil && m.Properties.ReplyTo != "" {
+		return m.Properties.ReplyTo
+	}
+	if s := l.Attach().Source; s != nil {
+		return s.Address
+	}
+	return ""
+}
+
+// send sends a reply, or holds it until a link that it can take is attached. The oldest make room.
+func (n *node) send(h heldReply) {
+	n.mu.Lock()
+	to := n.routeLocked(h)
+	if to == nil {
+		if len(n.held) >= maxHeld {
+			n.held = slices.Delete(n.held, 0, 1)
+		}
+		n.held = append(n.held, h)
+	}
+	n.mu.Unlock()
+	if to != nil {
+		to.Post(amqpengine.Outgoing{Payload: h.payload, Settled: true})
+	}
+}
+
+// release sends the held replies that have a way now.
+func (n *node) release() {
+	n.mu.Lock()
+	held := n.held
+	n.held = nil
+	n.mu.Unlock()
+	for _, h := range held {
+		n.send(h)
+	}
+}
+
+// routeLocked finds the link that a reply leaves on: in the session of the request the one with the reply's address, else
+// the only one there, else the one that was attached in the same order as the request's link, as uamqp opens them in
+// pairs; without any in that session the only one of the connection. It returns nil when there is none yet.
+func (n *node) routeLocked(h heldReply) *amqpengine.Sender {
+	session := h.from.Session()
+	var near []*receiver
+	for _, r := range n.receivers {
+		if r.link.Session() != session {
+			continue
+		}
+		if h.replyTo != "" && r.target == h.replyTo && n.uniqueLocked(session, r.target) {
+			return r.sender
+		}
+		near = append(near, r)
+	}
+	switch {
+	case len(near) == 0 && len(n.receivers) == 1:
+		return n.receivers[0].sender
+	case len(near) == 0:
+		return nil
+	}
+	return near[min(n.orderLocked(h.from), len(near)-1)].sender
+}
+
+// uniqueLocked reports whether one receiver of the session alone has this target: uamqp calls all of its own $cbs.
+func (n *node) uniqueLocked(session uint16, target string) bool {
+	count := 0
+	for _, r := range n.receivers {
+		if r.link.Session() == session && r.target == target {
+			count++
+		}
+	}
+	return count == 1
+}
+
+// orderLocked returns how many links for requests were attached in the session before l.
+func (n *node) orderLocked(l *amqpengine.Link) int {
+	before := 0
+	for _, o := range n.requesters {
+		if o == l {
+			break
+		}
+		if o.Session() == l.Session() {
+			before++
+		}
+	}
+	return before
+}
