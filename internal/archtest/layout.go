@@ -59,6 +59,10 @@ func publicPackages() []rule {
 			pkg: "internal/bench", ours: []string{"sas", "internal/mqttwire"}, outside: []string{"golang.org/x/sync"},
 			why: "the load generator measures a hub from outside, through the wire",
 		},
+		{
+			pkg: "internal/bench/eventreader", ours: []string{"internal/bench"}, outside: []string{"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"},
+			why: "what a reader costs is measured with a client that is not ours",
+		},
 	}
 }
 
@@ -87,10 +91,11 @@ func hubPackages() []rule {
 		},
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
-		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
+		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
 		{pkg: "internal/front/restfront", ours: []string{".", "sas", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{
-			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire"}, never: []string{"net/http", "database/sql"},
+			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
 			why: "the engine is a library that any AMQP server could use: it knows no hub",
 		},
 		{
@@ -135,8 +140,13 @@ func testPackages() []rule {
 		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
 		{pkg: "internal/testhub", ours: []string{".", "sas", "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
 		{pkg: "internal/childhub", ours: []string{"sas"}, why: "a hub in a child process is told apart from our own code by nothing but its wire and its files"},
+		{
+			pkg: "internal/front/amqpengine/testnode", ours: []string{"internal/amqpwire", "internal/front/amqpengine"}, never: []string{"net/http", "database/sql"},
+			why: "a node for tests is a program on the engine like any other",
+		},
 		{pkg: "internal/interop", why: "the suite drives foreign clients against the binary: its code is in test files"},
 		{pkg: "internal/crashtest", why: "the suite kills the binary and reads what is left: its code is in test files"},
+		{pkg: "internal/soaktest", why: "the suite loads a hub with real clients and looks for what is left: its code is in test files"},
 		{pkg: "internal/archtest", why: "a rule keeper needs nobody"},
 		{pkg: "internal/doctest", why: "the suite reads pages and compares them with the code: its code is in test files"},
 	}

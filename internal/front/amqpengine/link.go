@@ -7,94 +7,160 @@ import (
 )
 
 // Link is one link, from its attach on. Its methods may be called from any goroutine.
-type Link struct{}
+type Link struct {
+	// Set before the Peer sees the link, never changed after.
+	conn   *Conn
+	sess   *session
+	attach *amqpwire.Attach
+	size   int // encoded bytes of attach
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// The connection's mutex guards the fields below.
+	answered bool // one of the Accept methods or Refuse was called
+	refused  bool // it was Refuse: the reader sends the detach
+	refusal  *amqpwire.Error
+	leaving  bool // Detach was called before the answer
+	leaveErr *amqpwire.Error
+	detached bool // our detach was sent: nothing follows it, and the peer's frames are dropped until its detach
+	gone     bool // the peer's detach has come, or the session or connection has ended
+	ended    bool // gone, and the program knows what became of its deliveries
+	recv     *receiver
+	send     *Sender
+}
 
 // Conn is the link's connection.
-func (l *Link) Conn() *Conn { panic("unwritten") }
+func (l *Link) Conn() *Conn { return l.conn }
 
 // Session is the number of the link's session within its connection: the peer's channel. Two links of one session have
 // the same number; a number is used again after its session ended.
-func (l *Link) Session() uint16 { panic("unwritten") }
+func (l *Link) Session() uint16 { return l.sess.channel }
 
-// Attach is what the peer sent: name, role, source, target, modes, properties, capabilities. It must not be changed.
-func (l *Link) Attach() *amqpwire.Attach { panic("unwritten") }
+// Attach is what the peer sent: name, role, source, target, modes, properties, capabilities. Source and Target are never
+// nil: one that the peer left out is empty. It must not be changed.
+func (l *Link) Attach() *amqpwire.Attach { return l.attach }
 
-// Context ends when the link does, with the reason as its cause; before the link's attach is answered as well.
-func (l *Link) Context() context.Context { panic("unwritten") }
+// Context ends when the link does, with the reason as its cause; before the link's attach is answered as well. The cause
+// is an *amqpwire.Error, of either side, or ErrDetached, ErrEnded, ErrClosed, or why the connection broke.
+func (l *Link) Context() context.Context { return l.ctx }
 
-// Refuse refuses the link: the engine answers with an attach without terminus and a detach with err.
-func (l *Link) Refuse(err *amqpwire.Error) { panic("unwritten") }
-
-// Detach ends the link with err, or without an error for nil. It does not wait. The first call counts.
-func (l *Link) Detach(err *amqpwire.Error) { panic("unwritten") }
-
-// ReceiverOptions say how a link takes what its peer sends.
-type ReceiverOptions struct {
-	// Deliver is called by the connection's reader with each complete delivery. It settles the delivery, at once or later
-	// from any goroutine; the link's credit counts those that are not settled yet, so a peer is slowed down by what is in
-	// flight. Required.
-	Deliver        func(d *Delivery)
-	Closed         func()            // called once by the reader when the link has ended; may be nil
-	Credit         uint32            // deliveries that may be in flight; default 1,000
-	MaxMessageSize uint64            // a larger delivery detaches the link with amqp:link:message-size-exceeded; default 1 MiB
-	Capabilities   []amqpwire.Symbol // offered
+// Refuse refuses the link: the engine answers with an attach without terminus and, 20 ms later, a detach with err.
+func (l *Link) Refuse(err *amqpwire.Error) {
+	c := l.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !l.answered {
+		l.refuseLocked(err)
+	}
 }
 
-// AcceptReceiver accepts a link on which the peer sends.
-func (l *Link) AcceptReceiver(o ReceiverOptions) { panic("unwritten") }
-
-// Delivery is one message of a peer.
-type Delivery struct {
-	Payload []byte // the encoded message; valid until Deliver returns
-	Tag     []byte // valid until Deliver returns; may be empty
-	Format  uint32 // amqpwire.BatchFormat or 0
+// Detach ends the link with err, or without an error for nil. It does not wait. The first call counts. The link's
+// deliveries can still be settled by a peer whose dispositions are on their way; Closed is called when the peer has
+// answered.
+func (l *Link) Detach(err *amqpwire.Error) {
+	c := l.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.detachLocked(err)
+	c.startFlushLocked()
 }
 
-// Settle tells the peer the delivery's outcome, if it wants one, and gives its credit back. State must not be nil. It may
-// be called from any goroutine; calls after the first, and after the link has ended, do nothing. Dispositions of
-// consecutive deliveries with the same state share a frame where they leave together.
-func (d *Delivery) Settle(state amqpwire.DeliveryState) { panic("unwritten") }
-
-// SenderOptions say how a link sends.
-type SenderOptions struct {
-	// Run, if given, is started on a goroutine of its own once the attach is answered. ctx is the link's: it ends with the
-	// link, the connection or the server, and Run must return then. What it returns detaches the link if it still is
-	// attached.
-	Run          func(ctx context.Context, s *Sender) *amqpwire.Error
-	Closed       func()            // called once when the link has ended and Run has returned; may be nil
-	MaxPosted    int               // messages that Post may have waiting; default 64
-	Capabilities []amqpwire.Symbol // offered
+func (l *Link) detachLocked(err *amqpwire.Error) {
+	switch {
+	case l.overLocked() || l.leaving:
+		return
+	case !l.answered:
+		l.leaving, l.leaveErr = true, err
+	default:
+		l.detached = true
+		l.conn.append(l.sess.channel, &amqpwire.Detach{Handle: l.attach.Handle, Closed: true, Error: l.conn.fitting(err)})
+		if l.recv != nil {
+			l.recv.dropLocked()
+		}
+	}
+	l.cancel(causeOf(err, ErrDetached))
 }
 
-// AcceptSender accepts a link on which the peer receives, and returns the sending end.
-func (l *Link) AcceptSender(o SenderOptions) *Sender { panic("unwritten") }
-
-// Sender sends on one link. A link that has a Run is sent on by its goroutine alone; Post may be called from any.
-type Sender struct{}
-
-// Link is the sender's link.
-func (s *Sender) Link() *Link { panic("unwritten") }
-
-// Outgoing is one message to send.
-type Outgoing struct {
-	Payload  []byte // the encoded message; copied before Send or Post returns
-	Format   uint32
-	Settled  bool                               // leaves settled, if the link's mode does not forbid that: a peer that asked for mode "unsettled" and rcv "second" gets it unsettled, and is answered
-	Tag      []byte                             // up to 32 bytes; nil: the engine makes 16 that are unique on the link
-	OnSettle func(state amqpwire.DeliveryState) // of an unsettled one: called once, by the reader, with the peer's outcome; nil when the link ended without one. May be nil
+// overLocked reports whether nothing may be sent on the link any more.
+func (l *Link) overLocked() bool {
+	return l.detached || l.gone || l.sess.over || l.conn.quietLocked()
 }
 
-// Wait blocks until the link has credit and its session and connection have room, and returns how many messages may be
-// sent now without waiting for credit, at least 1. Errors: ctx's, or the reason why the link ended.
-func (s *Sender) Wait(ctx context.Context) (credit int, err error) { panic("unwritten") }
-
-// Send queues messages in order, as credit, window and room allow, and returns when all are queued for writing: they
-// leave in as few writes as possible. n is how many were queued before an error: ctx's, or the reason why the link
-// ended.
-func (s *Sender) Send(ctx context.Context, messages ...Outgoing) (n int, err error) {
-	panic("unwritten")
+func (c *Conn) onDetach(channel uint16, r *amqpwire.Reader) error {
+	d := &amqpwire.Detach{}
+	if err := d.Decode(r); err != nil {
+		return decodeError("detach", err)
+	}
+	c.mu.Lock()
+	s, err := c.sessionLocked(channel)
+	if s == nil {
+		c.mu.Unlock()
+		return err
+	}
+	l := s.links[d.Handle]
+	if l == nil {
+		s.linkLocked(d.Handle)
+		c.mu.Unlock()
+		return nil
+	}
+	if !l.detached {
+		l.detached = true
+		// A detach that does not close is answered with one that does: links are not suspended here.
+		c.append(channel, &amqpwire.Detach{Handle: d.Handle, Closed: true})
+	}
+	s.removeLocked(l)
+	l.cancel(causeOf(d.Error, ErrDetached))
+	c.mu.Unlock()
+	l.finish()
+	return nil
 }
 
-// Post sends a message when there is credit, and never blocks: it waits in the link's queue until then. When MaxPosted
-// messages wait already, the link is detached with amqp:resource-limit-exceeded.
-func (s *Sender) Post(m Outgoing) { panic("unwritten") }
+// finish is called by the reader when the link is gone: it tells the program. Deliveries that were not settled are
+// lost, and then the link is closed, once its Run has returned.
+func (l *Link) finish() {
+	c := l.conn
+	l.cancel(ErrDetached) // if nothing else has
+	c.mu.Lock()
+	var lost []func(amqpwire.DeliveryState)
+	if l.recv != nil {
+		l.recv.dropLocked()
+	}
+	if l.send != nil {
+		lost = l.send.abandonLocked()
+	}
+	c.mu.Unlock()
+	for _, f := range lost {
+		c.guard(func() error { f(nil); return nil })
+	}
+	c.mu.Lock()
+	closed := l.closedLocked()
+	c.mu.Unlock()
+	c.tell(closed)
+}
+
+// closedLocked notes that the link has ended and returns what to call for that, if not the goroutine of Run has to.
+func (l *Link) closedLocked() func() {
+	if l.ended {
+		return nil
+	}
+	l.ended = true
+	switch {
+	case l.recv != nil:
+		return l.recv.o.Closed
+	case l.send != nil && !l.send.running:
+		return l.send.o.Closed
+	}
+	return nil
+}
+
+// tell calls a Closed function.
+func (c *Conn) tell(f func()) {
+	if f == nil {
+		return
+	}
+	if err := c.guard(func() error { f(); return nil }); err != nil {
+		c.Close(errInternal)
+	}
+}
+
+var errInternal = &amqpwire.Error{Condition: amqpwire.InternalError, Description: "internal error"}

@@ -6,7 +6,7 @@ import (
 
 // Handler decides about the connections of a Server.
 type Handler interface {
-	// Connect is called when a connection was accepted and its TLS handshake is done, before anything else is read.
+	// Connect returns the program's side of a connection; nil closes it. It is called when a connection was accepted and its TLS handshake is done, before anything else is read.
 	Connect(c *Conn) Peer
 }
 
@@ -21,7 +21,8 @@ type Peer interface {
 	// Attach is called for each link the peer opens. It calls exactly one of the link's AcceptReceiver, AcceptSender and
 	// Refuse before it returns.
 	Attach(l *Link)
-	// Closed is called once, last, when every link has ended. err says why: nil when the peer closed in good order.
+	// Closed is called once, last, when every link has ended. err says why: nil when the connection was closed in good order,
+	// by the peer or by Close(nil); otherwise the *amqpwire.Error of either side's close, or why the connection broke.
 	Closed(err error)
 }
 

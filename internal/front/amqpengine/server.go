@@ -1,11 +1,15 @@
 package amqpengine
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/hubward/hubward/internal/amqpwire"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown.
@@ -15,7 +19,7 @@ var ErrServerClosed = errors.New("amqpengine: server closed")
 type Options struct {
 	ContainerID      string           // of the server's open; default "hubward"
 	Mechanisms       []string         // default MSSBCBS, PLAIN, ANONYMOUS, EXTERNAL
-	MaxFrameSize     uint32           // default 65,536; at least 512
+	MaxFrameSize     uint32           // default 65,536; at least 512, at most 262,144
 	ChannelMax       uint16           // default 8,191: pools of devices open a session each
 	MaxLinks         int              // of a connection; default 16,384
 	MaxPartialBytes  int              // of a connection: bytes of deliveries that have begun; default 4 MiB
@@ -26,22 +30,184 @@ type Options struct {
 	Now              func() time.Time // nil: time.Now
 }
 
+// withDefaults returns o with every member set and within its bounds.
+func (o Options) withDefaults() Options {
+	if o.ContainerID == "" {
+		o.ContainerID = "hubward"
+	}
+	if len(o.Mechanisms) == 0 {
+		o.Mechanisms = []string{"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"}
+	}
+	if o.MaxFrameSize == 0 {
+		o.MaxFrameSize = 65536
+	}
+	o.MaxFrameSize = min(max(o.MaxFrameSize, amqpwire.MinMaxFrameSize), maxMaxFrameSize)
+	if o.ChannelMax == 0 {
+		o.ChannelMax = 8191
+	}
+	if o.MaxLinks <= 0 {
+		o.MaxLinks = 16384
+	}
+	if o.MaxPartialBytes <= 0 {
+		o.MaxPartialBytes = 4 << 20
+	}
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = 240 * time.Second
+	}
+	o.IdleTimeout = max(o.IdleTimeout, minIdleTimeout)
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 20 * time.Second
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = 60 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Bounds of Options.
+const (
+	// maxMaxFrameSize is what a read buffer holds with room to spare.
+	maxMaxFrameSize = 256 << 10
+	// minIdleTimeout is the least idle time-out that .NET clients accept. Source: spec/amqp.md 3.3.
+	minIdleTimeout = 5 * time.Second
+)
+
 // Server serves AMQP connections. Make one with New.
-type Server struct{}
+type Server struct {
+	handler Handler
+	o       Options
+	lastID  atomic.Uint64
+	coarse  atomic.Int64 // the time in Unix milliseconds, kept by watch: good enough for every limit here
+
+	running  sync.WaitGroup // connections
+	watching sync.WaitGroup // the watch
+	stop     chan struct{}  // closed when the watch must end
+
+	mu        sync.Mutex // guards the fields below; taken before a connection's
+	conns     map[*Conn]struct{}
+	listeners map[net.Listener]struct{}
+	closing   bool
+	stopped   bool // stop is closed
+}
 
 // New makes a server whose connections h decides about.
-func New(h Handler, o Options) *Server { panic("unwritten") }
+func New(h Handler, o Options) *Server {
+	s := &Server{
+		handler: h, o: o.withDefaults(), stop: make(chan struct{}),
+		conns: make(map[*Conn]struct{}), listeners: make(map[net.Listener]struct{}),
+	}
+	s.coarse.Store(s.o.Now().UnixMilli())
+	s.watching.Go(s.watch)
+	return s
+}
+
+// Bounds of the pause after a failed accept.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
 
 // Serve accepts connections from l until Shutdown, then returns ErrServerClosed. It may run on several listeners. A
 // *tls.Conn does its handshake on its own goroutine. Serve closes l.
-func (s *Server) Serve(l net.Listener) error { panic("unwritten") }
+func (s *Server) Serve(l net.Listener) error {
+	if !s.track(l) {
+		l.Close()
+		return ErrServerClosed
+	}
+	defer s.untrack(l)
+	pause := minAcceptPause
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = minAcceptPause
+			if c := s.register(nc); c != nil {
+				go c.serve()
+			}
+		case s.isClosing():
+			return ErrServerClosed
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			s.o.Logger.Warn("connection not accepted", "error", err)
+			select {
+			case <-time.After(pause):
+			case <-s.stop:
+			}
+			pause = min(2*pause, maxAcceptPause)
+		}
+	}
+}
 
 // ServeConn serves one connection, e.g. one that came by WebSocket, until it ends, and closes it.
-func (s *Server) ServeConn(nc net.Conn) { panic("unwritten") }
+func (s *Server) ServeConn(nc net.Conn) {
+	if c := s.register(nc); c != nil {
+		c.serve()
+		<-c.done
+	}
+}
 
-// Connections returns the open connections.
-func (s *Server) Connections() []*Conn { panic("unwritten") }
+// register owns nc from here on. It returns nil, with nc closed, when the server is closing.
+func (s *Server) register(nc net.Conn) *Conn {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		nc.Close()
+		return nil
+	}
+	s.conns[c] = struct{}{} // visible to Shutdown before c can run
+	s.running.Add(1)        // forget takes it back
+	return c
+}
 
-// Shutdown stops accepting, ends the senders, lets deliveries that peers have sent be settled, closes every connection with
-// amqp:connection:forced, and waits up to a second for the peers to answer; when ctx ends first, it cuts the rest.
-func (s *Server) Shutdown(ctx context.Context) error { panic("unwritten") }
+func (s *Server) forget(c *Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	close(c.done)
+	s.running.Done()
+}
+
+func (s *Server) track(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(l net.Listener) {
+	l.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// Connections returns the open connections, those that are still logging in included.
+func (s *Server) Connections() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conns := make([]*Conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// offers reports whether a log-in mechanism is one of Options.Mechanisms.
+func (s *Server) offers(mechanism string) bool { return slices.Contains(s.o.Mechanisms, mechanism) }

@@ -39,4 +39,4 @@ func NewPacketReader(src io.Reader) *PacketReader {
 func (r *PacketReader) Next(limit int) (mqttwire.Header, []byte, error) { return r.p.next(limit) }
 
 // Borrowed reports whether a pooled buffer is held.
-func (r *PacketReader) Borrowed() bool { return r.p.pool >= 0 }
+func (r *PacketReader) Borrowed() bool { return r.p.buf.Borrowed() }

@@ -96,6 +96,10 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
+// ServeConn serves one connection that came another way, e.g. by WebSocket. It returns at once, and closes nc when the
+// connection ends.
+func (s *Server) ServeConn(nc net.Conn) { s.start(nc) }
+
 func (s *Server) track(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,193 @@
+package amqpengine
+
+import (
+	"slices"
+
+	"github.com/hubward/hubward/internal/amqpwire"
+)
+
+// Delivery is one message of a peer.
+type Delivery struct {
+	Payload []byte // the encoded message; valid until Deliver returns
+	Tag     []byte // valid until Deliver returns; may be empty
+	Format  uint32 // amqpwire.BatchFormat or 0
+
+	link    *Link
+	id      uint32
+	settled bool // by the peer
+	done    bool // by the program; the connection's mutex guards it
+}
+
+// Settle tells the peer the delivery's outcome, if it wants one, and gives its credit back. State must not be nil. It may
+// be called from any goroutine; calls after the first, and after the link has ended, do nothing. Dispositions of
+// consecutive deliveries with the same state share a frame where they leave together.
+func (d *Delivery) Settle(state amqpwire.DeliveryState) {
+	l := d.link
+	c, rc := l.conn, l.recv
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d.done {
+		return
+	}
+	d.done = true
+	rc.inFlight--
+	c.inFlight--
+	if !l.overLocked() {
+		if !d.settled {
+			l.sess.disposeLocked(d.id, state)
+		}
+		rc.topUpLocked()
+		c.answerLocked()
+	}
+	if rc.overrun.Load() && rc.inFlight <= rc.mostInFlight() {
+		c.changed.Broadcast()
+	}
+	c.closeIfDrainedLocked()
+}
+
+// dispositions are consecutive deliveries with one state that is not in the outbox yet: more may join them.
+type dispositions struct {
+	on          *session // nil: there are none
+	first, last uint32
+	state       amqpwire.DeliveryState
+}
+
+func (s *session) disposeLocked(id uint32, state amqpwire.DeliveryState) {
+	p := &s.conn.pending
+	if p.on == s && id == p.last+1 && sameState(p.state, state) {
+		p.last = id
+		return
+	}
+	if p.on != nil {
+		s.conn.writePendingLocked()
+	}
+	*p = dispositions{s, id, id, state}
+}
+
+// sameState reports whether two states are equal: of those without fields.
+func sameState(a, b amqpwire.DeliveryState) bool {
+	switch a.(type) {
+	case *amqpwire.Accepted:
+		_, ok := b.(*amqpwire.Accepted)
+		return ok
+	case *amqpwire.Released:
+		_, ok := b.(*amqpwire.Released)
+		return ok
+	}
+	return false
+}
+
+func (c *Conn) writePendingLocked() {
+	p := c.pending
+	c.pending = dispositions{}
+	if !p.on.over {
+		p.on.sendDispositionLocked(amqpwire.RoleReceiver, p.first, p.last, p.state)
+	}
+}
+
+func (s *session) sendDispositionLocked(role amqpwire.Role, first, last uint32, state amqpwire.DeliveryState) {
+	d := &s.conn.scratch.disposition
+	*d = amqpwire.Disposition{Role: role, First: first, Last: amqpwire.Some(last), Settled: true, State: state}
+	s.conn.append(s.channel, d)
+	d.State = nil
+}
+
+// unsettled is a delivery of ours that the peer has not settled.
+type unsettled struct {
+	sender   *Sender
+	onSettle func(amqpwire.DeliveryState)
+}
+
+func (c *Conn) onDisposition(channel uint16, r *amqpwire.Reader) error {
+	d := &c.incoming.disposition
+	if err := d.Decode(r); err != nil {
+		return decodeError("disposition", err)
+	}
+	if d.Role == amqpwire.RoleSender {
+		return nil // of its own deliveries, which we settle first
+	}
+	c.mu.Lock()
+	s, err := c.sessionLocked(channel)
+	if s == nil {
+		c.mu.Unlock()
+		return err
+	}
+	settled, state := s.settleLocked(d)
+	c.answerLocked()
+	c.mu.Unlock()
+	for _, u := range settled {
+		if u.onSettle != nil {
+			u.onSettle(state)
+		}
+	}
+	return nil
+}
+
+// settleLocked takes the peer's outcome of our deliveries, and returns those that are settled by it. A peer that waits
+// for us to settle (its mode is second) is answered with the same state.
+//
+// Source: spec/amqp.md 3.8.
+func (s *session) settleLocked(d *amqpwire.Disposition) ([]unsettled, amqpwire.DeliveryState) {
+	last := d.First
+	if d.Last.Set {
+		last = d.Last.Value
+	}
+	state := d.State
+	if state == nil && d.Settled {
+		state = &amqpwire.Accepted{}
+	}
+	if int32(last-d.First) < 0 || !d.Settled && !isOutcome(state) {
+		return nil, nil
+	}
+	ids := s.knownLocked(d.First, last)
+	if len(ids) == 0 {
+		if !d.Settled && !s.sentSettled && int32(last-s.nextDelivery) < 0 {
+			lost := &amqpwire.Rejected{Error: &amqpwire.Error{Condition: amqpwire.NotFound, Description: "the delivery is not known any more"}}
+			s.sendDispositionLocked(amqpwire.RoleSender, d.First, last, lost)
+		}
+		return nil, nil
+	}
+	settled := make([]unsettled, 0, len(ids))
+	for i, first := 0, 0; i < len(ids); i++ {
+		settled = append(settled, s.unsettled[ids[i]])
+		delete(s.unsettled, ids[i])
+		if i+1 < len(ids) && ids[i+1] == ids[i]+1 {
+			continue
+		}
+		if !d.Settled {
+			s.sendDispositionLocked(amqpwire.RoleSender, ids[first], ids[i], state)
+		}
+		first = i + 1
+	}
+	s.openedLocked()
+	return settled, state
+}
+
+// knownLocked returns the unsettled deliveries among first to last, in order. It walks the shorter of both.
+func (s *session) knownLocked(first, last uint32) []uint32 {
+	var ids []uint32
+	if span := uint64(last-first) + 1; span <= uint64(len(s.unsettled)) {
+		for id := first; id != last+1; id++ {
+			if _, ok := s.unsettled[id]; ok {
+				ids = append(ids, id)
+			}
+		}
+		return ids
+	}
+	for id := range s.unsettled {
+		if id-first <= last-first {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b uint32) int { return int(int32(a - b)) })
+	return ids
+}
+
+// isOutcome reports whether a state ends a delivery.
+func isOutcome(state amqpwire.DeliveryState) bool {
+	switch state.(type) {
+	case *amqpwire.Accepted, *amqpwire.Rejected, *amqpwire.Released, *amqpwire.Modified:
+		return true
+	}
+	return false
+}
