@@ -30,7 +30,7 @@ import (
 // Options are what a configuration does not say.
 type Options struct {
 	Version string    // of the program; empty: not told to anybody
-	LogTo   io.Writer // where log lines go; nil: nowhere
+	LogTo   io.Writer // where log lines and traces go; nil: nowhere
 	// OnReady is called once by Run, when every listener is open and served.
 	OnReady func([]Listener)
 	// Reconfigure reads the configuration again, for Reload; nil: it never changes.
@@ -44,28 +44,32 @@ type Options struct {
 
 // Listener is one open listener.
 type Listener struct {
-	Name    string // its flag: "mqtts", "https", "admin"
+	Name    string // its flag: "mqtts", "amqps", "https", "amqp", "admin"
 	Address string // as the system reports it, e.g. "[::]:8883"
 }
 
 // App is one hub process in the making or running. Open makes it, Run serves until its context ends.
 type App struct {
 	// Set by Open, never changed after.
-	o        Options
-	logger   *slog.Logger
-	level    *slog.LevelVar
-	engines  engines
-	hub      *hub.Hub
-	metrics  *obs.Metrics
-	certs    *listen.Certificates
-	limit    *listen.Limit
-	changed  chan struct{} // a hub's configuration was stored; holds one
-	draining chan struct{} // closed when Run begins to stop
+	o         Options
+	logger    *slog.Logger
+	level     *slog.LevelVar
+	engines   engines
+	hub       *hub.Hub
+	metrics   *obs.Metrics
+	certs     *listen.Certificates
+	limit     *listen.Limit
+	changed   chan struct{} // a hub's configuration was stored; holds one
+	draining  chan struct{} // closed when Run begins to stop
+	protocols protocols
 
 	mu    sync.Mutex // guards the fields below; held while derived files are written
 	cfg   config.Config
 	names []string // that the certificate was last asked to hold
 	wrote []byte   // what connection-strings.env was last given
+	// plainAMQP is the address of the AMQP listener without TLS; empty until it is open.
+	plainAMQP string
+	setTrace  func(patterns []string) // changes the AMQP trace; nil until there is the front end
 
 	closeOnce sync.Once
 	closeErr  error
@@ -84,6 +88,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	if o.LogTo == nil {
 		o.LogTo = io.Discard
 	}
+	o.LogTo = &lockedWriter{to: o.LogTo} // the log has a lock of its own, but traces do not know of it
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -112,7 +117,9 @@ func (a *App) open(ctx context.Context) error {
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
 		Connections: func() obs.Connections {
-			return obs.Connections{Open: a.limit.Open(), Max: a.limit.Max(), Refused: a.limit.Refused()}
+			return obs.Connections{
+				Open: a.limit.Open(), Max: a.limit.Max(), Refused: a.limit.Refused(), ByProtocol: a.protocols.open(),
+			}
 		},
 		Log: a.engines.logStats,
 	})
@@ -140,6 +147,18 @@ func (a *App) openCertificates() (err error) {
 		Now: a.o.Now, Rand: a.o.Rand, Logger: a.logger,
 	})
 	return err
+}
+
+// lockedWriter lets one Write at a time through.
+type lockedWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }
 
 // Hub is the running hub, for programs that have one inside them.

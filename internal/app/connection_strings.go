@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hubward/hubward/internal/config"
 	"github.com/hubward/hubward/internal/front/listen"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/sas"
@@ -42,7 +42,7 @@ func (a *App) refresh(ctx context.Context, always bool) error {
 	if len(hubs) == 0 {
 		return nil
 	}
-	text := connectionStrings(hubs[0], a.cfg, a.caFile())
+	text := connectionStrings(hubs[0], cmp.Or(a.plainAMQP, a.cfg.Listen.AMQP), a.caFile())
 	if bytes.Equal(text, a.wrote) && !always {
 		return nil
 	}
@@ -66,10 +66,11 @@ func (a *App) caFile() string {
 }
 
 // connectionStrings makes the file that scripts source and the client commands read: NAME='VALUE' lines. A variable
-// whose policy was deleted is absent, and so is HUBWARD_CA when there is no file to trust.
+// whose policy was deleted is absent, and so is HUBWARD_CA when there is no file to trust. plainAMQP is the address of
+// the AMQP listener without TLS, empty when there is none.
 //
 // Source: design section 5.
-func connectionStrings(c hub.Config, cfg config.Config, ca string) []byte {
+func connectionStrings(c hub.Config, plainAMQP, ca string) []byte {
 	var out bytes.Buffer
 	add := func(name, value string) {
 		if value != "" {
@@ -84,8 +85,8 @@ func connectionStrings(c hub.Config, cfg config.Config, ca string) []byte {
 	add("HUBWARD_SERVICE_CONNECTION_STRING", policyString(c, servicePolicy, sas.ConnectionString{HostName: host}))
 	add("HUBWARD_EVENTHUB_CONNECTION_STRING",
 		policyString(c, servicePolicy, sas.ConnectionString{Endpoint: "sb://" + host + "/", EntityPath: c.Name}))
-	if cfg.Listen.AMQP != "" {
-		endpoint := "sb://" + emulatorHost(cfg.Listen.AMQP, host)
+	if plainAMQP != "" {
+		endpoint := "sb://" + emulatorHost(plainAMQP, host)
 		if s := policyString(c, servicePolicy, sas.ConnectionString{Endpoint: endpoint, EntityPath: c.Name}); s != "" {
 			add("HUBWARD_EMULATOR_CONNECTION_STRING", s+";UseDevelopmentEmulator=true")
 		}
@@ -110,7 +111,7 @@ func policyString(c hub.Config, policy string, cs sas.ConnectionString) string {
 //
 // Source: spec/event-hubs-endpoint.md 2.1.
 func emulatorHost(address, host string) string {
-	bound, port, _ := net.SplitHostPort(address) // Validate has seen it
+	bound, port, _ := net.SplitHostPort(address) // Validate has seen it, or the system has written it
 	if ip, err := netip.ParseAddr(bound); bound == "" || err == nil && (ip.IsLoopback() || ip.IsUnspecified()) {
 		host = "localhost"
 	}

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"crypto/x509"
+
+	"github.com/hubward/hubward/internal/obs"
 )
 
 // FollowHubs is what Run does beside its listeners.
@@ -10,3 +12,6 @@ func (a *App) FollowHubs(ctx context.Context) error { return a.followHubs(ctx) }
 
 // Leaf is the certificate that clients are shown now.
 func (a *App) Leaf() *x509.Certificate { return a.certs.Leaf() }
+
+// Metrics are what the admin listener shows.
+func (a *App) Metrics() *obs.Metrics { return a.metrics }

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/hubward/hubward/internal/front/adminfront"
+	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/front/listen"
 	"github.com/hubward/hubward/internal/front/mqttfront"
 	"github.com/hubward/hubward/internal/front/restfront"
+	"github.com/hubward/hubward/internal/front/wsconn"
 )
 
 // Bounds of an HTTP connection. Bodies and answers have no time limit of their own: event streams last.
@@ -22,66 +24,132 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// front is one front end on its listener.
-type front struct {
+// fronts are the front ends of a running process and the listeners that lead to them.
+type fronts struct {
+	listeners []bound // in the order of their flags
+	public    []front
+	admin     []front // the operator's port, or nothing
+}
+
+// bound is an open listener.
+type bound struct {
 	listener *listen.Listener
-	// serve blocks until shutdown, and then returns nil.
+	// serve blocks until its front end is shut down, and then returns nil.
 	serve func(net.Listener) error
+}
+
+// front is one front end. Several listeners may lead to it.
+type front struct {
+	name string
 	// shutdown stops accepting, lets what is under way finish until ctx ends, and closes the rest.
 	shutdown func(ctx context.Context) error
 }
 
-// bind opens all listeners before any is served, so that a taken port is found out while nobody is connected yet. The
-// operator's port comes last and therefore ends last.
-func (a *App) bind(ctx context.Context) ([]*front, error) {
+// bind opens all listeners before any is served, so that a taken port is found out while nobody is connected yet.
+func (a *App) bind(ctx context.Context) (*fronts, error) {
 	listeners := []struct {
 		name, address string
 		limit         *listen.Limit
-		make          func() *front
 	}{
-		{"mqtts", a.cfg.Listen.MQTTS, a.limit, a.mqttFront},
-		{"https", a.cfg.Listen.HTTPS, a.limit, a.restFront},
-		{"admin", a.cfg.Listen.Admin, nil, a.adminFront},
+		{"mqtts", a.cfg.Listen.MQTTS, a.limit},
+		{"amqps", a.cfg.Listen.AMQPS, a.limit},
+		{"https", a.cfg.Listen.HTTPS, a.limit},
+		{"amqp", a.cfg.Listen.AMQP, a.limit},
+		{"admin", a.cfg.Listen.Admin, nil},
 	}
-	var fronts []*front
+	f := &fronts{}
 	for _, l := range listeners {
 		if l.address == "" {
 			continue
 		}
 		open, err := listen.TCP(ctx, listen.Options{Option: l.name, Address: l.address, Limit: l.limit, Logger: a.logger})
 		if err != nil {
-			for _, f := range fronts {
-				err = errors.Join(err, f.listener.Close(), f.shutdown(ctx))
-			}
-			return nil, err
+			return nil, errors.Join(err, f.closeListeners())
 		}
-		f := l.make()
-		f.listener = open
-		fronts = append(fronts, f)
+		f.listeners = append(f.listeners, bound{listener: open})
 	}
-	return fronts, nil
+	if err := a.noteAddresses(ctx, f); err != nil {
+		return nil, errors.Join(err, f.closeListeners())
+	}
+	a.connect(f)
+	return f, nil
 }
 
-func (a *App) mqttFront() *front {
+func (f *fronts) closeListeners() (err error) {
+	for _, b := range f.listeners {
+		err = errors.Join(err, b.listener.Close())
+	}
+	return err
+}
+
+// noteAddresses puts into the connection strings where a listener really is: port 0 became another.
+func (a *App) noteAddresses(ctx context.Context, f *fronts) error {
+	for _, b := range f.listeners {
+		if b.listener.Option() == "amqp" {
+			a.mu.Lock()
+			a.plainAMQP = b.listener.Addr().String()
+			a.mu.Unlock()
+			return a.refresh(ctx, false)
+		}
+	}
+	return nil
+}
+
+// connect makes the front ends that the listeners lead to. HTTPS leads to all of the public ones, by WebSocket.
+func (a *App) connect(f *fronts) {
+	open := map[string]*bound{}
+	for i := range f.listeners {
+		b := &f.listeners[i]
+		open[b.listener.Option()] = b
+	}
+	https := open["https"]
+	var mqtt *mqttfront.Server
+	if b := open["mqtts"]; b != nil || https != nil {
+		mqtt = a.mqttFront(f, b)
+	}
+	var amqp *amqpfront.Server
+	if tls, plain := open["amqps"], open["amqp"]; tls != nil || plain != nil || https != nil {
+		amqp = a.amqpFront(f, tls, plain)
+	}
+	if https != nil {
+		a.restFront(f, https, mqtt, amqp)
+	}
+	if b := open["admin"]; b != nil {
+		a.adminFront(f, b)
+	}
+}
+
+// mqttFront makes the MQTT front end; b, its listener, may be nil.
+func (a *App) mqttFront(f *fronts, b *bound) *mqttfront.Server {
 	server := mqttfront.New(a.hub, mqttfront.Options{Logger: a.logger, Now: a.o.Now})
-	config := a.certs.TLSConfig()
-	return &front{
-		serve: func(l net.Listener) error {
+	f.public = append(f.public, front{name: "mqtt", shutdown: server.Shutdown})
+	if b != nil {
+		config := a.certs.TLSConfig()
+		b.serve = func(l net.Listener) error {
 			return ended(server.Serve(tls.NewListener(l, config)), mqttfront.ErrServerClosed)
-		},
-		shutdown: server.Shutdown,
+		}
 	}
+	a.protocols.add("mqtt", server.Connections)
+	return server
 }
 
-func (a *App) restFront() *front {
+// restFront makes the front end for HTTPS, with WebSockets as a second way to the others.
+//
+// Source: spec/clients.md 7.4.
+func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpfront.Server) {
+	sockets := wsconn.New(wsconn.Options{Logger: a.logger, Paths: map[string]wsconn.Table{
+		"/$iothub/websocket":     {"AMQPWSB10": amqp.ServeConn, "amqp": amqp.ServeConn, "mqtt": mqtt.ServeConn},
+		"/$servicebus/websocket": {"AMQPWSB10": amqp.ServeConn, "amqp": amqp.ServeConn},
+	}})
 	handler := restfront.New(a.hub, restfront.Options{
 		Logger: a.logger, Version: a.o.Version, Now: a.o.Now, Rand: a.o.Rand, Stop: a.draining,
 	})
 	config := a.certs.TLSConfig("http/1.1")
-	return a.httpFront(handler, func(l net.Listener) net.Listener { return tls.NewListener(l, config) })
+	server := a.httpFront(b, sockets.Handler(handler), func(l net.Listener) net.Listener { return tls.NewListener(l, config) })
+	f.public = append(f.public, front{name: "https", shutdown: server}, front{name: "websocket", shutdown: sockets.Shutdown})
 }
 
-func (a *App) adminFront() *front {
+func (a *App) adminFront(f *fronts, b *bound) {
 	handler := adminfront.New(adminfront.Options{
 		Metrics: a.metrics.Handler(),
 		Probes: []adminfront.Probe{
@@ -90,16 +158,20 @@ func (a *App) adminFront() *front {
 		},
 		Stop: a.draining, Logger: a.logger,
 	})
-	return a.httpFront(handler, func(l net.Listener) net.Listener {
-		if addr, ok := l.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() {
-			a.logger.Warn("the admin listener asks nobody who they are and is not on loopback", "address", l.Addr().String())
-		}
-		return l
-	})
+	if !onLoopback(b.listener) {
+		a.logger.Warn("the admin listener asks nobody who they are and is not on loopback", "address", b.listener.Addr().String())
+	}
+	server := a.httpFront(b, handler, func(l net.Listener) net.Listener { return l })
+	f.admin = append(f.admin, front{name: "admin", shutdown: server})
 }
 
-// httpFront serves HTTP/1.1. Requests that outlive a drain see their contexts end.
-func (a *App) httpFront(handler http.Handler, wrap func(net.Listener) net.Listener) *front {
+func onLoopback(l net.Listener) bool {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+// httpFront has b serve HTTP/1.1 and returns how to shut that down. Requests that outlive a drain see their contexts end.
+func (a *App) httpFront(b *bound, handler http.Handler, wrap func(net.Listener) net.Listener) (shutdown func(context.Context) error) {
 	base, cancel := context.WithCancel(context.Background())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -113,17 +185,15 @@ func (a *App) httpFront(handler http.Handler, wrap func(net.Listener) net.Listen
 		// What peers do wrong, failed handshakes above all, is theirs to know; at this level it floods nobody's log.
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
-	return &front{
-		serve: func(l net.Listener) error { return ended(server.Serve(wrap(l)), http.ErrServerClosed) },
-		shutdown: func(ctx context.Context) error {
-			defer cancel()
-			err := server.Shutdown(ctx)
-			if err != nil {
-				cancel()
-				return errors.Join(err, server.Close())
-			}
-			return nil
-		},
+	b.serve = func(l net.Listener) error { return ended(server.Serve(wrap(l)), http.ErrServerClosed) }
+	return func(ctx context.Context) error {
+		defer cancel()
+		err := server.Shutdown(ctx)
+		if err != nil {
+			cancel()
+			return errors.Join(err, server.Close())
+		}
+		return nil
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 )
 
 // reloadable are the options that Reload applies to a running process.
-var reloadable = []string{"hostname", "retention", "log.level"}
+var reloadable = []string{"hostname", "retention", "log.level", "log.amqp-trace"}
 
-// Reload reads the configuration and the certificate files again. Host names, retention and the log level apply at
-// once; other options that changed are logged as needing a restart. Open connections live on. A configuration with an
+// Reload reads the configuration and the certificate files again. Host names, retention, the log level and the
+// AMQP trace apply at once; other options that changed are logged as needing a restart. Open connections live on. A configuration with an
 // error in it changes nothing; a certificate that cannot be read leaves the old one in use.
 func (a *App) Reload(ctx context.Context) error {
 	next, err := a.reconfigure()
@@ -58,4 +58,8 @@ func (a *App) adopt(next config.Config) {
 		}
 	}
 	a.cfg.HostNames, a.cfg.Retention, a.cfg.Log.Level = next.HostNames, next.Retention, next.Log.Level
+	a.cfg.Log.AMQPTrace = next.Log.AMQPTrace
+	if a.setTrace != nil {
+		a.setTrace(next.Log.AMQPTrace)
+	}
 }

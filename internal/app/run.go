@@ -28,10 +28,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.hub.Run(work) })
 	g.Go(func() error { return a.followHubs(work) })
-	for _, f := range fronts {
+	for _, b := range fronts.listeners {
 		g.Go(func() error {
-			if err := f.serve(f.listener); err != nil {
-				return fmt.Errorf("the %s listener failed: %w", f.listener.Option(), err)
+			if err := b.serve(b.listener); err != nil {
+				return fmt.Errorf("the %s listener failed: %w", b.listener.Option(), err)
 			}
 			return nil
 		})
@@ -46,10 +46,10 @@ func (a *App) Run(ctx context.Context) (err error) {
 	return g.Wait()
 }
 
-func (a *App) ready(fronts []*front) {
+func (a *App) ready(f *fronts) {
 	var listeners []Listener
-	for _, f := range fronts {
-		l := Listener{Name: f.listener.Option(), Address: f.listener.Addr().String()}
+	for _, b := range f.listeners {
+		l := Listener{Name: b.listener.Option(), Address: b.listener.Addr().String()}
 		listeners = append(listeners, l)
 		a.logger.Debug("listening", "listener", l.Name, "address", l.Address)
 	}
@@ -60,27 +60,22 @@ func (a *App) ready(fronts []*front) {
 
 // drain ends the front ends: the public ones together, the operator's port after them, so that it can tell meanwhile
 // that the process drains.
-func (a *App) drain(fronts []*front) {
+func (a *App) drain(f *fronts) {
 	a.logger.Info("draining", "timeout", drainTimeout)
 	close(a.draining)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	var wg sync.WaitGroup
-	for _, f := range fronts {
-		if f.listener.Option() != "admin" {
-			wg.Go(func() { a.stop(ctx, f) })
+	for _, together := range [][]front{f.public, f.admin} {
+		var wg sync.WaitGroup
+		for _, end := range together {
+			wg.Go(func() { a.stop(ctx, end) })
 		}
-	}
-	wg.Wait()
-	for _, f := range fronts {
-		if f.listener.Option() == "admin" {
-			a.stop(ctx, f)
-		}
+		wg.Wait()
 	}
 }
 
-func (a *App) stop(ctx context.Context, f *front) {
+func (a *App) stop(ctx context.Context, f front) {
 	if err := f.shutdown(ctx); err != nil {
-		a.logger.Warn("connections were cut at the end of the drain", "listener", f.listener.Option(), "error", err)
+		a.logger.Warn("connections were cut at the end of the drain", "front", f.name, "error", err)
 	}
 }

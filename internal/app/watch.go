@@ -19,6 +19,7 @@ type watchedStore struct {
 func (w watchedStore) SaveHub(ctx context.Context, c hub.Config) error {
 	err := w.Store.SaveHub(ctx, c)
 	if err == nil {
+		w.app.metrics.KeepConsumerGroups(c.Name, c.ConsumerGroups)
 		w.app.hubsChanged()
 	}
 	return err

@@ -70,7 +70,7 @@ func (f *quickstartFlags) run(ctx context.Context, env Env) (err error) {
 	}
 	cfg := config.Default()
 	cfg.Data, cfg.Log.Level = folder, "warn"
-	cfg.Listen.MQTTS, cfg.Listen.HTTPS, cfg.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Listen = config.Listen{MQTTS: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0"}
 	ready := make(chan []app.Listener, 1)
 	a, err := app.Open(ctx, cfg, app.Options{
 		Version: buildInfo().Version, LogTo: env.Stderr, OnReady: func(l []app.Listener) { ready <- l },

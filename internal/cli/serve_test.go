@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -84,19 +85,18 @@ func (s *serving) stop(t *testing.T) {
 func TestServe_printsListenersAndReady(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := startServe(t, map[string]string{"HUBWARD_HTTPS": "127.0.0.1:0"},
-		"--data", dir, "--mqtts", "127.0.0.1:0", "--admin", "off", "--hostname", "a.example", "--hostname", "b.example")
+		"--data", dir, "--mqtts", "127.0.0.1:0", "--amqps", "127.0.0.1:0", "--amqp", "127.0.0.1:0", "--admin", "off", "--hostname", "a.example", "--hostname", "b.example")
 	defer s.stop(t)
 	var names []string
 	for _, line := range s.lines {
 		name, value, _ := strings.Cut(line, " ")
 		names = append(names, name)
 		value = strings.TrimSpace(value)
-		if (name == "mqtts" || name == "https") && (!strings.HasPrefix(value, "127.0.0.1:") || value == "127.0.0.1:0") {
+		if slices.Contains([]string{"mqtts", "amqps", "https", "amqp"}, name) && (!strings.HasPrefix(value, "127.0.0.1:") || value == "127.0.0.1:0") {
 			t.Errorf("line %q holds no address", line)
 		}
 	}
-	// AMQP is on by default and not served: there is no line for it.
-	if got := strings.Join(names, " "); got != "data keys mqtts https ready" {
+	if got := strings.Join(names, " "); got != "data keys mqtts amqps https amqp ready" {
 		t.Errorf("lines %s", got)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "connection-strings.env"))
@@ -107,7 +107,7 @@ func TestServe_printsListenersAndReady(t *testing.T) {
 
 func TestServe_secondProcess(t *testing.T) {
 	dir := t.TempDir()
-	args := []string{"--data", dir, "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "off"}
+	args := []string{"--data", dir, "--mqtts", "127.0.0.1:0", "--amqps", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "off"}
 	s := startServe(t, nil, args...)
 	defer s.stop(t)
 	status, _, stderr := runLine(t, nil, append([]string{"serve"}, args...)...)
@@ -126,7 +126,8 @@ func TestServe_hangupReloads(t *testing.T) {
 	}
 	write("hostname = \"one.example\"\n")
 	data := filepath.Join(dir, "data")
-	s := startServe(t, nil, "--config", file, "--data", data, "--mqtts", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "off")
+	s := startServe(t, nil, "--config", file, "--data", data,
+		"--mqtts", "127.0.0.1:0", "--amqps", "127.0.0.1:0", "--https", "127.0.0.1:0", "--admin", "off")
 	defer s.stop(t)
 
 	write("hostname = \"two.example\"\n")
@@ -184,7 +185,7 @@ func TestServe_help(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("status %d", status)
 	}
-	for _, want := range []string{"--data FOLDER", "(default ./hubward-data)", "--mqtts ADDRESS", "(default :8883)", "not served by this version", "--config"} {
+	for _, want := range []string{"--data FOLDER", "(default ./hubward-data)", "--mqtts ADDRESS", "(default :8883)", "--amqps ADDRESS", "(default :5671)", "--amqp-trace PEER", "--config"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the help page lacks %q:\n%s", want, stdout)
 		}

@@ -29,9 +29,9 @@ type Config struct {
 // switches the listener off.
 type Listen struct {
 	MQTTS string // MQTT over TLS
-	AMQPS string // AMQP over TLS; accepted and checked, but nothing listens there yet
-	HTTPS string // the service's and the devices' REST calls
-	AMQP  string // AMQP without TLS; accepted and checked, but nothing listens there yet
+	AMQPS string // AMQP over TLS: the Event-Hubs-compatible endpoint
+	HTTPS string // REST calls, and MQTT and AMQP by WebSocket
+	AMQP  string // AMQP without TLS: passwords travel in the clear
 	Admin string // metrics, health, profiles: without TLS and log-in, so for loopback
 
 	// MaxConnections bounds the connections of all listeners but Admin together. Zero means as many as the limit of
@@ -53,6 +53,9 @@ type TLS struct {
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"
+	// AMQPTrace says which AMQP connections' frames are logged: by the peer's IP address, by what its container id begins
+	// with, or all of them for "*".
+	AMQPTrace []string
 }
 
 // Default returns the configuration that applies when nobody sets anything.

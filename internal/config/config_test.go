@@ -93,6 +93,7 @@ key-type = "rsa"
 [log]
 level = "debug"
 format = "json"
+amqp-trace = ["fd00:0::7", "reader-"]
 `)
 	got, err := config.Load(config.Source{File: file})
 	if err != nil {
@@ -103,7 +104,7 @@ format = "json"
 	want.HostNames = []string{"hub.example.com", "10.0.0.7", "fd00::7"}
 	want.Listen = config.Listen{HTTPS: "[::1]:8443", AMQP: "127.0.0.1:5672", Admin: "127.0.0.1:9602", MaxConnections: 1000}
 	want.TLS = config.TLS{Certificate: "c.pem", Key: "k.pem", CA: "ca.pem", KeyType: "rsa"}
-	want.Log = config.Log{Level: "debug", Format: "json"}
+	want.Log = config.Log{Level: "debug", Format: "json", AMQPTrace: []string{"fd00::7", "reader-"}}
 	if diff := config.Changed(want, got); diff != nil {
 		t.Errorf("options with other values than in the file: %v", diff)
 	}
@@ -130,6 +131,32 @@ func TestLoad_hostNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff([]string{"a.example", "b"}, c.HostNames); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestLoad_amqpTrace(t *testing.T) {
+	tests := []struct {
+		name   string
+		source config.Source
+		want   []string
+	}{
+		{"variable", config.Source{Getenv: env(map[string]string{"HUBWARD_AMQP_TRACE": "reader-, ::ffff:192.0.2.7 ,[::1]"})}, []string{"reader-", "192.0.2.7", "::1"}},
+		{"repeated flag", config.Source{Flags: map[string][]string{"amqp-trace": {"*", "Reader"}}}, []string{"*", "Reader"}},
+		{"taken back", config.Source{
+			File: writeFile(t, "[log]\namqp-trace = \"*\"\n"), Flags: map[string][]string{"amqp-trace": {""}},
+		}, nil},
+		{"empty list", config.Source{File: writeFile(t, "[log]\namqp-trace = []\n")}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Load(tt.source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, c.Log.AMQPTrace); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -241,12 +268,22 @@ func TestValidate(t *testing.T) {
 		{"AMQP is checked too", func(c *config.Config) { c.Listen.AMQP = "x" }, "listen.amqp: "},
 		{"one address for two", func(c *config.Config) { c.Listen.HTTPS = ":8883" }, `listen.https: ":8883": listen.mqtts listens there already`},
 		{"any port for two", func(c *config.Config) { c.Listen.HTTPS, c.Listen.MQTTS = ":0", ":0" }, ""},
-		{"nothing served", func(c *config.Config) { c.Listen.HTTPS, c.Listen.MQTTS = "", "" }, "listen: "},
+		{"nothing served", func(c *config.Config) { c.Listen = config.Listen{Admin: ":1"} }, "listen: "},
+		{"AMQP alone", func(c *config.Config) { c.Listen = config.Listen{AMQP: ":5672"} }, ""},
 		{"negative limit", func(c *config.Config) { c.Listen.MaxConnections = -1 }, "listen.max-connections: "},
 		{"certificate without key", func(c *config.Config) { c.TLS.Certificate = "c.pem" }, "tls.key: "},
 		{"CA without certificate", func(c *config.Config) { c.TLS.CA = "c.pem" }, "tls.ca: "},
 		{"key type", func(c *config.Config) { c.TLS.KeyType = "dsa" }, `tls.key-type: "dsa": not one of ecdsa, rsa`},
 		{"log format", func(c *config.Config) { c.Log.Format = "xml" }, "log.format: "},
+		{"trace of all", func(c *config.Config) { c.Log.AMQPTrace = []string{"*"} }, ""},
+		{"traces", func(c *config.Config) { c.Log.AMQPTrace = []string{"::1", "192.0.2.7", "EHConsumer-", "lecteur-é 1"} }, ""},
+		{"trace of nobody in particular", func(c *config.Config) { c.Log.AMQPTrace = []string{"a", ""} }, `log.amqp-trace: "": `},
+		{"long trace", func(c *config.Config) { c.Log.AMQPTrace = []string{strings.Repeat("a", 129)} }, "log.amqp-trace: "},
+		{"trace of a network", func(c *config.Config) { c.Log.AMQPTrace = []string{"10.0.0.0/8"} }, `log.amqp-trace: "10.0.0.0/8": a network`},
+		{"trace of a port", func(c *config.Config) { c.Log.AMQPTrace = []string{"[::1]:5671"} }, `log.amqp-trace: "[::1]:5671": an address with a port`},
+		{"trace with a wildcard", func(c *config.Config) { c.Log.AMQPTrace = []string{"reader*"} }, `log.amqp-trace: "reader*": `},
+		{"trace with a line end", func(c *config.Config) { c.Log.AMQPTrace = []string{"a\nb"} }, "log.amqp-trace: "},
+		{"many traces", func(c *config.Config) { c.Log.AMQPTrace = slices.Repeat([]string{"a"}, 33) }, "log.amqp-trace: 33 entries"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -38,8 +38,9 @@ type shape struct {
 		KeyType     any `toml:"key-type"`
 	} `toml:"tls"`
 	Log struct {
-		Level  any `toml:"level"`
-		Format any `toml:"format"`
+		Level     any `toml:"level"`
+		Format    any `toml:"format"`
+		AMQPTrace any `toml:"amqp-trace"`
 	} `toml:"log"`
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,9 +47,9 @@ var options = []Option{
 	},
 	text("hub", "hub", "NAME", "name of the first hub, also its Event-Hubs-compatible name", func(c *Config) *string { return &c.Hub }),
 	address("mqtts", "MQTT over TLS (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.MQTTS }),
-	address("amqps", "AMQP over TLS; not served by this version: checked and kept", func(c *Config) *string { return &c.Listen.AMQPS }),
-	address("https", "HTTPS (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.HTTPS }),
-	address("amqp", "AMQP without TLS, for UseDevelopmentEmulator=true; not served by this version: checked and kept",
+	address("amqps", "AMQP over TLS, for readers of telemetry (many SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.AMQPS }),
+	address("https", "HTTPS, and MQTT and AMQP by WebSocket (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.HTTPS }),
+	address("amqp", "AMQP without TLS, for UseDevelopmentEmulator=true: passwords travel in the clear",
 		func(c *Config) *string { return &c.Listen.AMQP }),
 	address("admin", "metrics, health and profiles, without log-in: keep it on loopback", func(c *Config) *string { return &c.Listen.Admin }),
 	count("listen.max-connections", "max-connections", "most connections at a time; 0: as many as the limit of open files allows",
@@ -75,6 +76,12 @@ var options = []Option{
 		func(c *Config) *string { return &c.TLS.KeyType }),
 	text("log.level", "log-level", "LEVEL", "debug, info, warn or error", func(c *Config) *string { return &c.Log.Level }),
 	text("log.format", "log-format", "FORMAT", "text or json", func(c *Config) *string { return &c.Log.Format }),
+	{
+		Path: "log.amqp-trace", Flag: "amqp-trace", Value: "PEER", Repeatable: true,
+		Usage: `log the frames of AMQP connections from an IP address, or with a container id that begins so; "*": of all (repeatable)`,
+		get:   func(c *Config) []string { return c.Log.AMQPTrace },
+		set:   setAMQPTrace,
+	},
 }
 
 func text(path, flag, value, usage string, field func(*Config) *string) Option {
@@ -118,10 +125,34 @@ func count(path, flag, usage string, field func(*Config) *int) Option {
 
 func setHostNames(c *Config, values []string) error {
 	c.HostNames = nil
-	for _, value := range values {
-		for name := range strings.SplitSeq(value, ",") {
-			c.HostNames = append(c.HostNames, strings.ToLower(strings.TrimSpace(name)))
+	for _, name := range split(values) {
+		c.HostNames = append(c.HostNames, strings.ToLower(name))
+	}
+	return nil
+}
+
+// setAMQPTrace writes addresses in their usual form, in which they are compared. An empty list, or one empty text,
+// traces nobody: it takes back what a source of lower rank said.
+func setAMQPTrace(c *Config, values []string) error {
+	c.Log.AMQPTrace = nil
+	for _, pattern := range split(values) {
+		if address, err := netip.ParseAddr(strings.Trim(pattern, "[]")); err == nil {
+			pattern = address.Unmap().String()
+		}
+		if pattern != "" || len(values) > 1 {
+			c.Log.AMQPTrace = append(c.Log.AMQPTrace, pattern)
 		}
 	}
 	return nil
+}
+
+// split takes lists apart that are separated by commas.
+func split(values []string) []string {
+	var all []string
+	for _, value := range values {
+		for item := range strings.SplitSeq(value, ",") {
+			all = append(all, strings.TrimSpace(item))
+		}
+	}
+	return all
 }

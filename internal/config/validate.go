@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of the values; those of a hub repeat what package hub allows, so that all errors come at once.
@@ -21,6 +22,8 @@ const (
 	maxHostName       = 253 // RFC 1035 2.3.4, as text without the last dot
 	maxLabel          = 63
 	maxMaxConnections = 1 << 20
+	maxTracePatterns  = 32
+	maxTracePattern   = 128
 )
 
 // problems gathers what is wrong with a Config.
@@ -51,6 +54,7 @@ func (c *Config) Validate() error {
 	c.checkTLS(&p)
 	oneOf(&p, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(&p, "log.format", c.Log.Format, "text", "json")
+	c.checkAMQPTrace(&p)
 	return errors.Join(p...)
 }
 
@@ -123,8 +127,8 @@ func (c *Config) checkListeners(p *problems) {
 		}
 		seen[l.address] = l.path
 	}
-	if c.Listen.MQTTS == "" && c.Listen.HTTPS == "" {
-		p.add("listen", "mqtts and https are both off: nothing would be served")
+	if c.Listen.MQTTS == "" && c.Listen.AMQPS == "" && c.Listen.HTTPS == "" && c.Listen.AMQP == "" {
+		p.add("listen", "mqtts, amqps, https and amqp are all off: nothing would be served")
 	}
 	if n := c.Listen.MaxConnections; n < 0 || n > maxMaxConnections {
 		p.add("listen.max-connections", "%d: not within 0 to %d", n, maxMaxConnections)
@@ -157,6 +161,42 @@ func (c *Config) checkTLS(p *problems) {
 		p.add("tls.ca", "is for a given tls.certificate; our own authority's is tls/ca.pem in the data folder")
 	}
 	oneOf(p, "tls.key-type", c.TLS.KeyType, "ecdsa", "rsa")
+}
+
+func (c *Config) checkAMQPTrace(p *problems) {
+	const path = "log.amqp-trace"
+	if len(c.Log.AMQPTrace) > maxTracePatterns {
+		p.add(path, "%d entries, and at most %d are taken", len(c.Log.AMQPTrace), maxTracePatterns)
+		return
+	}
+	for _, pattern := range c.Log.AMQPTrace {
+		if err := checkTracePattern(pattern); err != nil {
+			p.add(path, "%.60q: %w", pattern, err)
+		}
+	}
+}
+
+// checkTracePattern accepts "*", IP addresses, and what a container id can begin with: any printable text, except what
+// somebody wrote who meant an address.
+func checkTracePattern(pattern string) error {
+	if pattern == "" || len(pattern) > maxTracePattern {
+		return fmt.Errorf("not 1 to %d characters", maxTracePattern)
+	}
+	if _, err := netip.ParsePrefix(pattern); err == nil {
+		return errors.New("a network; give single addresses")
+	}
+	if _, err := netip.ParseAddrPort(pattern); err == nil {
+		return errors.New("an address with a port; leave the port out")
+	}
+	if strings.Contains(pattern, "*") && pattern != "*" {
+		return errors.New(`"*" stands alone; a container id is compared from its beginning anyway`)
+	}
+	for _, r := range pattern {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return errors.New("not printable text")
+		}
+	}
+	return nil
 }
 
 func oneOf(p *problems, path, value string, allowed ...string) {

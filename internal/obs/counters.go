@@ -1,6 +1,8 @@
 package obs
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -13,6 +15,14 @@ type hubCounters struct {
 	stored   atomic.Int64
 	bytes    atomic.Int64
 	refused  copyOnWrite[hubward.Code, atomic.Int64]
+	groups   copyOnWrite[string, groupCounters] // by consumer group
+}
+
+// groupCounters are the counters of one consumer group. They are touched once per batch of events.
+type groupCounters struct {
+	events  atomic.Int64
+	bytes   atomic.Int64
+	readers atomic.Int64
 }
 
 // copyOnWrite is a map whose readers take no lock. It suits keys that appear once and are read for ever: hubs, codes.
@@ -20,6 +30,9 @@ type copyOnWrite[K comparable, V any] struct {
 	current atomic.Pointer[map[K]*V]
 	mu      sync.Mutex // serialises writers
 }
+
+// peek returns the value of key, nil when there is none.
+func (m *copyOnWrite[K, V]) peek(key K) *V { return m.all()[key] }
 
 // at returns the value of key, a new zero one at first sight.
 func (m *copyOnWrite[K, V]) at(key K) *V {
@@ -42,13 +55,13 @@ func (m *copyOnWrite[K, V]) at(key K) *V {
 	return v
 }
 
-// forget drops a key. A counter that somebody holds on to counts for nobody.
-func (m *copyOnWrite[K, V]) forget(key K) {
+// forget drops the keys that drop names. A counter that somebody holds on to counts for nobody.
+func (m *copyOnWrite[K, V]) forget(drop func(key K) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := make(map[K]*V)
 	for k, v := range m.all() {
-		if k != key {
+		if !drop(k) {
 			next[k] = v
 		}
 	}
@@ -77,5 +90,44 @@ func (m *Metrics) TelemetryRefused(hub string, code hubward.Code, n int) {
 // DeviceBytes counts payload bytes from and to devices.
 func (m *Metrics) DeviceBytes(hub string, n int) { m.hubs.at(hub).bytes.Add(int64(n)) }
 
+// EventsDelivered counts events that were handed to readers, with the bytes of their messages.
+func (m *Metrics) EventsDelivered(hub, consumerGroup string, events, bytes int) {
+	g := m.hubs.at(hub).groups.at(consumerGroup)
+	g.events.Add(int64(events))
+	g.bytes.Add(int64(bytes))
+}
+
+// Readers counts the open readers; change is 1 or -1. The readers of a hub or group that was forgotten close after that,
+// which must not make it known again.
+func (m *Metrics) Readers(hub, consumerGroup string, change int) {
+	if change > 0 {
+		m.hubs.at(hub).groups.at(consumerGroup).readers.Add(int64(change))
+		return
+	}
+	if h := m.hubs.peek(hub); h != nil {
+		if g := h.groups.peek(consumerGroup); g != nil {
+			g.readers.Add(int64(change))
+		}
+	}
+}
+
 // ForgetHub drops the counters of a hub that was deleted.
-func (m *Metrics) ForgetHub(hub string) { m.hubs.forget(hub) }
+func (m *Metrics) ForgetHub(hub string) { m.hubs.forget(func(name string) bool { return name == hub }) }
+
+// KeepConsumerGroups drops the counters of a hub's consumer groups that are not among those given, compared without
+// case.
+func (m *Metrics) KeepConsumerGroups(hub string, groups []string) {
+	h := m.hubs.peek(hub)
+	if h == nil {
+		return
+	}
+	gone := func(group string) bool {
+		return !slices.ContainsFunc(groups, func(g string) bool { return strings.EqualFold(g, group) })
+	}
+	for group := range h.groups.all() {
+		if gone(group) {
+			h.groups.forget(gone)
+			return
+		}
+	}
+}

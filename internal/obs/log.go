@@ -1,5 +1,5 @@
 // Package obs is what operators see of a running hub: structured logs and Prometheus metrics. It implements
-// hub.Observer; taking it away changes no behaviour.
+// hub.Observer and the observer of the AMQP front end; taking it away changes no behaviour.
 //
 // Metrics bear the names that spec/routing-and-events.md Part G gives IoT Hub's own metrics, and the label hub. What is
 // counted per message is an atomic counter that was found by hub name in a map that is never locked; what is counted in
@@ -21,6 +21,22 @@ func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// NewTraceWriter returns a writer for lines of a protocol trace, one a Write, that go where NewLogger's lines go, at every
+// level: as they are, or in JSON as records with the line as "frame". w must be safe for concurrent use.
+func NewTraceWriter(w io.Writer, format string) io.Writer {
+	if format != "json" {
+		return w
+	}
+	return traceWriter{logger: slog.New(slog.NewJSONHandler(w, nil))}
+}
+
+type traceWriter struct{ logger *slog.Logger }
+
+func (t traceWriter) Write(line []byte) (int, error) {
+	t.logger.Info("amqp trace", "frame", strings.TrimRight(string(line), "\n"))
+	return len(line), nil
 }
 
 // ParseLevel reads "debug", "info", "warn" or "error", in any case.

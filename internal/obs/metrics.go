@@ -34,6 +34,9 @@ type Connections struct {
 	Open    int   // now
 	Max     int   // the bound
 	Refused int64 // since the start, because of the bound
+
+	// ByProtocol are those that are open by what they speak, WebSockets included; nil: not known.
+	ByProtocol map[string]int
 }
 
 // LogStats are the numbers of the telemetry log since it was opened.
@@ -54,7 +57,8 @@ type Options struct {
 	Logger *slog.Logger // nil: nothing is logged
 }
 
-// Metrics counts what happens in the hubs of a process. It is a hub.Observer, and safe for concurrent use.
+// Metrics counts what happens in the hubs of a process. It observes hub and AMQP front end, and is safe for concurrent
+// use.
 type Metrics struct {
 	hubs     copyOnWrite[string, hubCounters]
 	o        Options
@@ -89,7 +93,8 @@ func (m *Metrics) Handler() http.Handler {
 
 // The metrics that are computed when they are read.
 //
-// Source: spec/routing-and-events.md Part G. iothub_d2c_refused_total and hubward_* are ours.
+// Source: spec/routing-and-events.md Part G. iothub_d2c_refused_total and hubward_* are ours; eventhub_* are spelt as the
+// metrics OutgoingMessages and OutgoingBytes of Event Hubs would be there.
 var (
 	descAttempts  = perHub("iothub_d2c_ingress_attempts_total", "Telemetry messages that devices tried to send.")
 	descStored    = perHub("iothub_d2c_ingress_total", "Telemetry messages that were stored.")
@@ -99,8 +104,13 @@ var (
 	descDevices   = perHub("iothub_devices", "Registered devices.")
 	descConnected = perHub("iothub_devices_connected", "Devices that are connected now.")
 
+	descDelivered      = perHub("eventhub_outgoing_messages_total", "Events that were handed to readers.", "consumer_group")
+	descDeliveredBytes = perHub("eventhub_outgoing_bytes_total", "Bytes of the messages of these events.", "consumer_group")
+	descReaders        = perHub("hubward_eventhub_readers", "Readers that are open now.", "consumer_group")
+
 	descOpen    = prometheus.NewDesc("hubward_connections", "Connections of all public listeners.", nil, nil)
 	descMax     = prometheus.NewDesc("hubward_connections_max", "The most connections that are accepted.", nil, nil)
+	descSpeak   = prometheus.NewDesc("hubward_protocol_connections", "Connections by what they speak, by WebSocket or not.", []string{"protocol"}, nil)
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
 
 	descCommits    = prometheus.NewDesc("hubward_log_commits_total", "Commits of the telemetry log, each with one sync.", nil, nil)
@@ -117,6 +127,7 @@ func perHub(name, help string, labels ...string) *prometheus.Desc {
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
+		descSpeak, descDelivered, descDeliveredBytes, descReaders,
 		descCommits, descEvents, descCommitTime, descDiskBytes,
 	} {
 		ch <- d
@@ -125,38 +136,53 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect makes the metrics of this moment.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, v int64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-	}
-	gauge := func(d *prometheus.Desc, v int, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
-	}
 	// Gauges first: a hub that the look-up meets gets its counters from zero, so that rates see its first message.
 	for _, s := range m.lookUp() {
-		gauge(descDevices, s.Devices, s.Hub)
-		gauge(descConnected, s.Connected, s.Hub)
+		gauge(ch, descDevices, int64(s.Devices), s.Hub)
+		gauge(ch, descConnected, int64(s.Connected), s.Hub)
 		m.hubs.at(s.Hub)
 	}
 	for name, c := range m.hubs.all() {
-		counter(descAttempts, c.attempts.Load(), name)
-		counter(descStored, c.stored.Load(), name)
-		counter(descBytes, c.bytes.Load(), name)
-		var throttled int64
-		for code, n := range c.refused.all() {
-			counter(descRefused, n.Load(), name, code.String())
-			if code == hubward.CodeThrottled || code == hubward.CodeQuotaExceeded {
-				throttled += n.Load()
-			}
-		}
-		counter(descThrottled, throttled, name)
+		c.collect(ch, name)
 	}
 	if m.o.Connections != nil {
 		c := m.o.Connections()
-		gauge(descOpen, c.Open)
-		gauge(descMax, c.Max)
-		counter(descTooMany, c.Refused)
+		gauge(ch, descOpen, int64(c.Open))
+		gauge(ch, descMax, int64(c.Max))
+		counter(ch, descTooMany, c.Refused)
+		for protocol, n := range c.ByProtocol {
+			gauge(ch, descSpeak, int64(n), protocol)
+		}
 	}
 	m.collectLog(ch)
+}
+
+func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v int64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v int64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+}
+
+// collect makes the metrics of one hub.
+func (c *hubCounters) collect(ch chan<- prometheus.Metric, name string) {
+	counter(ch, descAttempts, c.attempts.Load(), name)
+	counter(ch, descStored, c.stored.Load(), name)
+	counter(ch, descBytes, c.bytes.Load(), name)
+	var throttled int64
+	for code, n := range c.refused.all() {
+		counter(ch, descRefused, n.Load(), name, code.String())
+		if code == hubward.CodeThrottled || code == hubward.CodeQuotaExceeded {
+			throttled += n.Load()
+		}
+	}
+	counter(ch, descThrottled, throttled, name)
+	for group, g := range c.groups.all() {
+		counter(ch, descDelivered, g.events.Load(), name, group)
+		counter(ch, descDeliveredBytes, g.bytes.Load(), name, group)
+		gauge(ch, descReaders, g.readers.Load(), name, group)
+	}
 }
 
 // collectLog makes the metrics of the telemetry log. A log that has failed does not know its size.
@@ -165,11 +191,11 @@ func (m *Metrics) collectLog(ch chan<- prometheus.Metric) {
 		return
 	}
 	s := m.o.Log()
-	ch <- prometheus.MustNewConstMetric(descCommits, prometheus.CounterValue, float64(s.Commits))
-	ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.Events))
+	counter(ch, descCommits, int64(s.Commits))
+	counter(ch, descEvents, int64(s.Events))
 	ch <- prometheus.MustNewConstMetric(descCommitTime, prometheus.CounterValue, s.CommitTime.Seconds())
 	if s.DiskBytes > 0 {
-		ch <- prometheus.MustNewConstMetric(descDiskBytes, prometheus.GaugeValue, float64(s.DiskBytes))
+		gauge(ch, descDiskBytes, int64(s.DiskBytes))
 	}
 }
 

@@ -68,12 +68,53 @@ func TestMetrics_forgetHub(t *testing.T) {
 	}
 }
 
+func TestMetrics_ofReaders(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.Readers("a", "$Default", 1)
+	m.Readers("a", "$Default", 1)
+	m.Readers("a", "$Default", -1)
+	m.Readers("a", "archive", 1)
+	m.EventsDelivered("a", "archive", 3, 700)
+	m.EventsDelivered("a", "archive", 1, 50)
+	wantLines(t, scrape(t, m),
+		`hubward_eventhub_readers{consumer_group="$Default",hub="a"} 1`,
+		`hubward_eventhub_readers{consumer_group="archive",hub="a"} 1`,
+		`eventhub_outgoing_messages_total{consumer_group="$Default",hub="a"} 0`,
+		`eventhub_outgoing_messages_total{consumer_group="archive",hub="a"} 4`,
+		`eventhub_outgoing_bytes_total{consumer_group="archive",hub="a"} 750`,
+	)
+}
+
+// A reader of a hub or group that was deleted closes after that.
+func TestMetrics_readersOutliveTheirGroup(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	for _, group := range []string{"$Default", "one", "two"} {
+		m.Readers("a", group, 1)
+		m.Readers("b", group, 1)
+	}
+	m.KeepConsumerGroups("a", []string{"$default", "TWO"})
+	m.KeepConsumerGroups("none", nil)
+	m.Readers("a", "one", -1)
+	m.ForgetHub("b")
+	m.Readers("b", "$Default", -1)
+	text := scrape(t, m)
+	wantLines(t, text,
+		`hubward_eventhub_readers{consumer_group="$Default",hub="a"} 1`,
+		`hubward_eventhub_readers{consumer_group="two",hub="a"} 1`,
+	)
+	if strings.Contains(text, `"one"`) || strings.Contains(text, `hub="b"`) {
+		t.Error("a group that was deleted is there")
+	}
+}
+
 func TestMetrics_lookedUpWhenRead(t *testing.T) {
 	m := obs.NewMetrics(obs.Options{
 		Hubs: func(context.Context) ([]obs.HubStats, error) {
 			return []obs.HubStats{{Hub: "a", Devices: 7, Connected: 3}}, nil
 		},
-		Connections: func() obs.Connections { return obs.Connections{Open: 4, Max: 100, Refused: 2} },
+		Connections: func() obs.Connections {
+			return obs.Connections{Open: 4, Max: 100, Refused: 2, ByProtocol: map[string]int{"amqp": 1}}
+		},
 	})
 	wantLines(t, scrape(t, m),
 		`iothub_devices{hub="a"} 7`,
@@ -82,6 +123,7 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 		`hubward_connections 4`,
 		`hubward_connections_max 100`,
 		`hubward_connections_refused_total 2`,
+		`hubward_protocol_connections{protocol="amqp"} 1`,
 	)
 }
 
@@ -131,6 +173,9 @@ func TestMetrics_concurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := range 100 {
+				m.Readers("a", string(rune('a'+i%4)), 1)
+				m.EventsDelivered("a", "b", 1, 1)
+				m.KeepConsumerGroups("a", []string{"b"})
 				m.TelemetryStored(string(rune('a'+i%4)), 1)
 				m.TelemetryRefused("a", hubward.Code(400000+i%3), 1)
 			}
@@ -175,5 +220,20 @@ func TestParseLevel(t *testing.T) {
 	}
 	if _, err := obs.ParseLevel("loud"); err == nil {
 		t.Error("loud is a level")
+	}
+}
+
+func TestNewTraceWriter(t *testing.T) {
+	var text, records bytes.Buffer
+	for format, w := range map[string]*bytes.Buffer{"text": &text, "json": &records} {
+		if n, err := obs.NewTraceWriter(w, format).Write([]byte("#1 <- open \"x\"\n")); n != 15 || err != nil {
+			t.Errorf("%s: %d, %v", format, n, err)
+		}
+	}
+	if text.String() != "#1 <- open \"x\"\n" {
+		t.Errorf("text %q", text.String())
+	}
+	if !strings.Contains(records.String(), `"frame":"#1 <- open \"x\""`) || strings.Count(records.String(), "\n") != 1 {
+		t.Errorf("json %q", records.String())
 	}
 }

@@ -1,7 +1,7 @@
 // Package testhub runs a whole hub inside a test: the real front ends with TLS on ephemeral ports of loopback, and
 // stores in memory. It starts in milliseconds and ends with the test.
 //
-// SDKs want ports 8883 and 443, which cannot be moved; Dial leads them to the right ones.
+// SDKs want ports 8883, 5671 and 443, which cannot be moved; Dial leads them to the right ones.
 package testhub
 
 import (
@@ -29,6 +29,8 @@ type Hub struct {
 	App    *app.App
 	Host   string         // first host name: the HostName of connection strings
 	MQTT   string         // address of the MQTT listener, e.g. "127.0.0.1:41234"
+	AMQP   string         // address of the AMQP listener with TLS
+	Plain  string         // address of the AMQP listener without TLS; empty without the option PlainAMQP
 	HTTPS  string         // base address of the REST calls, e.g. "https://localhost:41235"
 	Admin  string         // base address of the operator's port, e.g. "http://127.0.0.1:41236"
 	CA     *x509.CertPool // holds the hub's authority
@@ -36,6 +38,7 @@ type Hub struct {
 	Data   string         // the data folder, with connection-strings.env
 
 	t         testing.TB
+	now       func() time.Time // nil: time.Now
 	httpsAddr string
 }
 
@@ -53,6 +56,17 @@ func HostNames(names ...string) Option { return func(s *settings) { s.cfg.HostNa
 // Partitions sets the number of partitions; default: 4.
 func Partitions(n int) Option { return func(s *settings) { s.cfg.Partitions = n } }
 
+// PlainAMQP opens the AMQP listener without TLS too.
+func PlainAMQP() Option { return func(s *settings) { s.cfg.Listen.AMQP = "127.0.0.1:0" } }
+
+// AMQPTrace has the frames of AMQP connections logged to the test's output, as config.Log.AMQPTrace says.
+func AMQPTrace(patterns ...string) Option {
+	return func(s *settings) { s.cfg.Log.AMQPTrace = patterns }
+}
+
+// At stops the hub's clock at a time. Its certificate is one of that time; TLSConfig and Client go by the same clock.
+func At(t time.Time) Option { return Now(func() time.Time { return t }) }
+
 // Now sets the hub's clock; default: time.Now.
 func Now(now func() time.Time) Option { return func(s *settings) { s.app.Now = now } }
 
@@ -67,7 +81,7 @@ func Start(t testing.TB, opts ...Option) *Hub {
 	if err := os.Chmod(s.cfg.Data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.cfg.Listen = config.Listen{MQTTS: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0"}
+	s.cfg.Listen = config.Listen{MQTTS: "127.0.0.1:0", AMQPS: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Admin: "127.0.0.1:0"}
 	ready := make(chan []app.Listener, 1)
 	s.app = app.Options{Version: "test", LogTo: t.Output(), Memory: true, OnReady: func(l []app.Listener) { ready <- l }}
 	for _, o := range opts {
@@ -77,7 +91,7 @@ func Start(t testing.TB, opts ...Option) *Hub {
 	if err != nil {
 		t.Fatalf("testhub: %v", err)
 	}
-	h := &Hub{t: t, App: a, Host: s.cfg.HostNames[0], Data: s.cfg.Data}
+	h := &Hub{t: t, now: s.app.Now, App: a, Host: s.cfg.HostNames[0], Data: s.cfg.Data}
 	h.run(ready)
 	h.trust()
 	return h
@@ -109,6 +123,10 @@ func (h *Hub) locate(listeners []app.Listener) {
 		switch l.Name {
 		case "mqtts":
 			h.MQTT = l.Address
+		case "amqps":
+			h.AMQP = l.Address
+		case "amqp":
+			h.Plain = l.Address
 		case "https":
 			_, port, err := net.SplitHostPort(l.Address)
 			if err != nil {
@@ -130,14 +148,17 @@ func (h *Hub) trust() {
 	}
 }
 
-// Dial connects to the hub whatever the host is: port 8883 leads to MQTT, 443 to HTTPS; so do the real ports. It fits
-// net.Dialer.DialContext and http.Transport.DialContext.
+// Dial connects to the hub whatever the host is: port 8883 leads to MQTT, 5671 to AMQP, 5672 to AMQP without
+// TLS, 443 to HTTPS; so do the real ports. It fits net.Dialer.DialContext and http.Transport.DialContext.
 func (h *Hub) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range []struct{ port, address string }{{"8883", h.MQTT}, {"443", h.httpsAddr}} {
+	for _, l := range []struct{ port, address string }{{"8883", h.MQTT}, {"5671", h.AMQP}, {"5672", h.Plain}, {"443", h.httpsAddr}} {
+		if l.address == "" {
+			continue
+		}
 		if _, real, _ := net.SplitHostPort(l.address); port == l.port || port == real {
 			return new(net.Dialer).DialContext(ctx, "tcp", l.address)
 		}
@@ -146,7 +167,7 @@ func (h *Hub) Dial(ctx context.Context, network, address string) (net.Conn, erro
 }
 
 // TLSConfig trusts the hub, and only it.
-func (h *Hub) TLSConfig() *tls.Config { return &tls.Config{RootCAs: h.CA} }
+func (h *Hub) TLSConfig() *tls.Config { return &tls.Config{RootCAs: h.CA, Time: h.now} }
 
 // Client returns an HTTP client that reaches the hub under each of its names, with port 443 or none.
 func (h *Hub) Client() *http.Client {
@@ -159,13 +180,38 @@ func (h *Hub) Client() *http.Client {
 // no such policy.
 func (h *Hub) ConnectionString(policy string) string {
 	h.t.Helper()
+	return h.policyString(policy, sas.ConnectionString{HostName: h.Host})
+}
+
+// EventHubConnectionString is what clients of the Event-Hubs-compatible endpoint are given for a policy, without a port:
+// they go to 5671.
+func (h *Hub) EventHubConnectionString(policy string) string {
+	h.t.Helper()
+	return h.policyString(policy, sas.ConnectionString{Endpoint: "sb://" + h.Host + "/", EntityPath: Name})
+}
+
+// EmulatorConnectionString is the same for the listener without TLS, on its real port. It needs the option PlainAMQP.
+func (h *Hub) EmulatorConnectionString(policy string) string {
+	h.t.Helper()
+	_, port, err := net.SplitHostPort(h.Plain)
+	if err != nil {
+		h.t.Fatalf("testhub: no AMQP listener without TLS: %v", err)
+	}
+	return h.policyString(policy, sas.ConnectionString{Endpoint: "sb://localhost:" + port, EntityPath: Name}) +
+		";UseDevelopmentEmulator=true"
+}
+
+// policyString completes cs with a policy's name and primary key.
+func (h *Hub) policyString(policy string, cs sas.ConnectionString) string {
+	h.t.Helper()
 	policies, err := h.App.Hub().Policies(Name)
 	if err != nil {
 		h.t.Fatalf("testhub: %v", err)
 	}
 	for _, p := range policies {
 		if p.Name == policy {
-			return sas.ConnectionString{HostName: h.Host, SharedAccessKeyName: p.Name, SharedAccessKey: p.PrimaryKey}.String()
+			cs.SharedAccessKeyName, cs.SharedAccessKey = p.Name, p.PrimaryKey
+			return cs.String()
 		}
 	}
 	h.t.Fatalf("testhub: there is no policy %q", policy)

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +48,7 @@ func TestStart_servesREST(t *testing.T) {
 
 func TestDial_mapsPorts(t *testing.T) {
 	h := testhub.Start(t)
-	for _, address := range []string{"localhost:8883", "testhub.localhost:443", h.MQTT} {
+	for _, address := range []string{"localhost:8883", "testhub.localhost:443", "localhost:5671", h.MQTT, h.AMQP} {
 		conn, err := h.Dial(t.Context(), "tcp", address)
 		if err != nil {
 			t.Fatal(err)
@@ -57,9 +59,45 @@ func TestDial_mapsPorts(t *testing.T) {
 		}
 		conn.Close()
 	}
-	if _, err := h.Dial(t.Context(), "tcp", "localhost:5671"); err == nil {
-		t.Error("port 5671 leads somewhere")
+	if _, err := h.Dial(t.Context(), "tcp", "localhost:5672"); err == nil {
+		t.Error("port 5672 leads somewhere")
 	}
+}
+
+func TestPlainAMQP(t *testing.T) {
+	h := testhub.Start(t, testhub.PlainAMQP())
+	for _, address := range []string{"localhost:5672", h.Plain} {
+		conn, err := h.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if conn.RemoteAddr().String() != h.Plain {
+			t.Errorf("%s leads to %s", address, conn.RemoteAddr())
+		}
+		conn.Close()
+	}
+	text, err := os.ReadFile(filepath.Join(h.Data, "connection-strings.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{h.EmulatorConnectionString("service"), h.EventHubConnectionString("service")} {
+		if !strings.Contains(string(text), "='"+want+"'\n") {
+			t.Error("the hub writes another connection string")
+		}
+	}
+}
+
+func TestAt_stopsTheClock(t *testing.T) {
+	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
+	h := testhub.Start(t, testhub.At(noon))
+	if created := h.App.Hub().Hubs()[0].Created; !created.Equal(noon) {
+		t.Errorf("the hub was created at %s", created)
+	}
+	resp, err := h.Client().Get(h.HTTPS + "/")
+	if err != nil {
+		t.Fatal(err) // the certificate is one of that time
+	}
+	resp.Body.Close()
 }
 
 func TestDeviceConnectionString(t *testing.T) {

@@ -58,15 +58,3 @@ func TestMissingFeatures_leaveOthersAlone(t *testing.T) {
 	f.do(ask{path: "/devices/d1/messages" + version}).wantError(t, hubward.CodeNotFound, "path")
 	f.do(ask{path: "/twin/d1" + version}).wantError(t, hubward.CodeNotFound, "path")
 }
-
-// SDKs that are told to use MQTT or AMQP over WebSocket ask for this path.
-func TestWebSocket_isNotThereYet(t *testing.T) {
-	f := newFixture(t)
-	for _, protocol := range []string{"mqtt", "AMQPWSB10"} {
-		upgrade := map[string]string{
-			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-			"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Protocol": protocol,
-		}
-		f.do(ask{path: "/$iothub/websocket?iothub-no-client-cert=true", header: upgrade}).wantError(t, hubward.CodeNotFound, "path")
-	}
-}
