@@ -5,18 +5,23 @@
 #   make race      the same under the race detector
 #   make fuzz      every fuzz target for FUZZTIME: a time (5m) or a number of inputs (10000x)
 #   make bench     the benchmarks
-#   make interop   the official Node and Python SDKs against the binary, on ports 8883 and 443
+#   make interop   the official SDKs against the binary, on ports 8883, 5671 and 443, and strangers against our AMQP engine
 #   make crash     kill -9 under load, twenty times, and compare
+#   make soak      load over breaking connections for SOAKTIME, compare, and look for what is left
+#   make transcripts   record anew what real AMQP clients say, for internal/replaytest; on port 5671, and no part of CI
 #   make build     the binary, as .work/bin/hubward
 #
 # What a target needs beyond Go is installed below .work, which git ignores; what make cannot install, it names.
 
 FUZZTIME ?= 100000x
+SOAKTIME ?= 45s
 PYTHON   ?= python3
+# The Python that has Qpid Proton: Debian's own, as Debian packages it.
+PROTON   ?= /usr/bin/python3
 
 WORK  := .work
 TOOL  := go tool -modfile=tools/go.mod
-TAGS  := interop,crash
+TAGS  := interop,crash,soak,record
 # Where an error that nobody looked at loses data. Elsewhere the linter would mostly find sockets being closed.
 STORES := ./internal/hub/... ./internal/eventlog/... ./internal/store/... ./internal/app
 LOCKS := internal/interop/node/package.json internal/interop/node/package-lock.json
@@ -27,7 +32,7 @@ export GOFLAGS := -buildvcs=false $(GOFLAGS)
 # $(call need,PROGRAM,WHERE IT COMES FROM) ends the target with a message when PROGRAM is missing.
 need = command -v $(1) >/dev/null 2>&1 || { echo "make $@: $(1) is missing; install $(2)" >&2; exit 1; }
 
-.PHONY: test check unit race fuzz bench interop crash build clean
+.PHONY: test check unit race fuzz bench interop crash soak transcripts build clean
 
 test:
 	@$(MAKE) --no-print-directory check
@@ -36,6 +41,7 @@ test:
 	@$(MAKE) --no-print-directory fuzz
 	@$(MAKE) --no-print-directory interop
 	@$(MAKE) --no-print-directory crash
+	@$(MAKE) --no-print-directory soak
 
 check:
 	@$(call need,go,Go 1.26 or later)
@@ -68,11 +74,20 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
 interop: $(WORK)/node/.done $(WORK)/venv/.done
-	go test -tags interop -count=1 -timeout 15m ./internal/interop
+	@$(PROTON) -c 'import proton' 2>/dev/null \
+	  || { echo "make $@: $(PROTON) has no Qpid Proton; install python3-qpid-proton, or name a Python that has it with PROTON=" >&2; exit 1; }
+	PROTON=$(PROTON) go test -tags interop -count=1 -timeout 15m ./internal/interop
 
 crash:
 	@$(call need,go,Go 1.26 or later)
 	go test -tags crash -count=1 -timeout 10m ./internal/crashtest
+
+soak:
+	@$(call need,go,Go 1.26 or later)
+	HUBWARD_SOAK_TIME=$(SOAKTIME) go test -tags soak -count=1 -timeout 20m ./internal/soaktest
+
+transcripts: $(WORK)/node/.done $(WORK)/venv/.done
+	PROTON=$(PROTON) go test -tags record -count=1 -timeout 10m -run '^TestRecord$$' ./internal/replaytest
 
 build:
 	go build -o $(WORK)/bin/hubward ./cmd/hubward

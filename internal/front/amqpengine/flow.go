@@ -1,6 +1,8 @@
 package amqpengine
 
 import (
+	"time"
+
 	"github.com/hubward/hubward/internal/amqpwire"
 )
 
@@ -102,21 +104,48 @@ func (s *session) sendFlowLocked() { s.conn.append(s.channel, s.flowLocked()) }
 // onFlowLocked takes the credit that the peer gives, and answers an echo and a drain.
 func (s *Sender) onFlowLocked(f *amqpwire.Flow) {
 	if f.LinkCredit.Set {
-		seen := s.deliveryCount
+		seen := uint32(0) // the peer has not seen our attach
 		if f.DeliveryCount.Set {
 			seen = f.DeliveryCount.Value
-		} else {
-			seen = 0 // the peer has not seen our attach
 		}
 		limit := int64(int32(seen-s.deliveryCount)) + int64(f.LinkCredit.Value)
 		s.credit = uint32(min(max(limit, 0), 1<<31-1))
 		s.drain = f.Drain
 	}
 	s.resumeLocked()
-	if s.drain && !s.sending && len(s.posted) == 0 {
-		s.drainedLocked()
-	} else if f.Echo {
+	switch {
+	case s.drain && !s.sending && len(s.posted) == 0:
+		s.drainSoonLocked(s.asking)
+	case f.Echo:
 		s.sendFlowLocked(false)
+	}
+}
+
+// drainGrace is how long a program that has waited for credit may look for messages before a draining peer is told that
+// there are none, or no more.
+const drainGrace = 20 * time.Millisecond
+
+// drainSoonLocked tells a draining peer that there is nothing for it: at once if its credit is used up or the program
+// is not looking, which it is when it has asked for credit a moment ago.
+func (s *Sender) drainSoonLocked(looking bool) {
+	switch {
+	case s.credit == 0 || !looking:
+		s.drainedLocked()
+	case s.grace == nil:
+		s.grace = time.AfterFunc(drainGrace, s.endGrace)
+	default:
+		s.grace.Reset(drainGrace)
+	}
+}
+
+// endGrace is called when the program has sent nothing for drainGrace. What it is sending now sees to the drain itself.
+func (s *Sender) endGrace() {
+	c := s.link.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.drain && !s.sending && len(s.posted) == 0 && !s.link.overLocked() {
+		s.drainedLocked()
+		c.startFlushLocked()
 	}
 }
 

@@ -160,6 +160,26 @@ func TestDrain_sendsWhatWaits(t *testing.T) {
 	})
 }
 
+// The program has waited for credit; it may look for messages before the credit is taken back.
+func TestDrain_sendsWhatTheProgramFinds(t *testing.T) {
+	talkToNode(t, func(p *raw) {
+		p.begin(0, 100)
+		p.attach(sending(0, "queue/a"))
+		for i := range uint32(3) {
+			tr := transfer(0, i)
+			tr.Settled = true
+			p.send(0, tr, 'x')
+		}
+		p.attach(receiving(1, "queue/a"))
+		p.expectSilence(time.Second)
+		p.credit(1, 0, 10, amqpwire.Flow{Drain: true})
+		p.expectTransfers(3, 0)
+		if f, _ := expect[amqpwire.Flow](p, 0, amqpwire.CodeFlow); f.DeliveryCount != amqpwire.Some(10) || !f.Drain {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
 func TestEcho(t *testing.T) {
 	talkToNode(t, func(p *raw) {
 		p.begin(0, 100)

@@ -223,11 +223,13 @@ func TestDetach_byProgram(t *testing.T) {
 		}
 		p.send(0, transfer(0, 0), 'x')
 		p.expectSilence(time.Second)
+		synctest.Wait()
 		if closed != 0 {
 			t.Error("closed before the peer has answered")
 		}
 		p.send(0, &amqpwire.Detach{Handle: 0, Closed: true})
 		p.expectSilence(time.Second)
+		synctest.Wait()
 		if closed != 1 {
 			t.Errorf("closed %d times", closed)
 		}

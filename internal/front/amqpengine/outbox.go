@@ -10,7 +10,7 @@ import (
 const (
 	// senderMark is how much may wait for the flush before senders wait.
 	senderMark = 128 << 10
-	// answerMark is how much may wait before the reader stops reading.
+	// answerMark is how much may wait before the reader stops reading. As much again may be in the flush's hands.
 	answerMark = 1 << 20
 	// maxWrite is the most that one write holds: over WebSocket it becomes a message. Source: spec/amqp.md 1.
 	maxWrite = 64 << 10
@@ -122,13 +122,6 @@ func (c *Conn) uncork() {
 	c.startFlushLocked()
 }
 
-// kick starts a flush of what may have been left lying.
-func (c *Conn) kick() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.startFlushLocked()
-}
-
 // flush writes what is queued until nothing is.
 func (c *Conn) flush() {
 	c.mu.Lock()
@@ -157,8 +150,8 @@ func (c *Conn) takeLocked() bool {
 	if c.stage == stageEnded {
 		return false
 	}
-	if c.pending.on != nil {
-		c.bufferLocked()
+	if c.pending.on != nil && (c.out != nil || !c.corked) {
+		c.bufferLocked() // alone, they wait for more while the reader has frames at hand
 	}
 	return c.out != nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/hubward/hubward/internal/amqpwire"
 )
@@ -44,13 +45,15 @@ type Sender struct {
 	// The connection's mutex guards the fields below.
 	deliveryCount uint32
 	credit        uint32
-	drain         bool   // the peer wants its credit used up
-	midway        bool   // a delivery has begun and is not complete
-	sending       bool   // Send has messages that wait
-	running       bool   // Run has not returned
-	inOutbox      bool   // listed in Conn.waiting
-	inSession     bool   // listed in session.waiting
-	sentUpTo      uint32 // id behind the last frame of the last delivery
+	drain         bool        // the peer wants its credit used up
+	midway        bool        // a delivery has begun and is not complete
+	sending       bool        // Send has messages that wait
+	asking        bool        // Wait waits
+	grace         *time.Timer // see drainSoonLocked; nil before the first drain
+	running       bool        // Run has not returned
+	inOutbox      bool        // listed in Conn.waiting
+	inSession     bool        // listed in session.waiting
+	sentUpTo      uint32      // id behind the last frame of the last delivery
 	posted        []posted
 	frame         amqpwire.Transfer // reused
 	tag           [16]byte          // reused
@@ -124,7 +127,10 @@ func (s *Sender) Wait(ctx context.Context) (credit int, err error) {
 		if why == clear {
 			return int(s.credit), nil
 		}
-		if err := s.waitLocked(ctx, why); err != nil {
+		s.asking = true
+		err := s.waitLocked(ctx, why)
+		s.asking = false
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -143,7 +149,7 @@ func (s *Sender) Send(ctx context.Context, messages ...Outgoing) (n int, err err
 		n++
 	}
 	if s.drain && err == nil && len(s.posted) == 0 {
-		s.drainedLocked()
+		s.drainSoonLocked(true)
 	}
 	c.startFlushLocked()
 	presettled := s.presettles()
@@ -287,6 +293,9 @@ func (s *Sender) pumpLocked() {
 
 // abandonLocked gives up everything that was not settled, and returns whom to tell.
 func (s *Sender) abandonLocked() []func(amqpwire.DeliveryState) {
+	if s.grace != nil {
+		s.grace.Stop()
+	}
 	var lost []func(amqpwire.DeliveryState)
 	sess := s.link.sess
 	var ids []uint32

@@ -73,7 +73,7 @@ func (c *Conn) look(ms int64) {
 	if passed(c.stalledSince.Load(), stallTimeout) {
 		c.unstall(ms)
 	}
-	c.kick() // answers that the reader left lying while it is held up by a callback
+	c.uncork() // the reader may be held up by a callback
 }
 
 // sendHeartbeat sends an empty frame, unless something is on its way already.

@@ -2,7 +2,8 @@
 
 Inputs are environment variables, so that no key stands on a command line. A journey ends with status 0 and the line
 PASSED only when it did what it is for; anything else is status 1 with the reason on stderr. The registry's REST calls
-trust the hub's authority through REQUESTS_CA_BUNDLE; the device SDK is handed its PEM text.
+trust the hub's authority through REQUESTS_CA_BUNDLE; the device SDK is handed its PEM text, the Event Hubs SDK the name
+of its file.
 """
 import base64
 import hashlib
@@ -63,6 +64,41 @@ def device_options(retry=False):
     if not retry:
         options.update(connection_retry=False, auto_connect=False)
     return options
+
+
+def connection_options():
+    """Options for an Event Hubs client: how it connects, by TRANSPORT, and whom it trusts."""
+    options = {"connection_verify": need("HUB_CA")}
+    transport = os.environ.get("TRANSPORT") or "amqp"
+    if transport == "ws":
+        from azure.eventhub import TransportType  # only here, so that the device journeys do without the SDK
+        options["transport_type"] = TransportType.AmqpOverWebsocket
+    elif transport == "uamqp":
+        options["uamqp_transport"] = True
+    elif transport == "plain":
+        check("UseDevelopmentEmulator=true" in need("EVENTHUB_CONNECTION_STRING"), "the emulator's string was given")
+    elif transport != "amqp":
+        raise AssertionError("TRANSPORT is %s" % transport)
+    return options
+
+
+def named(error):
+    """Return what an Event Hubs error is best told by: the condition that came with it, without "amqp:" or the like, else
+    its class. The SDK makes up conditions for errors that came without one."""
+    condition = getattr(error, "error", None)
+    if condition in (None, "client-error", "socket-error", "unknown-error"):
+        return type(error).__name__
+    return condition
+
+
+def text(value):
+    """Turn what the SDK leaves as bytes into text, and leave the rest."""
+    return value.decode("utf-8") if isinstance(value, bytes) else value
+
+
+def millis(moment):
+    """Return a datetime as ms since 1970."""
+    return round(moment.timestamp() * 1000) if moment else None
 
 
 def told_to_stop():
