@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) (status int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if err := errors.Join(checkTools(), checkPort(8883), checkPort(443)); err != nil {
+	if err := errors.Join(checkTools(), checkPort(8883), checkPort(5671), checkPort(443)); err != nil {
 		return 1, err
 	}
 	dir, err := os.MkdirTemp("", "hubward-interop-")
@@ -47,14 +47,18 @@ func run(m *testing.M) (status int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	admin, err := childhub.FreePort()
+	admin, err := freeAddress()
+	if err != nil {
+		return 1, err
+	}
+	plain, err := freeAddress()
 	if err != nil {
 		return 1, err
 	}
 	hub = &childhub.Hub{
 		Binary: binary,
 		Data:   filepath.Join(dir, "data"),
-		Args:   []string{"--admin", net.JoinHostPort("127.0.0.1", strconv.Itoa(admin))},
+		Args:   []string{"--admin", admin, "--amqp", plain},
 		HTTPS:  "localhost",
 	}
 	if err := hub.Start(ctx); err != nil {
@@ -68,6 +72,12 @@ func run(m *testing.M) (status int, err error) {
 		fmt.Fprintf(os.Stderr, "the last the hub printed:\n%s\n", hub.Log())
 	}
 	return status, nil
+}
+
+// freeAddress returns an address of the loopback interface that nobody listened on a moment ago.
+func freeAddress() (string, error) {
+	port, err := childhub.FreePort()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }
 
 // checkPort fails with what to do when the hub could not listen on port.

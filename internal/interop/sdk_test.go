@@ -22,6 +22,9 @@ const clientWithin = 100 * time.Second
 
 const journeySeconds = "90"
 
+// maxLine bounds one line of a program: an event of the greatest size.
+const maxLine = 1 << 20
+
 // sdk is one family of client programs.
 type sdk struct {
 	name    string // also the folder of the programs
@@ -93,7 +96,9 @@ func (s sdk) start(t *testing.T, program string, vars map[string]string, args ..
 	}
 	go func() {
 		defer close(c.lines)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		lines := bufio.NewScanner(stdout)
+		lines.Buffer(nil, maxLine)
+		for lines.Scan() {
 			c.lines <- lines.Text()
 		}
 	}()
