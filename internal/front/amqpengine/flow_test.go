@@ -256,3 +256,13 @@ func TestLargeDelivery_letsOthersThrough(t *testing.T) {
 		}
 	})
 }
+
+// A client may end a session that it gave up before the begin was written.
+func TestEnd_withoutBegin(t *testing.T) {
+	talkToNode(t, func(p *raw) {
+		p.open(amqpwire.Open{})
+		p.send(5, &amqpwire.End{})
+		p.send(5, &amqpwire.Begin{IncomingWindow: 1})
+		expect[amqpwire.Begin](p, 5, amqpwire.CodeBegin)
+	})
+}

@@ -106,9 +106,8 @@ func (c *Conn) onEnd(channel uint16, r *amqpwire.Reader) error {
 	c.mu.Lock()
 	s := c.sessions[channel]
 	if s == nil {
-		_, err := c.sessionLocked(channel)
 		c.mu.Unlock()
-		return err
+		return nil // go-amqp ends a session that it gave up before its begin has left
 	}
 	if !s.over {
 		s.over = true

@@ -10,11 +10,24 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// selectorFilter is the key of the one filter that readers use. Its value is described; the descriptor differs from
-// client to client and says nothing.
+// selectorFilter is the key of the one filter that readers use, and its registered descriptor, beside a number. Event
+// Hubs clients agree on the key and describe the value as they like; plain AMQP libraries call it "selector" or
+// "jms-selector" and describe it as registered. Either is enough.
 //
 // Source: spec/event-hubs-endpoint.md 6.2.
-const selectorFilter = "apache.org:selector-filter:string"
+const (
+	selectorFilter     = "apache.org:selector-filter:string"
+	selectorDescriptor = uint64(0x468C00000004)
+)
+
+// isSelector reports whether an entry of a filter set is the one that we know.
+func isSelector(e amqpwire.Entry) bool {
+	if key, _ := amqpwire.Text(e.Key); strings.EqualFold(key, selectorFilter) {
+		return true
+	}
+	d, ok := e.Value.(amqpwire.Described)
+	return ok && (d.Descriptor == amqpwire.Symbol(selectorFilter) || d.Descriptor == selectorDescriptor)
+}
 
 // badPosition is the error of a selector whose value is no position. The partition's last one belongs into the text,
 // which whoever knows the partition adds.
@@ -35,8 +48,8 @@ func (e *badPosition) text(last string) string {
 func startOf(filter amqpwire.Map) (hub.Start, error) {
 	var start hub.Start
 	for _, e := range filter {
-		key, _ := amqpwire.Text(e.Key)
-		if !strings.EqualFold(key, selectorFilter) {
+		if !isSelector(e) {
+			key, _ := amqpwire.Text(e.Key)
 			return start, notImplemented("the filter %.64q is not supported, only %s is", key, selectorFilter)
 		}
 		value := e.Value

@@ -92,6 +92,8 @@ func TestStartOf(t *testing.T) {
 		"symbol":          {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: amqpwire.Symbol(key), Value: text}}}, seven},
 		"number":          {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: uint64(0x468C00000004), Value: text}}}, seven},
 		".NET":            {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: uint64(0x137000000A), Value: text}}}, seven},
+		"rhea, proton":    {amqpwire.Map{{Key: amqpwire.Symbol("jms-selector"), Value: amqpwire.Described{Descriptor: uint64(0x468C00000004), Value: text}}}, seven},
+		"only described":  {amqpwire.Map{{Key: amqpwire.Symbol("selector"), Value: amqpwire.Described{Descriptor: amqpwire.Symbol(key), Value: text}}}, seven},
 		"not described":   {amqpwire.Map{{Key: key, Value: text}}, seven},
 		"another case":    {amqpwire.Map{{Key: amqpwire.Symbol(strings.ToUpper(key)), Value: text}}, seven},
 		"null":            {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: nil}}, hub.Start{}},

@@ -1,0 +1,226 @@
+//go:build record
+
+package replaytest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+	"github.com/Azure/go-amqp"
+)
+
+// recordWithin bounds one client's conversation.
+const recordWithin = time.Minute
+
+// programs are the clients that are recorded from programs of the interop suite and of this package.
+func programs() []program {
+	return []program{
+		{file: "node-event-hubs-6", client: "Node @azure/event-hubs 6.0.4", command: "node", path: "../interop/node/read_events_eh6.js"},
+		{file: "node-event-hubs-0.2", client: "Node azure-event-hubs 0.2.11, from the hub's connection string", command: "node", path: "../interop/node/read_events_eh02.js", byHub: true},
+		{file: "node-event-hubs-0.0.8", client: "Node azure-event-hubs 0.0.8, from the hub's connection string", command: "node", path: "../interop/node/read_events_eh008.js", byHub: true},
+		{file: "python-pyamqp", client: "Python azure-eventhub 5.15.1", command: "python", path: "../interop/python/read_events.py"},
+		{file: "python-uamqp", client: "Python azure-eventhub 5.15.1 on uamqp 1.6.11", command: "python", path: "../interop/python/read_events.py", transport: "uamqp"},
+		{file: "node-rhea", client: "Node rhea 3.0.5", command: "node", path: "clients/read_rhea.js"},
+		{file: "python-proton", client: "Python python-qpid-proton", command: "proton", path: "clients/read_proton.py"},
+	}
+}
+
+type program struct {
+	file, client, command, path, transport string
+	byHub                                  bool // it gets the hub's connection string and follows the redirect
+}
+
+func TestRecord(t *testing.T) {
+	for _, p := range programs() {
+		t.Run(p.file, func(t *testing.T) { recordClient(t, p.file, p.client, p.run) })
+	}
+	t.Run("go-azeventhubs", func(t *testing.T) { recordClient(t, "go-azeventhubs", "Go azeventhubs v2.0.2", readAzeventhubs) })
+	t.Run("go-amqp", func(t *testing.T) { recordClient(t, "go-amqp", "Go go-amqp v1.7.0", readBare) })
+}
+
+// recordClient records one client.
+func recordClient(t *testing.T, file, client string, read func(ctx context.Context, r *relay) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), recordWithin)
+	defer cancel()
+	r := newRelay(t, client)
+	if err := read(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	r.settled(t).save(t, file)
+}
+
+func eventHubString() string {
+	return fmt.Sprintf("Endpoint=sb://%s/;SharedAccessKeyName=%s;SharedAccessKey=%s;EntityPath=%s", host, policyName, policyKey(), hubName)
+}
+
+// run runs a program until it has shown all events, then tells it to stop.
+func (p *program) run(ctx context.Context, r *relay) error {
+	work, err := filepath.Abs(filepath.Join("..", "..", ".work"))
+	if err != nil {
+		return err
+	}
+	command := map[string]string{"node": "node", "python": filepath.Join(work, "venv", "bin", "python"), "proton": proton()}[p.command]
+	cmd := exec.CommandContext(ctx, command, p.path)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NODE_PATH=" + filepath.Join(work, "node", "node_modules"),
+		"PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1", "HUB_CA=" + r.ca, "NODE_EXTRA_CA_CERTS=" + r.ca, "TRANSPORT=" + p.transport,
+		"EVENTHUB_CONNECTION_STRING=" + eventHubString(), "POLICY=" + policyName, "KEY=" + policyKey(), "HUB=" + hubName,
+	}
+	if p.byHub {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("HUB_CONNECTION_STRING=HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s", host, policyName, policyKey()))
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	err = untilAll(stdout)
+	stdin.Close()
+	_, _ = io.Copy(io.Discard, stdout) // its last lines; its status is what counts
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return fmt.Errorf("%s: %w\n%s", p.path, err, stderr.String())
+	}
+	return nil
+}
+
+// proton is a Python that has Qpid Proton.
+func proton() string {
+	if p := os.Getenv("PROTON"); p != "" {
+		return p
+	}
+	return "/usr/bin/python3"
+}
+
+// untilAll reads a program's lines until it is ready and has shown all events.
+func untilAll(out io.Reader) error {
+	events, ready := 0, false
+	lines := bufio.NewScanner(out)
+	for (events < allEvents || !ready) && lines.Scan() {
+		verb, _, _ := strings.Cut(lines.Text(), " ")
+		switch verb {
+		case "event":
+			events++
+		case "ready":
+			ready = true
+		case "error":
+			return errors.New(lines.Text())
+		}
+	}
+	if events != allEvents || !ready {
+		return fmt.Errorf("%d events were shown, ready: %t", events, ready)
+	}
+	return lines.Err()
+}
+
+func trust(r *relay) (*tls.Config, error) {
+	pem, err := os.ReadFile(r.ca)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &tls.Config{RootCAs: pool, ServerName: host}, err
+}
+
+// inPartition is how many of the fixture's events each partition holds.
+func inPartition() []int { return []int{3, 2, 0, 1} }
+
+func readAzeventhubs(ctx context.Context, r *relay) error {
+	config, err := trust(r)
+	if err != nil {
+		return err
+	}
+	client, err := azeventhubs.NewConsumerClientFromConnectionString(eventHubString(), "", azeventhubs.DefaultConsumerGroup,
+		&azeventhubs.ConsumerClientOptions{TLSConfig: config, InstanceID: "recorder"})
+	if err != nil {
+		return err
+	}
+	if _, err := client.GetEventHubProperties(ctx, nil); err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	failed := make(chan error, partitions)
+	for n, want := range inPartition() {
+		all.Go(func() { failed <- readPartition(ctx, client, fmt.Sprint(n), want) })
+	}
+	all.Wait()
+	for range partitions {
+		err = errors.Join(err, <-failed)
+	}
+	return errors.Join(err, client.Close(ctx))
+}
+
+func readPartition(ctx context.Context, client *azeventhubs.ConsumerClient, id string, want int) error {
+	if _, err := client.GetPartitionProperties(ctx, id, nil); err != nil {
+		return err
+	}
+	p, err := client.NewPartitionClient(id, &azeventhubs.PartitionClientOptions{StartPosition: azeventhubs.StartPosition{Earliest: to.Ptr(true)}})
+	if err != nil {
+		return err
+	}
+	if want > 0 {
+		_, err = p.ReceiveEvents(ctx, want, nil)
+	}
+	return errors.Join(err, p.Close(ctx))
+}
+
+// readBare reads with the bare library: a log-in by SASL PLAIN, credit by hand, and a drain.
+func readBare(ctx context.Context, r *relay) error {
+	config, err := trust(r)
+	if err != nil {
+		return err
+	}
+	conn, err := amqp.Dial(ctx, "amqps://"+host, &amqp.ConnOptions{
+		ContainerID: "recorder", TLSConfig: config, SASLType: amqp.SASLTypePlain(policyName, policyKey()),
+	})
+	if err != nil {
+		return err
+	}
+	session, err := conn.NewSession(ctx, nil)
+	if err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	for n, want := range inPartition() {
+		err = errors.Join(err, readBarePartition(ctx, session, n, want))
+	}
+	return errors.Join(err, session.Close(ctx), conn.Close())
+}
+
+func readBarePartition(ctx context.Context, session *amqp.Session, n, want int) error {
+	receiver, err := session.NewReceiver(ctx, fmt.Sprintf("%s/ConsumerGroups/$Default/Partitions/%d", hubName, n), &amqp.ReceiverOptions{
+		Credit: -1, Filters: []amqp.LinkFilter{amqp.NewSelectorFilter("amqp.annotation.x-opt-offset > '-1'")},
+	})
+	if err != nil {
+		return err
+	}
+	if err := receiver.IssueCredit(uint32(want) + 5); err != nil {
+		return err
+	}
+	for range want {
+		if _, err := receiver.Receive(ctx, nil); err != nil {
+			return err
+		}
+	}
+	return errors.Join(receiver.DrainCredit(ctx, nil), receiver.Close(ctx))
+}
