@@ -20,7 +20,7 @@ import os
 import threading
 
 from azure.eventhub import EventHubConsumerClient
-from azure.eventhub.exceptions import EventHubError
+from azure.eventhub.exceptions import ConnectError, EventHubError
 
 from lib import connection_options, journey, millis, named, need, say, text, told_to_stop
 
@@ -77,7 +77,17 @@ def show(context, event):
     }))
 
 
+opened = threading.Event()
+
+
+def slow(error):
+    """Tell whether the SDK gave up a connection that took long: by WebSocket it allows a second for the handshakes."""
+    return isinstance(error, ConnectError) and "SocketError" in str(error)
+
+
 def failed(_, error):
+    if slow(error) and not opened.is_set():
+        return  # the SDK tries again
     say("error %s %s" % (named(error), " ".join(str(error).split())))
 
 
@@ -93,12 +103,16 @@ def main():
     client = EventHubConsumerClient.from_connection_string(
         need("EVENTHUB_CONNECTION_STRING"), os.environ.get("CONSUMER_GROUP") or "$Default",
         load_balancing_interval=1, retry_total=0, **connection_options())
-    try:
-        partitions = client.get_partition_ids()
-    except EventHubError as error:
-        failed(None, error)
-        stop.wait()
-        return
+    partitions = None
+    while partitions is None:
+        try:
+            partitions = client.get_partition_ids()
+        except EventHubError as error:
+            failed(None, error)
+            if not slow(error):
+                stop.wait()
+            if stop.wait(0.1):
+                return
     level = os.environ.get("OWNER_LEVEL")
     receive = threading.Thread(daemon=True, target=client.receive_batch, kwargs={
         "on_event_batch": show_all,
@@ -112,6 +126,7 @@ def main():
     while not ready(client, len(partitions)):
         if stop.wait(0.02):
             return
+    opened.set()
     say("ready")
     stop.wait()
     client.close()
