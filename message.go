@@ -10,7 +10,7 @@ type Property struct {
 	Null  bool
 }
 
-// Message is a message as its sender made it: telemetry of a device, or (later) a message to one. Empty strings mean
+// Message is a message as its sender made it: telemetry of a device, or a message to one. Empty strings mean
 // "not set".
 //
 // Source: spec/device.md 3.2, spec/amqp.md 8.1.
@@ -29,6 +29,7 @@ type Message struct {
 	Schema          string
 	TraceID         string
 	TraceContext    string
+	Ack             Ack // of a message to a device: which outcomes its sender wants to hear of
 	Properties      []Property
 	Body            []byte
 }

@@ -37,8 +37,15 @@ func (h *Hub) Connect(ctx context.Context, r ConnectRequest) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.connect(s, r.Identity, r.ModelID, r.Session, func() (access.Principal, error) {
+		return h.authenticateDevice(ctx, s, r.Identity, r.Token)
+	})
+}
+
+// connect makes the link of an identity that authenticate vouches for; it asks anew when the identity was edited meanwhile.
+func (h *Hub) connect(s *state, id hubward.Identity, model string, session Session, authenticate func() (access.Principal, error)) (*Link, error) {
 	for range maxConnectTries {
-		link, err := h.tryConnect(ctx, s, r)
+		link, err := h.tryConnect(s, id, model, session, authenticate)
 		if !errors.Is(err, errEdited) {
 			return link, err
 		}
@@ -46,14 +53,14 @@ func (h *Hub) Connect(ctx context.Context, r ConnectRequest) (*Link, error) {
 	return nil, hubward.Errorf(hubward.CodeServiceUnavailable, "the identity is being changed, try again")
 }
 
-func (h *Hub) tryConnect(ctx context.Context, s *state, r ConnectRequest) (*Link, error) {
-	edits := h.sessions.edits(sessionKey{s.name, r.Identity})
-	principal, err := h.authenticateDevice(ctx, s, r.Identity, r.Token)
+func (h *Hub) tryConnect(s *state, id hubward.Identity, model string, session Session, authenticate func() (access.Principal, error)) (*Link, error) {
+	edits := h.sessions.edits(sessionKey{s.name, id})
+	principal, err := authenticate()
 	if err != nil {
 		return nil, err
 	}
 	now := h.now().UTC()
-	link := &Link{Principal: principal, ModelID: r.ModelID, hub: h, state: s, session: r.Session, since: now}
+	link := &Link{Principal: principal, ModelID: model, hub: h, state: s, session: session, since: now}
 	link.active.Store(now.UnixMilli())
 	old, err := h.sessions.install(link, edits)
 	if err != nil {
@@ -106,8 +113,9 @@ func (l *Link) CloseAfter() time.Time {
 	return l.Principal.Expires.Add(l.hub.sasGrace)
 }
 
-// Disconnect ends the link. It may be called more than once.
+// Disconnect ends the link, and its receiver of messages. It may be called more than once.
 func (l *Link) Disconnect() {
+	l.stopC2D()
 	if l.hub.sessions.remove(l) {
 		l.hub.activity.disconnected(l, l.hub.now().UTC())
 	}

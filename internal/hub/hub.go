@@ -39,6 +39,9 @@ type Hub struct {
 
 	sessions *sessions
 	activity *activityRecorder
+	c2d      *c2dPumps
+
+	feedbackAlarm *alarm // of batchFeedbackUntil
 
 	editing sync.Mutex // serialises changes of hub configurations, so that store and memory agree; held across ports
 
@@ -52,6 +55,8 @@ type state struct {
 	name   string
 	places places  // who reads it; closed by DeleteHub, before the log drops the hub's events
 	config *Config // guarded by Hub.mu; replaced as a whole, never changed in place
+
+	feedback feedback // closed by DeleteHub
 }
 
 func newState(c *Config) *state {
@@ -78,23 +83,36 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 	}
 	h.sessions = newSessions()
 	h.activity = newActivityRecorder()
+	h.feedbackAlarm = newAlarm()
+	epoch, err := h.newGUID()
+	if err != nil {
+		return nil, err
+	}
+	h.c2d = newC2DPumps(epoch)
 	configs, err := h.store.Hubs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range configs {
-		h.order = append(h.order, newState(&configs[i]))
+		configs[i].C2D = configs[i].C2D.or(defaultC2DSettings)
+		s := newState(&configs[i])
+		s.feedback.waiting = 1 // perhaps: one look will tell
+		h.order = append(h.order, s)
 	}
 	h.indexHostsLocked()
 	return h, nil
 }
 
-// Run does the hub's background work: it trims telemetry that has outlived its retention and stores what is known of
-// connections. It blocks until ctx ends, stores what has gathered, and returns.
+// Run does the hub's background work: it trims telemetry that has outlived its retention, stores what is known of
+// connections, and delivers, expires and reports messages to devices. It blocks until ctx ends, stores what has gathered,
+// and returns. It runs once.
 func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.trimUntil(ctx) })
 	wg.Go(func() { h.recordActivityUntil(ctx) })
+	wg.Go(func() { h.pumpC2DUntil(ctx) })
+	wg.Go(func() { h.sweepC2DUntil(ctx) })
+	wg.Go(func() { h.batchFeedbackUntil(ctx) })
 	wg.Wait()
 	return nil
 }
@@ -117,3 +135,4 @@ func (silent) TelemetryAttempt(string, int)               {}
 func (silent) TelemetryStored(string, int)                {}
 func (silent) TelemetryRefused(string, hubward.Code, int) {}
 func (silent) DeviceBytes(string, int)                    {}
+func (silent) CloudToDevice(string, C2DEvent, int)        {}

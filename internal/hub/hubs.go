@@ -34,6 +34,7 @@ type NewHub struct {
 	HostNames  []string
 	Partitions int
 	Retention  time.Duration
+	C2D        C2DSettings
 }
 
 // CreateHub makes a hub with the five default policies and returns it once it is durable.
@@ -69,7 +70,7 @@ func (h *Hub) CreateHub(ctx context.Context, n NewHub) (Config, error) {
 func (n NewHub) config(now time.Time) (Config, error) {
 	c := Config{
 		Name: n.Name, Partitions: n.Partitions, Retention: n.Retention,
-		ConsumerGroups: []string{DefaultConsumerGroup}, Created: now.UTC(),
+		ConsumerGroups: []string{DefaultConsumerGroup}, C2D: n.C2D.or(defaultC2DSettings), Created: now.UTC(),
 	}
 	if c.Partitions == 0 {
 		c.Partitions = defaultPartitions
@@ -84,6 +85,9 @@ func (n NewHub) config(now time.Time) (Config, error) {
 		return c, hubward.Errorf(hubward.CodeArgumentInvalid, "partitions: %d is not within 1 to %d", n.Partitions, MaxPartitions)
 	}
 	if err := checkRetention(c.Retention); err != nil {
+		return c, err
+	}
+	if err := c.C2D.check(); err != nil {
 		return c, err
 	}
 	var err error
@@ -156,9 +160,11 @@ func (h *Hub) checkHostsLocked(c *Config, self *state) error {
 type HubChange struct {
 	HostNames []string      // nil: stay; an empty list: only NAME.localhost is left, and the local names of the first hub
 	Retention time.Duration // zero: stays
+	C2D       C2DSettings   // zero members: stay
 }
 
-// UpdateHub changes the host names and the retention of a hub.
+// UpdateHub changes the host names, the retention and the cloud-to-device settings of a hub. Messages that are in a queue
+// keep their expiry.
 //
 // Errors: CodeNoSuchHub; CodeArgumentInvalid names the field.
 func (h *Hub) UpdateHub(ctx context.Context, name string, change HubChange) (Config, error) {
@@ -176,6 +182,10 @@ func (h *Hub) UpdateHub(ctx context.Context, name string, change HubChange) (Con
 			c.HostNames = hosts
 		}
 		c.Retention = cmp.Or(change.Retention, c.Retention)
+		c.C2D = change.C2D.or(c.C2D)
+		if err := c.C2D.check(); err != nil {
+			return err
+		}
 		h.mu.RLock()
 		defer h.mu.RUnlock()
 		return h.checkHostsLocked(c, s)
@@ -244,6 +254,7 @@ func (h *Hub) DeleteHub(ctx context.Context, name string) error {
 	h.indexHostsLocked()
 	h.mu.Unlock()
 	s.places.close(noSuchHub(name))
+	s.feedback.close(noSuchHub(name))
 	h.sessions.closeHub(name, errHubDeleted)
 	return h.log.Drop(ctx, name)
 }

@@ -3,14 +3,18 @@ package hub
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/eventcodec"
 )
 
-// Ingest is the way of one connection's telemetry into the log. It is for one goroutine at a time.
+// Ingest is the way of one device's telemetry into the log. It is for one goroutine at a time.
 type Ingest struct {
-	link     *Link
+	hub      *Hub
+	name     string        // of the hub
+	active   *atomic.Int64 // Unix milliseconds of the device's last sign of life
 	producer Producer
 	stamps   eventcodec.Stamps
 }
@@ -19,23 +23,27 @@ type Ingest struct {
 // oldest unconfirmed messages are durable, or, with an error, are not known to be. Calls of done follow one another
 // and must not block.
 func (l *Link) Ingest(done func(n int, err error)) *Ingest {
-	hub, name := l.hub, l.state.name
-	l.hub.mu.RLock()
-	partitions := l.state.config.Partitions
-	l.hub.mu.RUnlock()
-	p := Partition{Hub: name, ID: PartitionOf(l.Principal.Device.Device, partitions)}
+	return l.hub.newIngest(l.state, &l.Principal, l.ModelID, &l.active, done)
+}
+
+func (h *Hub) newIngest(s *state, p *access.Principal, model string, active *atomic.Int64, done func(n int, err error)) *Ingest {
+	name := s.name
+	h.mu.RLock()
+	partitions := s.config.Partitions
+	h.mu.RUnlock()
+	partition := Partition{Hub: name, ID: PartitionOf(p.Device.Device, partitions)}
 	return &Ingest{
-		link: l,
+		hub: h, name: name, active: active,
 		stamps: eventcodec.NewStamps(eventcodec.Origin{
-			Identity: l.Principal.Device, Generation: l.Principal.Generation, AuthMethod: l.Principal.AuthMethod(),
-			ModelID: l.ModelID, Source: eventcodec.SourceTelemetry,
+			Identity: p.Device, Generation: p.Generation, AuthMethod: p.AuthMethod(),
+			ModelID: model, Source: eventcodec.SourceTelemetry,
 		}),
-		producer: hub.log.Producer(p, func(n int, err error) {
-			hub.observer.TelemetryAttempt(name, n)
+		producer: h.log.Producer(partition, func(n int, err error) {
+			h.observer.TelemetryAttempt(name, n)
 			if err != nil {
-				hub.observer.TelemetryRefused(name, hubward.CodeOf(err), n)
+				h.observer.TelemetryRefused(name, hubward.CodeOf(err), n)
 			} else {
-				hub.observer.TelemetryStored(name, n)
+				h.observer.TelemetryStored(name, n)
 			}
 			done(n, err)
 		}),
@@ -47,15 +55,13 @@ func (l *Link) Ingest(done func(n int, err error)) *Ingest {
 //
 // Errors: CodeMessageTooLarge beyond 256 KiB; otherwise the log's or ctx's. After an error nothing was queued.
 func (i *Ingest) Telemetry(ctx context.Context, m *hubward.Message) error {
-	h, l := i.link.hub, i.link
 	size := m.Size()
-	if size > hubward.MaxMessageSize {
-		err := hubward.Errorf(hubward.CodeMessageTooLarge, "the message has %d bytes, the limit is %d", size, hubward.MaxMessageSize)
-		h.refused(l, err)
+	if err := checkTelemetrySize(size); err != nil {
+		i.refused(err)
 		return err
 	}
-	now := h.now()
-	l.active.Store(now.UnixMilli())
+	now := i.hub.now()
+	i.active.Store(now.UnixMilli())
 	buf := recordBuffers.Get().(*[]byte)
 	*buf = eventcodec.Append((*buf)[:0], i.stamps, now, m)
 	err := i.producer.Append(ctx, *buf)
@@ -63,16 +69,23 @@ func (i *Ingest) Telemetry(ctx context.Context, m *hubward.Message) error {
 		recordBuffers.Put(buf)
 	}
 	if err != nil {
-		h.refused(l, err)
+		i.refused(err)
 		return err
 	}
-	h.observer.DeviceBytes(l.state.name, size)
+	i.hub.observer.DeviceBytes(i.name, size)
 	return nil
 }
 
-func (h *Hub) refused(l *Link, err error) {
-	h.observer.TelemetryAttempt(l.state.name, 1)
-	h.observer.TelemetryRefused(l.state.name, hubward.CodeOf(err), 1)
+func checkTelemetrySize(size int) error {
+	if size > hubward.MaxMessageSize {
+		return hubward.Errorf(hubward.CodeMessageTooLarge, "the message has %d bytes, the limit is %d", size, hubward.MaxMessageSize)
+	}
+	return nil
+}
+
+func (i *Ingest) refused(err error) {
+	i.hub.observer.TelemetryAttempt(i.name, 1)
+	i.hub.observer.TelemetryRefused(i.name, hubward.CodeOf(err), 1)
 }
 
 // recordBuffers holds the scratch space in which records are encoded, so that idle connections hold none.

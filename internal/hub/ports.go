@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
 // Config is one hub's durable configuration: a row of the registry store.
@@ -16,6 +17,7 @@ type Config struct {
 	Retention      time.Duration
 	Policies       []access.Policy
 	ConsumerGroups []string // "$Default" first
+	C2D            C2DSettings
 	Created        time.Time
 }
 
@@ -31,7 +33,7 @@ type HubStore interface {
 
 // DeviceStore keeps the identity registry. Every call names the hub first.
 type DeviceStore interface {
-	// Device returns one identity, or an Error with CodeDeviceNotFound.
+	// Device returns one identity, with the number of messages in its queue, or an Error with CodeDeviceNotFound.
 	Device(ctx context.Context, hub, id string) (*hubward.Device, error)
 	// Devices returns up to limit identities, ordered by id.
 	Devices(ctx context.Context, hub string, limit int) ([]hubward.Device, error)
@@ -83,11 +85,77 @@ type Subscription struct {
 	QoS    byte   `json:"qos"`
 }
 
+// QueueStore keeps the devices' queues of cloud-to-device messages. A queue goes with its identity.
+type QueueStore interface {
+	// EditQueues runs edits in order, in one write transaction that may be shared with other callers, and returns when
+	// it is durable: messages, and the feedback records that the edits add. An edit whose function fails leaves its own
+	// queue as it was and says so in its Err; the other edits stand. The returned error is that of the transaction as a
+	// whole: then nothing was changed.
+	EditQueues(ctx context.Context, edits []*QueueEdit) error
+	// QueuedContents hands the contents of a device's messages with sequence numbers from first to last to visit, in
+	// order. A message that is gone is left out. visit keeps what it likes.
+	QueuedContents(ctx context.Context, hub, device string, first, last int64, visit func(sequence int64, content []byte)) error
+	// DueQueues returns up to limit queues of all hubs in which a lock or a message ends, the earliest first.
+	DueQueues(ctx context.Context, limit int) ([]DueQueue, error)
+}
+
+// QueueEdit is one read-modify-write of a queue.
+type QueueEdit struct {
+	Hub    string
+	Device string
+	// Edit gets the stored queue, nil when there is no such device, and changes it. It has no side effects, calls no
+	// store, and may run more than once.
+	Edit func(q *c2dqueue.Queue) error
+	// Err is the outcome, set by EditQueues.
+	Err error
+}
+
+// DueQueue says when something ends in a queue.
+type DueQueue struct {
+	Hub    string
+	Device string
+	Due    time.Time // as c2dqueue.Queue.Due, to 100 ns
+}
+
+// FeedbackStore keeps the hubs' feedback: records that EditQueues has added, and batches of them. A record goes with its
+// identity, a batch with its hub.
+type FeedbackStore interface {
+	// BatchFeedback moves the oldest records of a hub that are in no batch, up to most, into a new one, unless they are
+	// fewer than least or none. It returns how many it took, and how many are left, counted no further than most.
+	BatchFeedback(ctx context.Context, hub string, b FeedbackBatchStart, least, most int) (taken, left int, err error)
+	// LockFeedback locks the oldest batch of a hub that is neither locked nor expired at now, and returns it with its
+	// records. Without one it returns nil, and when the next lock ends, zero for never.
+	LockFeedback(ctx context.Context, hub, token string, now, until time.Time) (b *StoredFeedback, again time.Time, err error)
+	// EditFeedback changes a batch by the token of its lock: edit gets it without its records, nil when there is none,
+	// and returns what is to be stored, nil to delete it. An error of edit's is returned, and nothing changed. edit has
+	// no side effects and may run more than once.
+	EditFeedback(ctx context.Context, hub, token string, edit func(*StoredFeedback) (*StoredFeedback, error)) error
+	// DropFeedback deletes the batches of all hubs that are expired and not locked at now.
+	DropFeedback(ctx context.Context, now time.Time) error
+}
+
+// FeedbackBatchStart is a batch as it is made.
+type FeedbackBatchStart struct {
+	ID       string // a GUID
+	Enqueued time.Time
+	Expires  time.Time
+}
+
+// StoredFeedback is one batch of feedback records.
+type StoredFeedback struct {
+	FeedbackBatchStart
+	DeliveryCount int       // deliveries that were given back
+	LockUntil     time.Time // zero: it is not locked
+	Records       []c2dqueue.Record
+}
+
 // Store is all that the hub asks of its SQL store.
 type Store interface {
 	HubStore
 	DeviceStore
 	SessionStore
+	QueueStore
+	FeedbackStore
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error
 }
@@ -162,4 +230,6 @@ type Observer interface {
 	TelemetryRefused(hub string, code hubward.Code, n int)
 	// DeviceBytes counts payload bytes from and to devices.
 	DeviceBytes(hub string, n int)
+	// CloudToDevice counts what happened to messages to devices.
+	CloudToDevice(hub string, what C2DEvent, n int)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// trimInterval is how often events that have outlived their hub's retention are deleted.
+// trimInterval is how often events and feedback that have outlived their time are deleted.
 const trimInterval = time.Minute
 
 func (h *Hub) trimUntil(ctx context.Context) {
@@ -30,5 +30,8 @@ func (h *Hub) trim(ctx context.Context) {
 				h.logger.Warn("old events not deleted", "hub", c.Name, "partition", id, "error", err)
 			}
 		}
+	}
+	if err := h.store.DropFeedback(ctx, h.now().UTC()); err != nil && ctx.Err() == nil {
+		h.logger.Warn("old feedback not deleted", "error", err)
 	}
 }

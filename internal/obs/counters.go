@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 // hubCounters are the counters of one hub. They are touched once or more per message.
@@ -16,6 +17,7 @@ type hubCounters struct {
 	bytes    atomic.Int64
 	refused  copyOnWrite[hubward.Code, atomic.Int64]
 	groups   copyOnWrite[string, groupCounters] // by consumer group
+	c2d      [hub.C2DEvents]atomic.Int64
 }
 
 // groupCounters are the counters of one consumer group. They are touched once per batch of events.
@@ -89,6 +91,11 @@ func (m *Metrics) TelemetryRefused(hub string, code hubward.Code, n int) {
 
 // DeviceBytes counts payload bytes from and to devices.
 func (m *Metrics) DeviceBytes(hub string, n int) { m.hubs.at(hub).bytes.Add(int64(n)) }
+
+// CloudToDevice counts what happened to messages to devices.
+func (m *Metrics) CloudToDevice(name string, what hub.C2DEvent, n int) {
+	m.hubs.at(name).c2d[what].Add(int64(n))
+}
 
 // EventsDelivered counts events that were handed to readers, with the bytes of their messages.
 func (m *Metrics) EventsDelivered(hub, consumerGroup string, events, bytes int) {

@@ -93,7 +93,8 @@ func (m *Metrics) Handler() http.Handler {
 
 // The metrics that are computed when they are read.
 //
-// Source: spec/routing-and-events.md Part G. iothub_d2c_refused_total and hubward_* are ours; eventhub_* are spelt as the
+// Source: spec/routing-and-events.md Part G. iothub_d2c_refused_total, iothub_c2d_enqueued_total,
+// iothub_c2d_deliveries_total, the outcomes purged and deliveryCountExceeded, and hubward_* are ours; eventhub_* are spelt as the
 // metrics OutgoingMessages and OutgoingBytes of Event Hubs would be there.
 var (
 	descAttempts  = perHub("iothub_d2c_ingress_attempts_total", "Telemetry messages that devices tried to send.")
@@ -103,6 +104,10 @@ var (
 	descBytes     = perHub("iothub_device_bytes_total", "Payload bytes from and to devices.")
 	descDevices   = perHub("iothub_devices", "Registered devices.")
 	descConnected = perHub("iothub_devices_connected", "Devices that are connected now.")
+
+	descEnqueued   = perHub("iothub_c2d_enqueued_total", "Messages to devices that were stored.")
+	descDeliveries = perHub("iothub_c2d_deliveries_total", "Times that a message was handed to a device.")
+	descSettled    = perHub("iothub_c2d_settled_total", "Outcomes of messages to devices.", "outcome")
 
 	descDelivered      = perHub("eventhub_outgoing_messages_total", "Events that were handed to readers.", "consumer_group")
 	descDeliveredBytes = perHub("eventhub_outgoing_bytes_total", "Bytes of the messages of these events.", "consumer_group")
@@ -119,6 +124,13 @@ var (
 	descDiskBytes  = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
 )
 
+// c2dOutcomes are the values of the label outcome: complete, abandon, reject and expired stand for IoT Hub's
+// c2d.commands.egress.{complete,abandon,reject}.success and C2DMessagesExpired.
+var c2dOutcomes = map[hub.C2DEvent]string{
+	hub.C2DCompleted: "complete", hub.C2DAbandoned: "abandon", hub.C2DRejected: "reject", hub.C2DExpired: "expired",
+	hub.C2DExceeded: "deliveryCountExceeded", hub.C2DPurged: "purged",
+}
+
 func perHub(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, append([]string{"hub"}, labels...), nil)
 }
@@ -127,7 +139,7 @@ func perHub(name, help string, labels ...string) *prometheus.Desc {
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
-		descSpeak, descDelivered, descDeliveredBytes, descReaders,
+		descSpeak, descEnqueued, descDeliveries, descSettled, descDelivered, descDeliveredBytes, descReaders,
 		descCommits, descEvents, descCommitTime, descDiskBytes,
 	} {
 		ch <- d
@@ -178,6 +190,11 @@ func (c *hubCounters) collect(ch chan<- prometheus.Metric, name string) {
 		}
 	}
 	counter(ch, descThrottled, throttled, name)
+	counter(ch, descEnqueued, c.c2d[hub.C2DSent].Load(), name)
+	counter(ch, descDeliveries, c.c2d[hub.C2DDelivered].Load(), name)
+	for what, outcome := range c2dOutcomes {
+		counter(ch, descSettled, c.c2d[what].Load(), name, outcome)
+	}
 	for group, g := range c.groups.all() {
 		counter(ch, descDelivered, g.events.Load(), name, group)
 		counter(ch, descDeliveredBytes, g.bytes.Load(), name, group)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/obs"
 )
 
@@ -66,6 +67,23 @@ func TestMetrics_forgetHub(t *testing.T) {
 	if strings.Contains(text, `hub="a"`) || !strings.Contains(text, `hub="b"`) {
 		t.Error("the wrong hub is forgotten")
 	}
+}
+
+func TestMetrics_ofMessagesToDevices(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	for what := range hub.C2DEvents {
+		m.CloudToDevice("a", what, 10+int(what))
+	}
+	wantLines(t, scrape(t, m),
+		`iothub_c2d_enqueued_total{hub="a"} 10`,
+		`iothub_c2d_deliveries_total{hub="a"} 11`,
+		`iothub_c2d_settled_total{hub="a",outcome="abandon"} 12`,
+		`iothub_c2d_settled_total{hub="a",outcome="complete"} 13`,
+		`iothub_c2d_settled_total{hub="a",outcome="reject"} 14`,
+		`iothub_c2d_settled_total{hub="a",outcome="expired"} 15`,
+		`iothub_c2d_settled_total{hub="a",outcome="deliveryCountExceeded"} 16`,
+		`iothub_c2d_settled_total{hub="a",outcome="purged"} 17`,
+	)
 }
 
 func TestMetrics_ofReaders(t *testing.T) {

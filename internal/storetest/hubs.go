@@ -57,6 +57,7 @@ func testHubReplace(t *testing.T, s hub.Store) {
 	c.HostNames = []string{"new.example.org"}
 	c.Retention = time.Hour
 	c.ConsumerGroups = []string{"$Default"}
+	c.C2D = hub.C2DSettings{FeedbackMaxDeliveryCount: 1}
 	c.Policies = []access.Policy{
 		{Name: "new", Rights: access.RegistryRead, PrimaryKey: "bmV3", SecondaryKey: "b2xk"},
 		{Name: "all", Rights: access.DeviceConnect, PrimaryKey: "YQ==", SecondaryKey: "Yg=="},
@@ -82,6 +83,10 @@ func testHubDelete(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	create(t, s, homeHub, aDevice("d"))
 	saveSession(t, s, homeHub, hubward.Identity{Device: "d"}, someFilters)
+	fillQueue(t, s, "d", 2)
+	endMessage(t, s, "d")
+	makeBatch(t, s, 1)
+	endMessage(t, s, "d")
 
 	if err := s.DeleteHub(t.Context(), homeHub); err != nil {
 		t.Fatal(err)
@@ -93,6 +98,11 @@ func testHubDelete(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	wantNoDevice(t, s, homeHub, "d")
 	wantNoSession(t, s, homeHub, hubward.Identity{Device: "d"})
+	wantDue(t, s)
+	wantNoFeedback(t, s)
+	create(t, s, homeHub, aDevice("d"))
+	wantNewQueue(t, s, "d")
+	edit(t, s, homeHub, "d", remove)
 	wantStatistics(t, s, homeHub, hubward.RegistryStatistics{})
 }
 

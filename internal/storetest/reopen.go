@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
 // Durable is a store that outlives its process.
@@ -37,13 +38,23 @@ func testReopenKeeps(t *testing.T, open func(t *testing.T, dir string) Durable) 
 	create(t, s, homeHub, aDevice("d"))
 	id := hubward.Identity{Device: "d"}
 	saveSession(t, s, homeHub, id, someFilters)
+	fillQueue(t, s, "d", 3)
+	endMessage(t, s, "d")
+	makeBatch(t, s, 1)
+	lockMessage(t, s, "d")
+	queue := readQueue(t, s, "d")
 	for range 2 {
 		closeStore(t, s)
 		s = open(t, dir)
 		wantHubs(t, s, aHub(homeHub, aTime))
-		wantEqual(t, "device", device(t, s, homeHub, "d"), aDevice("d"))
+		want := aDevice("d")
+		want.CloudToDeviceMessageCount = 2
+		wantEqual(t, "device", device(t, s, homeHub, "d"), want)
 		wantSession(t, s, homeHub, id, someFilters)
+		wantEqual(t, "queue", readQueue(t, s, "d"), queue)
+		wantContents(t, s, "d", 1, 9, "2:two", "3:three")
 	}
+	wantEqual(t, "feedback", lockBatch(t, s, "t", aTime).Records, []c2dqueue.Record{aRecord("d", 1)})
 	closeStore(t, s)
 }
 

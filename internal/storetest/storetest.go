@@ -4,7 +4,7 @@
 // The contract is what internal/hub/ports.go says, and this, which follows from "with every row that belongs to it":
 // a write to a hub that does not exist fails with CodeHubNotFound, a session of an identity that does not exist with
 // CodeDeviceNotFound or CodeModuleNotFound. Times are kept to 100 ns, an empty list is as good as none, and
-// CloudToDeviceMessageCount is not a field of the store's.
+// CloudToDeviceMessageCount is the store's to count: what an edit says of it is ignored.
 package storetest
 
 import (
@@ -32,7 +32,8 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		tests []test
 	}{
 		{"Hubs", hubTests}, {"Devices", deviceTests}, {"EditDevices", editTests},
-		{"RecordActivity", activityTests}, {"Sessions", sessionTests}, {"Whole", wholeTests},
+		{"RecordActivity", activityTests}, {"Sessions", sessionTests},
+		{"EditQueues", queueTests}, {"Feedback", feedbackTests}, {"Whole", wholeTests},
 	}
 	for _, g := range groups {
 		for _, test := range g.tests {
@@ -59,7 +60,11 @@ func aHub(name string, created time.Time) hub.Config {
 			{Name: "all", Rights: access.AllRights, PrimaryKey: "YWxsLW9uZQ==", SecondaryKey: "YWxsLXR3bw=="},
 		},
 		ConsumerGroups: []string{"$Default", "dashboards"},
-		Created:        created,
+		C2D: hub.C2DSettings{
+			DefaultTTL: time.Minute + time.Nanosecond, MaxDeliveryCount: 3,
+			FeedbackTTL: time.Hour, FeedbackLock: 5 * time.Second, FeedbackMaxDeliveryCount: 100,
+		},
+		Created: created,
 	}
 }
 

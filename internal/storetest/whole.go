@@ -7,6 +7,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
 var wholeTests = []test{
@@ -39,7 +40,21 @@ func testEndedContext(t *testing.T, s hub.Store) {
 		"Subscriptions":     func() error { _, _, err := s.Subscriptions(ctx, homeHub, id); return err },
 		"SaveSubscriptions": func() error { return s.SaveSubscriptions(ctx, homeHub, id, someFilters) },
 		"DeleteSession":     func() error { return s.DeleteSession(ctx, homeHub, id) },
-		"Ping":              func() error { return s.Ping(ctx) },
+		"EditQueues": func() error {
+			return s.EditQueues(ctx, []*hub.QueueEdit{{Hub: homeHub, Device: "d", Edit: func(*c2dqueue.Queue) error { return nil }}})
+		},
+		"QueuedContents": func() error { return s.QueuedContents(ctx, homeHub, "d", 1, 2, func(int64, []byte) {}) },
+		"DueQueues":      func() error { _, err := s.DueQueues(ctx, 1); return err },
+		"BatchFeedback": func() error {
+			_, _, err := s.BatchFeedback(ctx, homeHub, hub.FeedbackBatchStart{}, 1, 64)
+			return err
+		},
+		"LockFeedback": func() error { _, _, err := s.LockFeedback(ctx, homeHub, "t", aTime, aTime); return err },
+		"EditFeedback": func() error {
+			return s.EditFeedback(ctx, homeHub, "t", func(b *hub.StoredFeedback) (*hub.StoredFeedback, error) { return b, nil })
+		},
+		"DropFeedback": func() error { return s.DropFeedback(ctx, aTime) },
+		"Ping":         func() error { return s.Ping(ctx) },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, context.Canceled) {

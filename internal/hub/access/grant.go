@@ -16,7 +16,8 @@ import (
 // Grant is what one log-in allows: a principal, and how much of the hub it may act on.
 type Grant struct {
 	Principal
-	token *sas.Token // nil: a log-in without a token, by a key or a certificate
+	token *sas.Token        // nil: a log-in without a token, by a key or a certificate
+	cert  *x509.Certificate // nil: a log-in without a certificate
 }
 
 // Allows reports whether the grant holds all of want for the resource that path names below the host, e.g. "devices",
@@ -61,7 +62,7 @@ func PolicyGrant(t *sas.Token, policies []Policy, now time.Time) (Grant, error) 
 		if !signedWith(t, p.PrimaryKey) && !signedWith(t, p.SecondaryKey) {
 			return Grant{}, refuse("the signature does not match the policy's keys")
 		}
-		return Grant{Principal{Policy: p.Name, Rights: p.Rights, Scope: ScopeHub, Method: "sas", Expires: t.Expiry}, t}, nil
+		return Grant{Principal{Policy: p.Name, Rights: p.Rights, Scope: ScopeHub, Method: "sas", Expires: t.Expiry}, t, nil}, nil
 	}
 	return Grant{}, refuse("there is no such policy")
 }
@@ -97,13 +98,44 @@ func DeviceGrant(t *sas.Token, id hubward.Identity, device *hubward.Device, now 
 	if err := verifyDevice(t, device); err != nil {
 		return Grant{}, err
 	}
-	return Grant{devicePrincipal(id, device, "sas", t.Expiry), t}, nil
+	return Grant{devicePrincipal(id, device, "sas", t.Expiry), t, nil}, nil
 }
 
 func devicePrincipal(id hubward.Identity, device *hubward.Device, method string, expires time.Time) Principal {
 	return Principal{
 		Rights: DeviceConnect, Device: id, Scope: ScopeDevice, Method: method, Expires: expires, Generation: device.GenerationID,
 	}
+}
+
+// Speak returns the principal of the grant's holder who speaks for the device id, of which device is the registry's entry
+// of this moment: what a device's own grant was given on may have been replaced since. A policy's grant stays what it was.
+//
+// Errors: as PolicyGrant.
+func (g *Grant) Speak(id hubward.Identity, device *hubward.Device, now time.Time) (Principal, error) {
+	path := []string{"devices", id.Device}
+	if id.Module != "" {
+		path = append(path, "modules", id.Module)
+	}
+	if !g.Allows(DeviceConnect, path...) {
+		return Principal{}, refuse("the log-in is not for the device")
+	}
+	p := g.Principal
+	p.Device = id
+	switch {
+	case g.Device == (hubward.Identity{}):
+		p.Rights, p.Generation = DeviceConnect, device.GenerationID
+	case g.Generation != device.GenerationID:
+		return Principal{}, refuse("the device was registered anew since the log-in")
+	case g.cert != nil:
+		if _, err := CertificateGrant(g.cert, id, device, now); err != nil {
+			return Principal{}, err
+		}
+	case g.token != nil:
+		if err := verifyDevice(g.token, device); err != nil {
+			return Principal{}, err
+		}
+	}
+	return p, nil
 }
 
 // KeyGrant checks a log-in with a policy's name and the text of one of its keys.
@@ -147,7 +179,7 @@ func CertificateGrant(cert *x509.Certificate, id hubward.Identity, device *hubwa
 	if !hasThumbprint(cert, string(known.PrimaryThumbprint)) && !hasThumbprint(cert, string(known.SecondaryThumbprint)) {
 		return Grant{}, refuse("the certificate does not match the device's thumbprints")
 	}
-	return Grant{Principal: devicePrincipal(id, device, "x509", time.Time{})}, nil
+	return Grant{devicePrincipal(id, device, "x509", time.Time{}), nil, cert}, nil
 }
 
 // hasThumbprint compares the certificate with a thumbprint in hexadecimal digits of either case: by their number it is

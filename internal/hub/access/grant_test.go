@@ -289,3 +289,48 @@ func TestCertificateGrant(t *testing.T) {
 		t.Error("a device without authentication is let in")
 	}
 }
+
+// Who speaks for a device by a grant does so on what the registry says now.
+func TestGrant_Speak(t *testing.T) {
+	id := hubward.Identity{Device: "d1"}
+	d := device(hubward.AuthSAS)
+	own, err := access.DeviceGrant(token(t, host+"/devices/d1", deviceKey, "", now.Add(time.Hour)), id, d, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := certificate(t)
+	sum := sha256.Sum256(cert.Raw)
+	withCert := device(hubward.AuthSelfSigned)
+	withCert.Authentication.X509Thumbprint.PrimaryThumbprint = hubward.NullString(hex.EncodeToString(sum[:]))
+	certified, err := access.CertificateGrant(cert, id, withCert, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := access.KeyGrant(goldenPolicies, "first", deviceKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew, otherKeys, otherCert := *d, device(hubward.AuthSAS), device(hubward.AuthSelfSigned)
+	anew.GenerationID = "2"
+	otherKeys.Authentication.SymmetricKey = hubward.SymmetricKey{PrimaryKey: policyKey, SecondaryKey: policyKey}
+	for what, try := range map[string]struct {
+		grant  access.Grant
+		device *hubward.Device
+		ok     bool
+	}{
+		"a device": {own, d, true}, "a certificate": {certified, withCert, true}, "a policy": {policy, &anew, true},
+		"a device that was made anew": {own, &anew, false}, "other keys": {own, otherKeys, false},
+		"another certificate": {certified, otherCert, false}, "keys no more": {own, withCert, false}, "nothing": {access.Grant{}, d, false},
+	} {
+		p, err := try.grant.Speak(id, try.device, now)
+		if (err == nil) != try.ok {
+			t.Errorf("%s: %+v, %v", what, p, err)
+		}
+		if try.ok && (p.Device != id || p.Rights != access.DeviceConnect || p.Generation != try.device.GenerationID) {
+			t.Errorf("%s: %+v", what, p)
+		}
+	}
+	if _, err := own.Speak(hubward.Identity{Device: "d1", Module: "m"}, d, now); err == nil {
+		t.Error("a device speaks for its module")
+	}
+}

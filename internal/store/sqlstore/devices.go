@@ -12,7 +12,9 @@ import (
 // identityColumns are what scanDevice reads.
 const identityColumns = `device_id, generation_id, etag, connection_state, status, status_reason,
 	connection_state_updated, status_updated, last_activity, auth_type, primary_key, secondary_key,
-	primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, parent_scopes`
+	primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, parent_scopes,
+	coalesce((SELECT q.pending FROM c2d_queues q
+		WHERE q.hub = devices.hub AND q.device_id = devices.device_id AND q.module_id = devices.module_id), 0)`
 
 const selectDevice = `SELECT ` + identityColumns + ` FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = ''`
 
@@ -62,7 +64,7 @@ func scanDevice(row scanner) (*hubward.Device, error) {
 	)
 	err := row.Scan(&d.DeviceID, &d.GenerationID, &d.ETag, &d.ConnectionState, &d.Status, &reason,
 		&stateUpdated, &statusUpdated, &activity, &authType, &key1, &key2,
-		&th1, &th2, &d.Capabilities.IotEdge, &d.DeviceScope, &parents)
+		&th1, &th2, &d.Capabilities.IotEdge, &d.DeviceScope, &parents, &d.CloudToDeviceMessageCount)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +125,7 @@ func (s *Store) editDevice(tx *writeTx, hubName string, e *hub.DeviceEdit) error
 	return insertDevice(tx, hubName, e.ID, next)
 }
 
-// deleteDevice removes the device and its modules; the schema removes their sessions.
+// deleteDevice removes the device and its modules; the schema removes their sessions, queues and feedback.
 func deleteDevice(tx *writeTx, hubName, id string) error {
 	_, err := tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2`, hubName, id)
 	return err

@@ -1,5 +1,6 @@
-// Package sqlstore is the hub's SQL store: hubs, the identity registry and stored MQTT sessions. It implements
-// hub.Store on SQLite, in a file or in memory; what another engine would do differently is a dialect.
+// Package sqlstore is the hub's SQL store: hubs, the identity registry, stored MQTT sessions, and queues of messages to
+// devices with their feedback. It implements hub.Store on SQLite, in a file or in memory; what another engine would do
+// differently is a dialect.
 //
 // The one thing to know is how it writes. All writes go to one goroutine, which takes what has gathered in its queue,
 // runs each job in a savepoint of one transaction, commits once and then releases all callers: many durable writes

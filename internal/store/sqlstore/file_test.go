@@ -154,7 +154,8 @@ func TestOpen_newerSchema(t *testing.T) {
 }
 
 // TestOpen_olderSchemas opens the file that each older version, and this one, left behind. What they left is in
-// testdata/sqlite/NNNN.sql, which a new migration comes with: one hub, one device with a twin, one session.
+// testdata/sqlite/NNNN.sql, which a new migration comes with: one hub, one device with a twin, one session; from version 2
+// on one message to the device, and feedback of two earlier ones.
 func TestOpen_olderSchemas(t *testing.T) {
 	for version := 1; version <= len(sqlstore.Migrations(t)); version++ {
 		t.Run(fmt.Sprintf("%04d", version), func(t *testing.T) {
@@ -166,6 +167,9 @@ func TestOpen_olderSchemas(t *testing.T) {
 			sqlstore.CreateAt(t, path, version, string(script))
 			s := open(t, path)
 			wantOldContent(t, s)
+			if version >= 2 {
+				wantOldMessages(t, s)
+			}
 			if got := sqlstore.Value[int](t, s, `SELECT max(version) FROM schema_migrations`); got != len(sqlstore.Migrations(t)) {
 				t.Errorf("schema %d after opening", got)
 			}

@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"time"
 
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
@@ -24,7 +26,7 @@ func (s *Store) Hubs(ctx context.Context) ([]hub.Config, error) {
 			last.Policies = append(last.Policies, *policy)
 		}
 		return nil
-	}, `SELECT h.name, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created,
+	}, `SELECT h.name, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created, h.c2d,
 			p.name, p.rights, p.primary_key, p.secondary_key
 		FROM hubs h LEFT JOIN policies p ON p.hub = h.name
 		ORDER BY coalesce(h.created, 0), h.name, p.position`)
@@ -38,11 +40,11 @@ func (s *Store) Hubs(ctx context.Context) ([]hub.Config, error) {
 func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 	var (
 		c                          hub.Config
-		hostNames, groups          string
+		hostNames, groups, c2d     string
 		created, rights            sql.NullInt64
 		policy, primary, secondary sql.NullString
 	)
-	err := row.Scan(&c.Name, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created,
+	err := row.Scan(&c.Name, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created, &c2d,
 		&policy, &rights, &primary, &secondary)
 	if err != nil {
 		return c, nil, err
@@ -51,6 +53,9 @@ func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 		return c, nil, err
 	}
 	if c.ConsumerGroups, err = listOf[string](groups); err != nil {
+		return c, nil, err
+	}
+	if c.C2D, err = c2dSettings(c2d); err != nil {
 		return c, nil, err
 	}
 	c.Created = timeOf(created)
@@ -81,11 +86,16 @@ func saveHub(tx *writeTx, c hub.Config) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(`INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created)
-		VALUES ($1, $2, $3, $4, $5, $6)
+	c2d, err := c2dText(c.C2D)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (name) DO UPDATE SET host_names = excluded.host_names, partitions = excluded.partitions,
-			retention_ns = excluded.retention_ns, consumer_groups = excluded.consumer_groups, created = excluded.created`,
-		c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created))
+			retention_ns = excluded.retention_ns, consumer_groups = excluded.consumer_groups, created = excluded.created,
+			c2d = excluded.c2d`,
+		c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d)
 	return err
 }
 
@@ -110,4 +120,31 @@ func (s *Store) DeleteHub(ctx context.Context, name string) error {
 		_, err := tx.exec(`DELETE FROM hubs WHERE name = $1`, name)
 		return err
 	})
+}
+
+// c2dColumn is the JSON of hub.C2DSettings, durations in nanoseconds.
+type c2dColumn struct {
+	DefaultTTL               int64 `json:"defaultTtl,omitempty"`
+	MaxDeliveryCount         int   `json:"maxDeliveryCount,omitempty"`
+	FeedbackTTL              int64 `json:"feedbackTtl,omitempty"`
+	FeedbackLock             int64 `json:"feedbackLock,omitempty"`
+	FeedbackMaxDeliveryCount int   `json:"feedbackMaxDeliveryCount,omitempty"`
+}
+
+func c2dText(s hub.C2DSettings) (string, error) {
+	text, err := json.Marshal(c2dColumn{
+		DefaultTTL: int64(s.DefaultTTL), MaxDeliveryCount: s.MaxDeliveryCount,
+		FeedbackTTL: int64(s.FeedbackTTL), FeedbackLock: int64(s.FeedbackLock), FeedbackMaxDeliveryCount: s.FeedbackMaxDeliveryCount,
+	})
+	return string(text), err
+}
+
+func c2dSettings(text string) (hub.C2DSettings, error) {
+	var c c2dColumn
+	err := json.Unmarshal([]byte(text), &c)
+	return hub.C2DSettings{
+		DefaultTTL: time.Duration(c.DefaultTTL), MaxDeliveryCount: c.MaxDeliveryCount,
+		FeedbackTTL: time.Duration(c.FeedbackTTL), FeedbackLock: time.Duration(c.FeedbackLock),
+		FeedbackMaxDeliveryCount: c.FeedbackMaxDeliveryCount,
+	}, err
 }

@@ -62,6 +62,25 @@ func (t *writeTx) row(text string, args ...any) (*sql.Row, error) {
 	return stmt.QueryRow(args...), nil
 }
 
+// each runs a query and hands every row to visit, which makes no call of t. text is as for exec.
+func (t *writeTx) each(visit func(scanner) error, text string, args ...any) error {
+	stmt, err := t.stmt(text)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.Query(args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := visit(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
 func (t *writeTx) stmt(text string) (*sql.Stmt, error) {
 	if stmt := t.stmts[text]; stmt != nil {
 		return stmt, nil
