@@ -12,12 +12,14 @@ func (c *Conn) onFlow(channel uint16, r *amqpwire.Reader) error {
 		return decodeError("flow", err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	s, err := c.sessionLocked(channel)
 	if s == nil {
+		c.mu.Unlock()
 		return err
 	}
 	var l *Link
+	var onCredit func(limit uint32)
+	limit := uint32(0)
 	if f.Handle.Set {
 		l = s.linkLocked(f.Handle.Value)
 	}
@@ -29,6 +31,7 @@ func (c *Conn) onFlow(channel uint16, r *amqpwire.Reader) error {
 	case l == nil:
 	case l.send != nil:
 		l.send.onFlowLocked(f)
+		onCredit, limit = l.send.o.OnCredit, l.send.limitLocked()
 	case l.recv != nil:
 		l.recv.onFlowLocked(f)
 	}
@@ -36,8 +39,15 @@ func (c *Conn) onFlow(channel uint16, r *amqpwire.Reader) error {
 		s.openedLocked()
 	}
 	c.answerLocked()
+	c.mu.Unlock()
+	if onCredit != nil {
+		onCredit(limit)
+	}
 	return nil
 }
+
+// limitLocked is what OnCredit is told.
+func (s *Sender) limitLocked() uint32 { return s.deliveryCount - s.drained + s.credit }
 
 // noteWindowLocked takes the windows of a flow. What the peer has received is what it says, or more if its count of the
 // link's deliveries proves that: some clients count deliveries where frames are meant.
@@ -153,6 +163,7 @@ func (s *Sender) endGrace() {
 func (s *Sender) drainedLocked() {
 	s.drain = false
 	s.deliveryCount += s.credit
+	s.drained += s.credit
 	s.credit = 0
 	s.sendFlowLocked(true)
 }

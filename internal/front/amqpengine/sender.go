@@ -14,8 +14,12 @@ type SenderOptions struct {
 	// Run, if given, is started on a goroutine of its own once the attach is answered. ctx is the link's: it ends with the
 	// link, the connection or the server, and Run must return then. What it returns detaches the link if it still is
 	// attached.
-	Run          func(ctx context.Context, s *Sender) *amqpwire.Error
-	Closed       func()            // called once when the link has ended and Run has returned; may be nil
+	Run    func(ctx context.Context, s *Sender) *amqpwire.Error
+	Closed func() // called once when the link has ended and Run has returned; may be nil
+	// OnCredit is called by the reader when the peer has said how much it takes. limit is how many messages it has room for
+	// in all, counted from the link's beginning, those that were sent included; it grows modulo 2^32, and gets smaller when the
+	// peer takes credit back or has it used up. May be nil.
+	OnCredit     func(limit uint32)
 	MaxPosted    int               // messages that Post may have waiting; default 64
 	Capabilities []amqpwire.Symbol // offered
 }
@@ -32,6 +36,10 @@ type Outgoing struct {
 	Settled  bool
 	Tag      []byte                             // up to 32 bytes; nil: the engine makes 16 that are unique on the link
 	OnSettle func(state amqpwire.DeliveryState) // of an unsettled one: called once, by the reader (by Post itself after the end), with the peer's outcome; nil when the link ended without one. May be nil
+	// OnOutcome is called instead of OnSettle where it is given: for a program that has something to do before the peer may
+	// know that its outcome counts. A peer that waits for that (its mode is second) is told by answer.Settle, once, from any
+	// goroutine.
+	OnOutcome func(state amqpwire.DeliveryState, answer Answer)
 }
 
 // Sender sends on one link. Wait and Send are for one goroutine at a time, that of Run if there is one; Post may be
@@ -44,6 +52,7 @@ type Sender struct {
 
 	// The connection's mutex guards the fields below.
 	deliveryCount uint32
+	drained       uint32 // how much of deliveryCount is credit that was used up by a drain
 	credit        uint32
 	drain         bool        // the peer wants its credit used up
 	midway        bool        // a delivery has begun and is not complete
@@ -254,8 +263,8 @@ func (s *Sender) Post(m Outgoing) {
 	c.startFlushLocked()
 	c.mu.Unlock()
 	switch {
-	case lost && !m.Settled && m.OnSettle != nil:
-		m.OnSettle(nil)
+	case lost && !m.Settled:
+		m.settled(nil)
 	case !lost && presettled:
 		m.presettled()
 	}
@@ -289,6 +298,9 @@ func (s *Sender) pumpLocked() {
 		s.posted = s.posted[1:]
 	}
 	s.posted = nil
+	if s.drain && !s.sending {
+		s.drainedLocked()
+	}
 }
 
 // abandonLocked gives up everything that was not settled, and returns whom to tell.
@@ -306,14 +318,13 @@ func (s *Sender) abandonLocked() []func(amqpwire.DeliveryState) {
 	}
 	slices.SortFunc(ids, func(a, b uint32) int { return int(int32(a - b)) })
 	for _, id := range ids {
-		if f := sess.unsettled[id].onSettle; f != nil {
-			lost = append(lost, f)
-		}
+		u := sess.unsettled[id]
+		lost = append(lost, func(state amqpwire.DeliveryState) { u.tell(state, Answer{}) })
 		delete(sess.unsettled, id)
 	}
 	for _, p := range s.posted {
-		if p.m.OnSettle != nil && !p.p.begun && !s.settles(&p.m) {
-			lost = append(lost, p.m.OnSettle)
+		if !p.p.begun && !s.settles(&p.m) {
+			lost = append(lost, p.m.settled)
 		}
 	}
 	s.posted = nil

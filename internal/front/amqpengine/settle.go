@@ -22,20 +22,27 @@ type Delivery struct {
 // be called from any goroutine; calls after the first, and after the link has ended, do nothing. Dispositions of
 // consecutive deliveries with the same state share a frame where they leave together.
 func (d *Delivery) Settle(state amqpwire.DeliveryState) {
-	l := d.link
+	d.link.SettleAll(state, d)
+}
+
+// SettleAll settles deliveries of the link that have one outcome, as Delivery.Settle does each.
+func (l *Link) SettleAll(state amqpwire.DeliveryState, deliveries ...*Delivery) {
 	c, rc := l.conn, l.recv
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if d.done {
-		return
-	}
-	d.done = true
-	rc.inFlight--
-	c.inFlight--
-	if !l.overLocked() {
-		if !d.settled {
+	over := l.overLocked()
+	for _, d := range deliveries {
+		if d.done {
+			continue
+		}
+		d.done = true
+		rc.inFlight--
+		c.inFlight--
+		if !over && !d.settled {
 			l.sess.disposeLocked(d.id, state)
 		}
+	}
+	if !over {
 		rc.topUpLocked()
 		c.answerLocked()
 	}
@@ -94,8 +101,39 @@ func (s *session) sendDispositionLocked(role amqpwire.Role, first, last uint32, 
 
 // unsettled is a delivery of ours that the peer has not settled.
 type unsettled struct {
-	sender   *Sender
-	onSettle func(amqpwire.DeliveryState)
+	id        uint32 // once it is settled
+	sender    *Sender
+	onSettle  func(amqpwire.DeliveryState)
+	onOutcome func(amqpwire.DeliveryState, Answer)
+}
+
+func (u *unsettled) tell(state amqpwire.DeliveryState, a Answer) {
+	switch {
+	case u.onOutcome != nil:
+		u.onOutcome(state, a)
+	case u.onSettle != nil:
+		u.onSettle(state)
+	}
+}
+
+// Answer is how a peer is told that its outcome of a delivery counts. The zero Answer is for one that does not ask.
+type Answer struct {
+	link *Link
+	id   uint32
+}
+
+// Settle tells the peer: the state is the one that it gave, or a rejection that says why it does not count.
+func (a Answer) Settle(state amqpwire.DeliveryState) {
+	if a.link == nil {
+		return
+	}
+	c := a.link.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := a.link.sess; !s.over && c.sessions[s.channel] == s {
+		s.sendDispositionLocked(amqpwire.RoleSender, a.id, a.id, state)
+		c.answerLocked()
+	}
 }
 
 func (c *Conn) onDisposition(channel uint16, r *amqpwire.Reader) error {
@@ -115,10 +153,14 @@ func (c *Conn) onDisposition(channel uint16, r *amqpwire.Reader) error {
 	settled, state := s.settleLocked(d)
 	c.answerLocked()
 	c.mu.Unlock()
-	for _, u := range settled {
-		if u.onSettle != nil {
-			u.onSettle(state)
+	waits := !d.Settled
+	for i := range settled {
+		u := &settled[i]
+		var a Answer
+		if waits && u.onOutcome != nil {
+			a = Answer{u.sender.link, u.id}
 		}
+		u.tell(state, a)
 	}
 	return nil
 }
@@ -148,19 +190,32 @@ func (s *session) settleLocked(d *amqpwire.Disposition) ([]unsettled, amqpwire.D
 		return nil, nil
 	}
 	settled := make([]unsettled, 0, len(ids))
-	for i, first := 0, 0; i < len(ids); i++ {
-		settled = append(settled, s.unsettled[ids[i]])
-		delete(s.unsettled, ids[i])
-		if i+1 < len(ids) && ids[i+1] == ids[i]+1 {
-			continue
+	ours := ids[:0] // the answers that are not the program's
+	for _, id := range ids {
+		u := s.unsettled[id]
+		u.id = id
+		settled = append(settled, u)
+		delete(s.unsettled, id)
+		if u.onOutcome == nil {
+			ours = append(ours, id)
 		}
-		if !d.Settled {
-			s.sendDispositionLocked(amqpwire.RoleSender, ids[first], ids[i], state)
-		}
-		first = i + 1
+	}
+	if !d.Settled {
+		s.answerOutcomesLocked(ours, state)
 	}
 	s.openedLocked()
 	return settled, state
+}
+
+// answerOutcomesLocked settles deliveries of ours, in as few frames as may be.
+func (s *session) answerOutcomesLocked(ids []uint32, state amqpwire.DeliveryState) {
+	for i, first := 0, 0; i < len(ids); i++ {
+		if i+1 < len(ids) && ids[i+1] == ids[i]+1 {
+			continue
+		}
+		s.sendDispositionLocked(amqpwire.RoleSender, ids[first], ids[i], state)
+		first = i + 1
+	}
 }
 
 // knownLocked returns the unsettled deliveries among first to last, in order. It walks the shorter of both.

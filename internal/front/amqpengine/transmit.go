@@ -83,9 +83,15 @@ func (s *Sender) presettles() bool { return s.link.attach.SenderSettleMode == am
 
 // presettled tells the program about a message that it wanted to be settled by the peer, on a link where nothing is.
 func (m *Outgoing) presettled() {
-	if !m.Settled && m.OnSettle != nil {
-		m.OnSettle(&amqpwire.Accepted{})
+	if !m.Settled {
+		m.settled(&amqpwire.Accepted{})
 	}
+}
+
+// settled tells the program what became of a message whose peer waits for nothing.
+func (m *Outgoing) settled(state amqpwire.DeliveryState) {
+	u := unsettled{onSettle: m.OnSettle, onOutcome: m.OnOutcome}
+	u.tell(state, Answer{})
 }
 
 // beginLocked begins a delivery: it takes credit and an id. Ids are contiguous in the order of the wire.
@@ -104,7 +110,7 @@ func (s *Sender) beginLocked(m *Outgoing, p *progress) {
 		if sess.unsettled == nil {
 			sess.unsettled = make(map[uint32]unsettled)
 		}
-		sess.unsettled[id] = unsettled{s, m.OnSettle}
+		sess.unsettled[id] = unsettled{sender: s, onSettle: m.OnSettle, onOutcome: m.OnOutcome}
 	}
 	s.frame = amqpwire.Transfer{
 		Handle: s.link.attach.Handle, DeliveryID: amqpwire.Some(id), DeliveryTag: m.Tag, MessageFormat: amqpwire.Some(m.Format),

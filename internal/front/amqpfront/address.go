@@ -41,6 +41,8 @@ type address struct {
 	partition string           // of kindPartition, and of kindEventHub if it names one
 	device    hubward.Identity // of the device kinds
 	rest      string           // of kindEvents: what followed the word, byte for byte
+
+	scope string // of the grant that a link to it stands on; set once that is known
 }
 
 // parseAddress takes any text apart. It may be a path, with or without a slash before it, or a whole URI: clients write

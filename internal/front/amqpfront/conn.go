@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
 )
@@ -24,7 +25,12 @@ type conn struct {
 	cbs        *node
 	management *node
 
+	in      messageReader   // touched by the reader only
+	message hubward.Message // the reader's scratch space
+	lanes   lanes           // what the connection waits for, off its reader
+
 	mu        sync.Mutex                     // guards the fields below; never held across a call of engine or hub
+	devices   map[hubward.Identity]*presence // that are connected here
 	grants    map[string]*heldGrant          // by scope
 	standing  map[*amqpengine.Link]*standing // links that need a grant
 	bareSince time.Time                      // since when the open connection has no grant; zero: it has one, or is not open
@@ -38,6 +44,7 @@ func newConn(s *Server, e *amqpengine.Conn) *conn {
 	c := &conn{
 		server: s, engine: e, logger: s.logger.With("connection", e.ID(), "remote", addressText(e)),
 		grants: make(map[string]*heldGrant), standing: make(map[*amqpengine.Link]*standing),
+		devices: make(map[hubward.Identity]*presence),
 	}
 	c.cbs = newNode(c, c.putToken)
 	c.management = newNode(c, c.manage)
@@ -61,6 +68,7 @@ func (c *conn) Closed(err error) {
 	clear(c.grants)
 	clear(c.standing)
 	c.mu.Unlock()
+	c.lanes.wait()
 	c.logger.Debug("amqp connection closed", "error", err)
 }
 

@@ -1,5 +1,6 @@
-// Package amqpfront serves the hub's AMQP surfaces: log-in, and the Event-Hubs-compatible endpoint. It translates
-// between the engine (amqpengine), which knows no hub, and the hub, which knows no wire.
+// Package amqpfront serves the hub's AMQP surfaces: log-in, the links of devices and of back ends, and the
+// Event-Hubs-compatible endpoint. It translates between the engine (amqpengine), which knows no hub, and the hub, which
+// knows no wire.
 //
 // # The way of a link
 //
@@ -10,9 +11,12 @@
 // The endpoint and the hub share host and port. Addresses under messages/events belong to the hub and are answered with
 // a redirect to the event hub of the hub's own name; addresses under that name are served.
 //
+// A device is connected from its first link to its last, however many devices share the connection: see presence.
+//
 // # Who runs what
 //
 // The engine calls a connection's methods one at a time, from its reader goroutine; what those leave for others to see is
-// guarded by conn.mu. Each reader link has the goroutine that the engine gives it. One timer per connection looks after
-// the grants that end.
+// guarded by conn.mu. Each reader link, and each link for feedback, has the goroutine that the engine gives it. The log's
+// committer settles telemetry, the hub's workers hand messages to devices: neither waits for anything. What a back end's
+// link waits for runs in the connection's lanes. One timer per connection looks after the grants that end.
 package amqpfront

@@ -41,7 +41,7 @@ func conditionOf(code hubward.Code) amqpwire.Symbol {
 		return conditionOutOfRange
 	case hubward.CodeArgumentInvalid, hubward.CodeArgumentNull, hubward.CodeFormatError:
 		return conditionArgument
-	case hubward.CodeReaderDisplaced:
+	case hubward.CodeReaderDisplaced, hubward.CodeConnectionClosedOnNewOne:
 		return amqpwire.LinkStolen
 	case hubward.CodeReaderLimit, hubward.CodeDeviceMaximumQueueDepth:
 		return amqpwire.ResourceLimitExceeded

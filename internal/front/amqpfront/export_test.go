@@ -80,3 +80,29 @@ func NewTaker(t testing.TB, batch int) func(hub.Record) {
 		}
 	}
 }
+
+// ReadMessage reads what a client sends.
+func ReadMessage(payload []byte, toHub bool) (*hubward.Message, error) {
+	r, m := &messageReader{}, &hubward.Message{}
+	if e := r.read(m, payload, toHub); e != nil {
+		return nil, e
+	}
+	return m, nil
+}
+
+// GUIDTag makes a delivery tag.
+func GUIDTag(text string) []byte { return guidTag(text) }
+
+// NewReader returns what a telemetry link does per message.
+func NewReader() func(payload []byte) error {
+	r, m := &messageReader{}, &hubward.Message{}
+	return func(payload []byte) error {
+		if e := r.read(m, payload, true); e != nil {
+			return e
+		}
+		return nil
+	}
+}
+
+// TextOf writes a primitive as text.
+func TextOf(v any) (string, bool) { return textOf(v) }

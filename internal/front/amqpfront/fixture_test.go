@@ -36,12 +36,18 @@ type fixture struct {
 // newFixture starts a hub "plant" with four partitions. Nothing listens until listen is called.
 func newFixture(t *testing.T, o amqpfront.Options) *fixture {
 	t.Helper()
+	return newFixtureOn(t, o, func(l *memlog.Log) hub.EventLog { return l })
+}
+
+// newFixtureOn is newFixture with something before the log.
+func newFixtureOn(t *testing.T, o amqpfront.Options, before func(*memlog.Log) hub.EventLog) *fixture {
+	t.Helper()
 	store, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: sqlstore.Memory})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, log: memlog.Open(memlog.Options{}), observed: newObserver(), keys: map[string]access.Policy{}}
-	f.Hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: f.log, SASGrace: time.Second})
+	f.Hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: before(f.log), SASGrace: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,30 @@ func (c *conn) grantedLocked(n need, now time.Time) (scope string, ok bool) {
 	return "", false
 }
 
+// grantOf returns the grant of scope; the zero one, which allows nothing, when it has ended.
+func (c *conn) grantOf(scope string) access.Grant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.grants[scope]; g != nil {
+		return g.Grant
+	}
+	return access.Grant{}
+}
+
+// revokeLocked drops the grants that a device was given on its own credentials.
+func (c *conn) revokeLocked(device string) {
+	now := c.server.now()
+	for scope, g := range c.grants {
+		if g.Device.Device == device {
+			delete(c.grants, scope)
+		}
+	}
+	if len(c.grants) == 0 && c.bareSince.IsZero() {
+		c.bareSince = now
+	}
+	c.scheduleLocked(now)
+}
+
 // bare reports whether the connection has no grant.
 func (c *conn) bare() bool {
 	c.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 )
 
-// handler serves a link: it accepts it, or returns the error that refuses it.
+// handler serves a link: it accepts it, or returns the error that refuses it. a.scope names the grant that it stands on.
 type handler func(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error
 
 // service says how links to one kind of address are served.
@@ -27,15 +27,15 @@ func services() map[kind]service {
 		kindPartition:  {need: serviceNeed, toPeer: attachReader},
 		kindEventHub:   {need: serviceNeed, fromPeer: refuseSender},
 
-		kindTelemetry:   {need: deviceNeed, fromPeer: notYet("Telemetry over AMQP"), toPeer: notYet("Module input")},
-		kindDeviceBound: {need: deviceNeed, toPeer: notYet("Receiving cloud-to-device messages over AMQP")},
+		kindTelemetry:   {need: deviceNeed, fromPeer: attachTelemetry, toPeer: attachModuleInput},
+		kindDeviceBound: {need: deviceNeed, toPeer: attachDeviceBound},
 		kindTwin:        {need: deviceNeed, fromPeer: notYet("The device twin over AMQP"), toPeer: notYet("The device twin over AMQP")},
 		kindMethods:     {need: deviceNeed, fromPeer: notYet("Direct methods over AMQP"), toPeer: notYet("Direct methods over AMQP")},
 		kindStreams:     {need: deviceNeed, fromPeer: notYet("Device streams"), toPeer: notYet("Device streams")},
 
-		kindServiceSend:       {need: serviceNeed, fromPeer: notYet("Sending cloud-to-device messages")},
-		kindFeedback:          {need: serviceNeed, toPeer: notYet("Message feedback")},
-		kindFileNotifications: {need: serviceNeed, toPeer: notYet("File upload notifications")},
+		kindServiceSend:       {need: serviceNeed, fromPeer: attachServiceSend},
+		kindFeedback:          {need: serviceNeed, toPeer: attachFeedback},
+		kindFileNotifications: {need: serviceNeed, toPeer: attachFileNotifications},
 	}
 }
 
@@ -84,6 +84,7 @@ func (c *conn) attach(l *amqpengine.Link, a *address) error {
 	if err != nil {
 		return err
 	}
+	a.scope = scope
 	h := s.toPeer
 	if l.Attach().Role == amqpwire.RoleSender {
 		h = s.fromPeer

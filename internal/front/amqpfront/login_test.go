@@ -148,10 +148,11 @@ func TestDeviceLinks_checkRightsBeforeTheySayThatTheyAreNotThere(t *testing.T) {
 		t.Fatal(code, text)
 	}
 	for address, want := range map[string]string{
-		"/devices/d1/messages/events": "amqp:not-implemented", "/devices/d1/twin": "amqp:not-implemented",
+		"/devices/d1/twin": "amqp:not-implemented", "/devices/d1/streams": "amqp:not-implemented",
 		"amqps://" + host + ":5671/devices/d1/methods/deviceBound": "amqp:not-implemented",
 		"/devices/d2/twin": "amqp:unauthorized-access", "/messages/devicebound": "amqp:unauthorized-access",
-		"plant": "amqp:unauthorized-access", "/devices/d1/modules/m/twin": "amqp:unauthorized-access",
+		"/devices/d2/messages/events": "amqp:unauthorized-access",
+		"plant":                       "amqp:unauthorized-access", "/devices/d1/modules/m/twin": "amqp:unauthorized-access",
 		"/devices/d1/messages/devicebound": "amqp:not-allowed",
 	} {
 		_, err := p.session.NewSender(p.context(), address, nil)
@@ -160,8 +161,10 @@ func TestDeviceLinks_checkRightsBeforeTheySayThatTheyAreNotThere(t *testing.T) {
 			t.Errorf("%s: %q", address, e.Description)
 		}
 	}
-	_, err = p.session.NewReceiver(p.context(), "/devices/d1/messages/devicebound", nil)
-	wantCondition(t, "cloud-to-device messages", err, "amqp:not-implemented")
+	for _, address := range []string{"/devices/d2/messages/devicebound", "/messages/serviceBound/feedback", "/messages/servicebound/filenotifications"} {
+		_, err = p.session.NewReceiver(p.context(), address, nil)
+		wantCondition(t, address, err, "amqp:unauthorized-access")
+	}
 	_, err = p.session.NewReceiver(p.context(), partition0, nil)
 	wantCondition(t, "a device reads events", err, "amqp:unauthorized-access")
 }
@@ -169,11 +172,11 @@ func TestDeviceLinks_checkRightsBeforeTheySayThatTheyAreNotThere(t *testing.T) {
 func TestServiceLinks(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.owner(f.listen())
-	_, err := p.session.NewSender(p.context(), "/messages/deviceBound", nil)
-	wantCondition(t, "sending", err, "amqp:not-implemented")
+	_, err := p.session.NewReceiver(p.context(), "/messages/deviceBound", nil)
+	wantCondition(t, "receiving what is for devices", err, "amqp:not-allowed")
 	for _, address := range []string{"/messages/serviceBound/feedback", "/messages/servicebound/filenotifications"} {
-		_, err := p.session.NewReceiver(p.context(), address, nil)
-		wantCondition(t, address, err, "amqp:not-implemented")
+		_, err := p.session.NewSender(p.context(), address, nil)
+		wantCondition(t, "sending to "+address, err, "amqp:not-allowed")
 	}
 	for _, address := range []string{"plant", "/plant", "plant/Partitions/0", "amqps://" + host + "/plant"} {
 		_, err := p.session.NewSender(p.context(), address, nil)

@@ -1,0 +1,317 @@
+package amqpfront
+
+import (
+	"encoding/base64"
+	"strings"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/amqpwire"
+)
+
+// Bounds of a message.
+const (
+	// maxProperties bounds its application properties. The limit is ours; over MQTT it is the same.
+	maxProperties = 500
+	// What a connection keeps room for.
+	maxKeptBody       = 16 << 10 // bytes of joined data sections
+	maxKeptProperties = 64
+)
+
+// messageReader reads the messages that clients send, in either direction, without a copy: this is the hot path of
+// telemetry. It is used again and again, by one goroutine.
+//
+// Source: spec/amqp.md 5.3, 6.1, 8.
+type messageReader struct {
+	in      amqpwire.Reader
+	toHub   bool // the message is telemetry; otherwise it is for a device
+	body    []byte
+	parts   int // data sections so far
+	failure *amqpwire.Error
+}
+
+// read makes m the message that payload encodes. m's strings and body alias payload or the reader, and are good until
+// either is used again. The error is for the sender.
+func (r *messageReader) read(m *hubward.Message, payload []byte, toHub bool) *amqpwire.Error {
+	if cap(r.body) > maxKeptBody {
+		r.body = nil
+	}
+	if cap(m.Properties) > maxKeptProperties {
+		m.Properties = nil
+	}
+	*m = hubward.Message{Properties: m.Properties[:0]}
+	r.toHub, r.parts, r.failure = toHub, 0, nil
+	in := &r.in
+	in.Reset(payload)
+	last := amqpwire.Section(0)
+	for in.More() {
+		s := in.Section()
+		if in.Err() != nil {
+			break
+		}
+		if s < amqpwire.SectionHeader || s < last || s == last && s != amqpwire.SectionData && s != amqpwire.SectionSequence ||
+			last >= amqpwire.SectionData && s > last && s != amqpwire.SectionFooter || s > amqpwire.SectionFooter {
+			return newError(amqpwire.DecodeError, "The message's sections are not in order.")
+		}
+		last = s
+		if r.section(m, s); r.failure != nil {
+			return r.failure
+		}
+	}
+	if err := in.Err(); err != nil {
+		return newError(amqpwire.DecodeError, "The message cannot be decoded: %s.", err)
+	}
+	return nil
+}
+
+func (r *messageReader) section(m *hubward.Message, s amqpwire.Section) {
+	switch s {
+	case amqpwire.SectionMessageAnnotations:
+		r.whole(func() { r.annotations(m) })
+	case amqpwire.SectionProperties:
+		r.whole(func() { r.properties(m) })
+	case amqpwire.SectionApplicationProperties:
+		r.whole(func() { r.applicationProperties(m) })
+	case amqpwire.SectionData:
+		r.data(m, r.in.Bytes())
+	case amqpwire.SectionValue:
+		r.value(m)
+	case amqpwire.SectionSequence:
+		r.failure = notImplemented("A body of sequences is not supported. Send data.")
+	default:
+		r.in.Skip()
+	}
+}
+
+// whole reads a map or list by f, unless it is null, and checks that f has read all of it and nothing else.
+func (r *messageReader) whole(f func()) {
+	if r.in.Null() {
+		return
+	}
+	probe := r.in
+	probe.Skip()
+	f()
+	if r.failure == nil && r.in.Err() == nil && len(r.in.Rest()) != len(probe.Rest()) {
+		r.failure = newError(amqpwire.DecodeError, "The message cannot be decoded: a map or list does not have the size that it says.")
+	}
+}
+
+func (r *messageReader) annotations(m *hubward.Message) {
+	for range r.in.Map() / 2 {
+		name, isText := r.key()
+		field := (*string)(nil)
+		if isText && r.toHub {
+			field = annotationField(m, name)
+		}
+		if field == nil {
+			r.in.Skip()
+			continue
+		}
+		if *field, _ = r.text(name); r.failure != nil {
+			return
+		}
+	}
+}
+
+// annotationField returns the field of m that an annotation sets, or nil: what a client puts there beyond these is
+// dropped, the names that the hub stamps above all.
+func annotationField(m *hubward.Message, name string) *string {
+	switch name {
+	case "iothub-interface-id":
+		return &m.InterfaceID
+	case "dt-subject":
+		return &m.Subject
+	case "Diagnostic-Id":
+		return &m.TraceID
+	case "Correlation-Context":
+		return &m.TraceContext
+	}
+	return nil
+}
+
+// properties reads the section by position: AMQP 1.0 part 3 §3.2.4.
+func (r *messageReader) properties(m *hubward.Message) {
+	for i := range r.in.List() {
+		switch i {
+		case 0:
+			m.MessageID, _ = r.text("message-id")
+		case 1:
+			m.UserID = alias(r.in.Bytes())
+		case 2:
+			m.To, _ = r.text("to")
+		case 5:
+			m.CorrelationID, _ = r.text("correlation-id")
+		case 6:
+			m.ContentType, _ = r.text("content-type")
+		case 7:
+			m.ContentEncoding, _ = r.text("content-encoding")
+		case 8:
+			// Some clients send the year 1 for none. Source: spec/clients.md 8.9.
+			if t := r.in.Timestamp(); t.Year() > 1 && t.Year() < 10000 {
+				m.Expiry = t
+			}
+		case 9:
+			if t := r.in.Timestamp(); !r.toHub && t.Year() > 1 {
+				m.CreationTime = timeText(t)
+			}
+		default:
+			r.in.Skip()
+		}
+		if r.failure != nil {
+			return
+		}
+	}
+}
+
+func (r *messageReader) applicationProperties(m *hubward.Message) {
+	for range r.in.Map() / 2 {
+		name, isText := r.key()
+		if !isText {
+			r.fail("The name of an application property is no text.")
+			return
+		}
+		p := hubward.Property{Name: name}
+		p.Value, p.Null = r.text(name)
+		if r.failure == nil {
+			r.setProperty(m, p)
+		}
+		if r.failure != nil {
+			return
+		}
+	}
+}
+
+// setProperty sets what an application property stands for. Of a repeated name the last value counts: a reader's map has
+// each key once.
+func (r *messageReader) setProperty(m *hubward.Message, p hubward.Property) {
+	if field := r.propertyField(m, p.Name); field != nil {
+		*field = p.Value
+		return
+	}
+	if r.toHub && isStamped(p.Name) {
+		return
+	}
+	for i := range m.Properties {
+		if m.Properties[i].Name == p.Name {
+			m.Properties[i] = p
+			return
+		}
+	}
+	if len(m.Properties) == maxProperties {
+		r.failure = argumentError("The message has more than %d application properties.", maxProperties)
+		return
+	}
+	m.Properties = append(m.Properties, p)
+}
+
+// propertyField returns the field of m that an application property stands for, or nil.
+func (r *messageReader) propertyField(m *hubward.Message, name string) *string {
+	switch {
+	case name == "iothub-creation-time-utc":
+		return &m.CreationTime
+	case name == "iothub-message-schema":
+		return &m.Schema
+	case !r.toHub && name == "iothub-ack":
+		return (*string)(&m.Ack)
+	case r.toHub && name == "iothub-outputname":
+		return &m.OutputName
+	case r.toHub && name == "dt-subject":
+		return &m.Subject
+	}
+	return nil
+}
+
+// isStamped reports whether a name belongs to the hub: a device cannot forge what the hub stamps.
+func isStamped(name string) bool {
+	rest, ok := strings.CutPrefix(name, "iothub-")
+	if !ok {
+		return false
+	}
+	switch rest {
+	case "enqueuedtime", "message-source", "ack", "operation":
+		return true
+	}
+	return strings.HasPrefix(rest, "connection-")
+}
+
+// data adds a data section to the body.
+func (r *messageReader) data(m *hubward.Message, b []byte) {
+	if r.parts++; r.parts == 1 {
+		m.Body = b
+		return
+	}
+	if r.parts == 2 {
+		r.body = append(r.body[:0], m.Body...)
+	}
+	r.body = append(r.body, b...)
+	m.Body = r.body
+}
+
+// value takes a body that is a text, a binary or null, which no SDK sends and other programs do.
+func (r *messageReader) value(m *hubward.Message) {
+	rest := r.in.Rest()
+	switch {
+	case r.in.Null():
+	case len(rest) > 0 && isVariable(rest[0]):
+		m.Body = r.in.Bytes()
+	default:
+		r.failure = notImplemented("A body that is a value of this type is not supported. Send data.")
+	}
+}
+
+// key reads the key of a map.
+func (r *messageReader) key() (name string, isText bool) {
+	if rest := r.in.Rest(); len(rest) == 0 || !isVariable(rest[0]) {
+		r.in.Skip()
+		return "", false
+	}
+	return r.utf8Text("a key", r.in.Bytes()), true
+}
+
+// text reads any primitive as text; null is none.
+func (r *messageReader) text(what string) (text string, null bool) {
+	rest := r.in.Rest()
+	switch {
+	case r.in.Null():
+		return "", true
+	case len(rest) > 0 && isVariable(rest[0]):
+		b := r.in.Bytes()
+		if rest[0]&0xf == 0 && !utf8.Valid(b) { // a binary
+			return base64.StdEncoding.EncodeToString(b), false
+		}
+		return r.utf8Text(what, b), false
+	}
+	text, ok := textOf(r.in.Value())
+	if !ok && r.in.Err() == nil {
+		r.fail("The value of %.64q has a type that the hub does not take. Send text.", what)
+	}
+	return text, false
+}
+
+func (r *messageReader) utf8Text(what string, b []byte) string {
+	if !utf8.Valid(b) && r.failure == nil {
+		r.failure = newError(amqpwire.DecodeError, "The message cannot be decoded: %.64q is not UTF-8.", what)
+	}
+	return alias(b)
+}
+
+func (r *messageReader) fail(format string, args ...any) {
+	if r.failure == nil {
+		r.failure = newError(amqpwire.InvalidField, format, args...)
+	}
+}
+
+// isVariable reports whether a constructor is that of a string, symbol or binary.
+func isVariable(code byte) bool { return code>>4 == 0xa || code>>4 == 0xb }
+
+// alias returns b as text, without a copy.
+func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+func timeText(t time.Time) string {
+	if t.Year() < 0 || t.Year() > 9999 {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.999Z07:00")
+}
