@@ -38,6 +38,7 @@ func (c *conn) connect(body []byte) error {
 	c.limits.Store(&limits{silence: silence(p.KeepAlive), expires: c.session.link.CloseAfter()})
 	c.out.send(mqttwire.AppendConnack(nil, present, mqttwire.Accepted))
 	c.srv.logStart(c)
+	c.session.receiveC2D() // a stored subscription needs no SUBSCRIBE; nothing comes before CONNACK (row 9)
 	return nil
 }
 

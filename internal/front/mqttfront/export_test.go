@@ -40,3 +40,6 @@ func (r *PacketReader) Next(limit int) (mqttwire.Header, []byte, error) { return
 
 // Borrowed reports whether a pooled buffer is held.
 func (r *PacketReader) Borrowed() bool { return r.p.buf.Borrowed() }
+
+// DeviceboundTopic is deviceboundTopic, for tests.
+func DeviceboundTopic(device string, m *hubward.Message) []byte { return deviceboundTopic(device, m) }

@@ -35,9 +35,10 @@ type outgoing struct {
 	head    int // index in ring of the oldest
 	bytes   int // sum of the sizes in ring[head:]
 	queue   []byte
-	spare   []byte // the writer's other buffer
-	writing bool   // a writer is at work or asked for
-	closed  bool   // nothing more is accepted or written
+	spare   []byte   // the writer's other buffer
+	written []func() // to be called when queue is written
+	writing bool     // a writer is at work or asked for
+	closed  bool     // nothing more is accepted or written
 }
 
 func (o *outgoing) init(c *conn) {
@@ -139,6 +140,21 @@ func (o *outgoing) send(packet []byte) {
 	o.startWriter()
 }
 
+// push queues a packet without waiting for room: the caller bounds how many there are. written, unless it is nil, is called
+// once the packet is written, by the writer; a closed connection calls nobody.
+func (o *outgoing) push(packet []byte, written func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.queue = append(o.queue, packet...)
+	if written != nil {
+		o.written = append(o.written, written)
+	}
+	o.startWriter()
+}
+
 // startWriter asks for a writer if there is something to write and none is under way. The caller holds mu.
 func (o *outgoing) startWriter() {
 	if len(o.queue) == 0 || o.writing || o.closed {
@@ -158,8 +174,8 @@ func (o *outgoing) write() {
 			o.mu.Unlock()
 			return
 		}
-		out := o.queue
-		o.queue = o.spare[:0]
+		out, written := o.queue, o.written
+		o.queue, o.written = o.spare[:0], nil
 		o.signal()
 		o.mu.Unlock()
 
@@ -175,6 +191,10 @@ func (o *outgoing) write() {
 		if err != nil {
 			o.conn.Close(err)
 			o.stop()
+			written = nil
+		}
+		for _, f := range written {
+			f()
 		}
 	}
 }

@@ -20,6 +20,7 @@ type session struct {
 	topics topics
 
 	subscriptions []hub.Subscription
+	c2d           *devicebound // nil until there is a subscription to messages for the device
 }
 
 func newSession(c *conn, user userName, p *mqttwire.ConnectPacket) *session {
@@ -32,8 +33,7 @@ func (s *session) handle(h mqttwire.Header, body []byte, m *hubward.Message) err
 	case mqttwire.Publish:
 		return s.publish(h.Flags, body, m)
 	case mqttwire.Puback:
-		_, err := mqttwire.ParseID(body) // of a message to the device; there are none yet
-		return err
+		return s.puback(body)
 	case mqttwire.Subscribe:
 		return s.subscribe(body)
 	case mqttwire.Unsubscribe:
@@ -99,8 +99,27 @@ func (s *session) publishOther(p *mqttwire.PublishPacket) error {
 	return nil
 }
 
+// puback acts on a PUBACK: the device has a message.
+func (s *session) puback(body []byte) error {
+	id, err := mqttwire.ParseID(body)
+	if err == nil && s.c2d != nil {
+		s.c2d.acknowledged(id)
+	}
+	return err
+}
+
 func (s *session) subscribed(filter string) bool {
-	return slices.ContainsFunc(s.subscriptions, func(sub hub.Subscription) bool { return sub.Filter == filter })
+	_, ok := s.subscription(filter)
+	return ok
+}
+
+// subscription returns the subscription to a filter. The filter "" is nobody's.
+func (s *session) subscription(filter string) (hub.Subscription, bool) {
+	i := slices.IndexFunc(s.subscriptions, func(sub hub.Subscription) bool { return sub.Filter == filter })
+	if i < 0 {
+		return hub.Subscription{}, false
+	}
+	return s.subscriptions[i], true
 }
 
 // subscribe acts on a SUBSCRIBE. The filters of a session that outlives its connection are durable before SUBACK.
@@ -117,13 +136,18 @@ func (s *session) subscribe(body []byte) error {
 			return hubward.Errorf(hubward.CodeInvalidOperation, "a device does not subscribe to this filter")
 		}
 		codes[i] = min(f.QoS, 1)
-		next = slices.DeleteFunc(next, func(old hub.Subscription) bool { return old.Filter == f.Topic })
-		next = append(next, hub.Subscription{Filter: f.Topic, QoS: codes[i]})
+		sub := hub.Subscription{Filter: f.Topic, QoS: codes[i]}
+		if at := slices.IndexFunc(next, func(old hub.Subscription) bool { return old.Filter == f.Topic }); at >= 0 {
+			next[at] = sub
+		} else {
+			next = append(next, sub)
+		}
 	}
 	if err := s.store(next); err != nil {
 		return err
 	}
 	s.conn.out.send(mqttwire.AppendSuback(nil, p.ID, codes...))
+	s.receiveC2D()
 	return nil
 }
 
@@ -139,12 +163,16 @@ func (s *session) unsubscribe(body []byte) error {
 	if err := s.store(next); err != nil {
 		return err
 	}
+	s.receiveC2D() // before the answer: nothing comes after it
 	s.conn.out.send(mqttwire.AppendUnsuback(nil, p.ID))
 	return nil
 }
 
 // store makes next the session's filters, durably unless the session is a clean one.
 func (s *session) store(next []hub.Subscription) error {
+	if slices.Equal(next, s.subscriptions) {
+		return nil // Java subscribes on every connect: that need not cost a write
+	}
 	if !s.clean {
 		ctx, cancel := context.WithTimeout(s.conn.srv.ctx, storeTimeout)
 		defer cancel()

@@ -10,8 +10,9 @@ import (
 // topics are the topics of one identity. Ids stand raw in them and may hold '+' and '#', which are no wildcards there
 // (spec/device.md 10.3, row 42): topics are compared as texts.
 type topics struct {
-	telemetry []byte   // without the slash behind "events"
-	filters   []string // what the identity may subscribe to, besides the $iothub ones
+	telemetry   []byte   // without the slash behind "events"
+	devicebound string   // the filter of messages to the device; "" for a module, which gets none
+	filters     []string // what the identity may subscribe to, besides the $iothub ones
 }
 
 // The filters of responses and requests, the same for all identities.
@@ -25,10 +26,8 @@ const (
 func topicsOf(id hubward.Identity) topics {
 	base := "devices/" + id.Device + "/"
 	if id.Module == "" {
-		return topics{
-			telemetry: []byte(base + "messages/events"),
-			filters:   []string{base + "messages/devicebound/#"},
-		}
+		devicebound := base + "messages/devicebound/#"
+		return topics{telemetry: []byte(base + "messages/events"), devicebound: devicebound, filters: []string{devicebound}}
 	}
 	base += "modules/" + id.Module + "/"
 	return topics{
