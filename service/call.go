@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/restwire"
 )
 
 // maxAnswer bounds the body of an answer, in bytes: a list of 1,000 identities is about 1 MiB.
@@ -24,10 +25,11 @@ type request struct {
 	method  string
 	path    []string // unescaped segments
 	query   url.Values
-	version string // api-version; empty for calls of Hubward's own
-	ifMatch string // "" no header, "*" or a bare etag
-	body    any    // nil: none; marshalled to JSON
-	accept  []int  // further statuses that are a success, besides 2xx
+	version string           // api-version; empty for calls of Hubward's own
+	ifMatch string           // "" no header, "*" or a bare etag
+	body    any              // nil: none; marshalled to JSON
+	message *hubward.Message // goes out as header lines and body; not together with body
+	accept  []int            // further statuses that are a success, besides 2xx
 }
 
 // open sends a request and returns its response when its status is a success, else the hub's error. The caller closes
@@ -84,6 +86,8 @@ func (c *Client) build(ctx context.Context, r *request) (*http.Request, error) {
 			return nil, err
 		}
 		body = bytes.NewReader(text)
+	} else if r.message != nil {
+		body = bytes.NewReader(r.message.Body)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, c.url(r), body)
 	if err != nil {
@@ -95,13 +99,28 @@ func (c *Client) build(ctx context.Context, r *request) (*http.Request, error) {
 	}
 	req.Header.Set("Authorization", token)
 	req.Header.Set("User-Agent", c.agent)
-	if body != nil {
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")
 	}
 	if r.ifMatch != "" {
 		req.Header.Set("If-Match", `"`+r.ifMatch+`"`)
 	}
-	return req, nil
+	return req, setMessage(req, r.message)
+}
+
+// setMessage writes the properties of m, if there is one, into the header: spelt as they are, which Set would not do.
+func setMessage(req *http.Request, m *hubward.Message) error {
+	if m == nil {
+		return nil
+	}
+	if err := restwire.Check(m); err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	for _, f := range restwire.Fields(m) {
+		req.Header[f.Name] = append(req.Header[f.Name], f.Value)
+	}
+	return nil
 }
 
 // url joins the parts, with each segment escaped by itself: an id may hold ? # and %.

@@ -19,14 +19,31 @@ type Hub struct {
 	Retention      Duration     `json:"retention"`
 	Created        hubward.Time `json:"created"`
 	ConsumerGroups []string     `json:"consumerGroups"`
+	CloudToDevice  C2DSettings  `json:"cloudToDevice"`
+}
+
+// C2DSettings are a hub's settings of cloud-to-device messages. Zero members of NewHub mean the defaults, those of
+// HubChange leave what is there.
+type C2DSettings struct {
+	DefaultTTL       Duration         `json:"defaultTtl,omitzero"`       // of a message without an expiry: 1 min to 2 d; 1 h
+	MaxDeliveryCount int              `json:"maxDeliveryCount,omitzero"` // 1 to 100; 10
+	Feedback         FeedbackSettings `json:"feedback,omitzero"`
+}
+
+// FeedbackSettings are a hub's settings of feedback messages.
+type FeedbackSettings struct {
+	TTL              Duration `json:"ttl,omitzero"`              // 1 min to 2 d; 1 h
+	LockDuration     Duration `json:"lockDuration,omitzero"`     // 5 s to 5 min; 1 min
+	MaxDeliveryCount int      `json:"maxDeliveryCount,omitzero"` // 1 to 100; 10
 }
 
 // NewHub is a wish for a hub. Zero Partitions means 4, zero Retention 24 hours.
 type NewHub struct {
-	Name       string
-	HostNames  []string
-	Partitions int
-	Retention  time.Duration
+	Name          string
+	HostNames     []string
+	Partitions    int
+	Retention     time.Duration
+	CloudToDevice C2DSettings
 }
 
 // Duration is a time.Duration whose JSON is the text of its String method, such as "24h0m0s".
@@ -72,27 +89,31 @@ func (c *Client) Hub(ctx context.Context, name string) (*Hub, error) {
 // Errors: CodeHubAlreadyExists, CodeArgumentInvalid, CodeQuotaExceeded, CodeUnauthorizedAccess.
 func (c *Client) CreateHub(ctx context.Context, n NewHub) (*Hub, error) {
 	body := struct {
-		HostNames  []string `json:"hostNames,omitempty"`
-		Partitions int      `json:"partitions,omitempty"`
-		Retention  Duration `json:"retention,omitzero"`
-	}{n.HostNames, n.Partitions, Duration(n.Retention)}
+		HostNames     []string    `json:"hostNames,omitempty"`
+		Partitions    int         `json:"partitions,omitempty"`
+		Retention     Duration    `json:"retention,omitzero"`
+		CloudToDevice C2DSettings `json:"cloudToDevice,omitzero"`
+	}{n.HostNames, n.Partitions, Duration(n.Retention), n.CloudToDevice}
 	return c.hubCall(ctx, &request{op: "service.CreateHub", method: http.MethodPut, path: []string{own, "hubs", n.Name}, body: body})
 }
 
 // HubChange says what UpdateHub changes; what it leaves out stays as it is.
 type HubChange struct {
-	HostNames []string      // replace all that the hub had; nil: they stay; an empty list: none but those that every hub has
-	Retention time.Duration // zero: it stays
+	HostNames     []string      // replace all that the hub had; nil: they stay; an empty list: none but those that every hub has
+	Retention     time.Duration // zero: it stays
+	CloudToDevice C2DSettings   // zero members stay
 }
 
-// UpdateHub changes the host names and the retention of a hub. It needs the operator. Hubward only.
+// UpdateHub changes the host names, the retention and the cloud-to-device settings of a hub. It needs the operator.
+// Hubward only.
 //
 // Errors: CodeNoSuchHub, CodeArgumentInvalid, CodeUnauthorizedAccess.
 func (c *Client) UpdateHub(ctx context.Context, name string, change HubChange) (*Hub, error) {
 	body := struct {
-		HostNames []string `json:"hostNames,omitzero"`
-		Retention Duration `json:"retention,omitzero"`
-	}{change.HostNames, Duration(change.Retention)}
+		HostNames     []string    `json:"hostNames,omitzero"`
+		Retention     Duration    `json:"retention,omitzero"`
+		CloudToDevice C2DSettings `json:"cloudToDevice,omitzero"`
+	}{change.HostNames, Duration(change.Retention), change.CloudToDevice}
 	return c.hubCall(ctx, &request{op: "service.UpdateHub", method: http.MethodPatch, path: []string{own, "hubs", name}, body: body})
 }
 

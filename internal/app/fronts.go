@@ -145,7 +145,9 @@ func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpf
 		Logger: a.logger, Version: a.o.Version, Now: a.o.Now, Rand: a.o.Rand, Stop: a.draining,
 	})
 	config := a.certs.TLSConfig("http/1.1")
-	server := a.httpFront(b, sockets.Handler(handler), func(l net.Listener) net.Listener { return tls.NewListener(l, config) })
+	server := a.httpFront(b, sockets.Handler(handler), func(server *http.Server, l net.Listener) net.Listener {
+		return restfront.KeepHeaderNames(server, tls.NewListener(l, config))
+	})
 	f.public = append(f.public, front{name: "https", shutdown: server}, front{name: "websocket", shutdown: sockets.Shutdown})
 }
 
@@ -161,7 +163,7 @@ func (a *App) adminFront(f *fronts, b *bound) {
 	if !onLoopback(b.listener) {
 		a.logger.Warn("the admin listener asks nobody who they are and is not on loopback", "address", b.listener.Addr().String())
 	}
-	server := a.httpFront(b, handler, func(l net.Listener) net.Listener { return l })
+	server := a.httpFront(b, handler, func(_ *http.Server, l net.Listener) net.Listener { return l })
 	f.admin = append(f.admin, front{name: "admin", shutdown: server})
 }
 
@@ -171,7 +173,7 @@ func onLoopback(l net.Listener) bool {
 }
 
 // httpFront has b serve HTTP/1.1 and returns how to shut that down. Requests that outlive a drain see their contexts end.
-func (a *App) httpFront(b *bound, handler http.Handler, wrap func(net.Listener) net.Listener) (shutdown func(context.Context) error) {
+func (a *App) httpFront(b *bound, handler http.Handler, wrap func(*http.Server, net.Listener) net.Listener) (shutdown func(context.Context) error) {
 	base, cancel := context.WithCancel(context.Background())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -185,7 +187,9 @@ func (a *App) httpFront(b *bound, handler http.Handler, wrap func(net.Listener) 
 		// What peers do wrong, failed handshakes above all, is theirs to know; at this level it floods nobody's log.
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
 	}
-	b.serve = func(l net.Listener) error { return ended(server.Serve(wrap(l)), http.ErrServerClosed) }
+	b.serve = func(l net.Listener) error {
+		return ended(server.Serve(wrap(server, l)), http.ErrServerClosed)
+	}
 	return func(ctx context.Context) error {
 		defer cancel()
 		err := server.Shutdown(ctx)

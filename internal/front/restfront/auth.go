@@ -1,6 +1,7 @@
 package restfront
 
 import (
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
 )
 
@@ -25,6 +26,21 @@ func right(want access.Rights) func(*call) error {
 // authorize checks the token against the policies of c.hub.
 func (c *call) authorize(want access.Rights) error {
 	_, err := c.server.hub.AuthorizeService(c.hub, c.token(), want, c.path...)
+	return err
+}
+
+// itself is the authorizer of a device's calls: the path names the device, the token is its own or that of a policy with
+// DeviceConnect, or the TLS certificate is the device's.
+//
+// Source: spec/device.md 7.1, 8.
+func itself(c *call) error {
+	hub, err := c.server.hub.HubFor(c.r.Host)
+	if err != nil {
+		return err
+	}
+	c.hub = hub
+	id := hubward.Identity{Device: c.params[0]}
+	c.device, err = c.server.hub.AuthorizeDevice(c.r.Context(), hub, id, c.token(), c.certificate())
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // call is one request on its way through the steps of run. It belongs to the goroutine of its handler.
@@ -16,9 +17,11 @@ type call struct {
 	r      *http.Request
 	id     string // 32 hex digits: the tracking id of answers and logs
 
-	path   []string // set by route: the unescaped segments
-	params []string // set by route
-	hub    string   // set by auth: the hub that Host names, or that the path names
+	path      []string         // set by route: the unescaped segments
+	wholePath bool             // set by route: the path was escaped as a whole
+	params    []string         // set by route
+	hub       string           // set by auth: the hub that Host names, or that the path names
+	device    access.Principal // set by auth of a device's call
 }
 
 func (s *server) newCall(w http.ResponseWriter, r *http.Request) *call {

@@ -19,11 +19,12 @@ const trackingTime = "01/02/2006 15:04:05"
 
 // texts are what the peer reads when an error brings no message of its own.
 var texts = map[hubward.Code]string{
-	hubward.CodeServerError:        "The hub failed to do this, its log has the cause under the tracking id",
-	hubward.CodeServiceUnavailable: "The hub is busy, try again",
-	hubward.CodeUnauthorizedAccess: "Unauthorized",
-	hubward.CodeDeviceNotFound:     "There is no such device",
-	hubward.CodePreconditionFailed: "The device's etag is another one",
+	hubward.CodeServerError:           "The hub failed to do this, its log has the cause under the tracking id",
+	hubward.CodeServiceUnavailable:    "The hub is busy, try again",
+	hubward.CodeUnauthorizedAccess:    "Unauthorized",
+	hubward.CodeDeviceNotFound:        "There is no such device",
+	hubward.CodePreconditionFailed:    "The device's etag is another one",
+	hubward.CodeDeviceMessageLockLost: "The lock of the message has ended, or there never was one with this token",
 }
 
 // fail answers with the envelope for err. The status is the code's; causes are logged, never sent.

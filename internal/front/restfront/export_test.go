@@ -11,8 +11,13 @@ var (
 	DecodeDevice = decodeDevice
 	EventQuery   = eventQuery
 	IsVersion    = isVersion
-	SplitPath    = splitPath
 )
+
+// SplitPath is splitPath without what it says of the path's form.
+func SplitPath(escaped string) ([]string, bool) {
+	segments, _, ok := splitPath(escaped)
+	return segments, ok
+}
 
 // DecodeBulk is decodeBulk without the names of rows that bring a twin.
 func DecodeBulk(body []byte) ([]hub.BulkItem, error) {

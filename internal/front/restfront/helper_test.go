@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,9 +30,11 @@ type fixture struct {
 	t      *testing.T
 	hub    *hub.Hub
 	store  *sqlstore.Store
+	log    *memlog.Log
 	server *httptest.Server
 	stop   chan struct{}
 	logs   *lockedBuffer
+	passed atomic.Int64 // time.Duration since testNow
 }
 
 func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
@@ -41,22 +44,26 @@ func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
 		t.Fatal(err)
 	}
 	log := memlog.Open(memlog.Options{})
-	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: log, Now: func() time.Time { return testNow }})
+	f := &fixture{t: t, store: store, log: log, stop: make(chan struct{}), logs: new(lockedBuffer)}
+	now := func() time.Time { return testNow.Add(time.Duration(f.passed.Load())) }
+	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: log, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.CreateHub(t.Context(), hub.NewHub{Name: "plant", HostNames: []string{"hub.example"}, Partitions: 2}); err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, hub: h, store: store, stop: make(chan struct{}), logs: new(lockedBuffer)}
+	f.hub = h
 	o := restfront.Options{
 		Logger:  slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Version: "1.2.3", Now: func() time.Time { return testNow }, Stop: f.stop,
+		Version: "1.2.3", Now: now, Stop: f.stop,
 	}
 	for _, e := range edit {
 		e(&o)
 	}
-	f.server = httptest.NewServer(restfront.New(h, o))
+	f.server = httptest.NewUnstartedServer(restfront.New(h, o))
+	f.server.Listener = restfront.KeepHeaderNames(f.server.Config, f.server.Listener)
+	f.server.Start()
 	t.Cleanup(func() {
 		f.server.CloseClientConnections()
 		f.server.Close()
@@ -64,6 +71,27 @@ func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
 		store.Close()
 	})
 	return f
+}
+
+// deviceToken signs for a device with its own key.
+func (f *fixture) deviceToken(d *hubward.Device) string {
+	f.t.Helper()
+	token, err := sas.Sign("hub.example/devices/"+d.DeviceID, string(d.Authentication.SymmetricKey.PrimaryKey), "", testNow.Add(time.Hour))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+// run does the hub's background work until the test ends.
+func (f *fixture) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { f.hub.Run(ctx) })
+	f.t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
 }
 
 // breakStore makes every call of the store fail.
@@ -202,12 +230,8 @@ func (quietSession) Close(error) {}
 // connect logs a device in and returns a function that sends telemetry and waits until it is stored.
 func (f *fixture) connect(d *hubward.Device) func(hubward.Message) {
 	f.t.Helper()
-	token, err := sas.Sign("hub.example/devices/"+d.DeviceID, string(d.Authentication.SymmetricKey.PrimaryKey), "", testNow.Add(time.Hour))
-	if err != nil {
-		f.t.Fatal(err)
-	}
 	link, err := f.hub.Connect(f.t.Context(), hub.ConnectRequest{
-		Host: "hub.example", Identity: hubward.Identity{Device: d.DeviceID}, Token: token, Session: quietSession{},
+		Host: "hub.example", Identity: hubward.Identity{Device: d.DeviceID}, Token: f.deviceToken(d), Session: quietSession{},
 	})
 	if err != nil {
 		f.t.Fatal(err)

@@ -16,12 +16,64 @@ type hubInfo struct {
 	Retention      string       `json:"retention"` // e.g. "24h0m0s"
 	Created        hubward.Time `json:"created"`
 	ConsumerGroups []string     `json:"consumerGroups"`
+	CloudToDevice  c2dInfo      `json:"cloudToDevice"`
+}
+
+// c2dInfo are a hub's settings of cloud-to-device messages, as the cloud's resource manager names them. Durations are as
+// hubward.ParseDuration reads them.
+type c2dInfo struct {
+	DefaultTTL       string       `json:"defaultTtl"`
+	MaxDeliveryCount int          `json:"maxDeliveryCount"`
+	Feedback         feedbackInfo `json:"feedback"`
+}
+
+type feedbackInfo struct {
+	TTL              string `json:"ttl"`
+	LockDuration     string `json:"lockDuration"`
+	MaxDeliveryCount int    `json:"maxDeliveryCount"`
+}
+
+func c2dInfoOf(s *hub.C2DSettings) c2dInfo {
+	return c2dInfo{
+		DefaultTTL: s.DefaultTTL.String(), MaxDeliveryCount: s.MaxDeliveryCount,
+		Feedback: feedbackInfo{TTL: s.FeedbackTTL.String(), LockDuration: s.FeedbackLock.String(), MaxDeliveryCount: s.FeedbackMaxDeliveryCount},
+	}
+}
+
+// settings reads the durations. What is empty or zero is left to the hub.
+func (i *c2dInfo) settings() (s hub.C2DSettings, err error) {
+	s.MaxDeliveryCount, s.FeedbackMaxDeliveryCount = i.MaxDeliveryCount, i.Feedback.MaxDeliveryCount
+	for _, d := range []struct {
+		name, text string
+		into       *time.Duration
+	}{
+		{"cloudToDevice.defaultTtl", i.DefaultTTL, &s.DefaultTTL},
+		{"cloudToDevice.feedback.ttl", i.Feedback.TTL, &s.FeedbackTTL},
+		{"cloudToDevice.feedback.lockDuration", i.Feedback.LockDuration, &s.FeedbackLock},
+	} {
+		if *d.into, err = positiveDuration(d.name, d.text); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// positiveDuration reads a duration that is given; zero: it is not.
+func positiveDuration(name, text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := hubward.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return 0, hubward.Errorf(hubward.CodeArgumentInvalid, "%s: %.40q is not a positive duration such as 36h or 7d", name, text)
+	}
+	return d, nil
 }
 
 func infoOf(c *hub.Config) hubInfo {
 	info := hubInfo{
 		Name: c.Name, HostNames: c.HostNames, Partitions: c.Partitions, Retention: c.Retention.String(),
-		Created: hubward.Time{Time: c.Created}, ConsumerGroups: c.ConsumerGroups,
+		Created: hubward.Time{Time: c.Created}, ConsumerGroups: c.ConsumerGroups, CloudToDevice: c2dInfoOf(&c.C2D),
 	}
 	if info.HostNames == nil {
 		info.HostNames = []string{}
@@ -32,25 +84,28 @@ func infoOf(c *hub.Config) hubInfo {
 // hubBody is the body of createHub and updateHub. Absent members have the hub's defaults in the one, and stay as they
 // are in the other.
 type hubBody struct {
-	HostNames  []string `json:"hostNames"`
-	Partitions int      `json:"partitions"`
-	Retention  string   `json:"retention"` // as hubward.ParseDuration reads it
+	HostNames     []string `json:"hostNames"`
+	Partitions    int      `json:"partitions"`
+	Retention     string   `json:"retention"` // as hubward.ParseDuration reads it
+	CloudToDevice c2dInfo  `json:"cloudToDevice"`
 }
 
-// readHub reads a hubBody. Zero retention means that there is none in it.
-func (c *call) readHub() (b hubBody, retention time.Duration, err error) {
+// readHub reads a hubBody into a wish for a hub, in which zero means absent.
+func (c *call) readHub() (hub.NewHub, error) {
 	body, err := c.readBody(maxBody)
 	if err != nil {
-		return b, 0, err
+		return hub.NewHub{}, err
 	}
-	if err := decode(body, &b); err != nil || b.Retention == "" {
-		return b, 0, err
+	var b hubBody
+	if err := decode(body, &b); err != nil {
+		return hub.NewHub{}, err
 	}
-	retention, err = hubward.ParseDuration(b.Retention)
-	if err != nil || retention <= 0 {
-		err = hubward.Errorf(hubward.CodeArgumentInvalid, "retention: %.40q is not a positive duration such as 36h or 7d", b.Retention)
+	n := hub.NewHub{Name: c.params[0], HostNames: b.HostNames, Partitions: b.Partitions}
+	if n.Retention, err = positiveDuration("retention", b.Retention); err != nil {
+		return n, err
 	}
-	return b, retention, err
+	n.C2D, err = b.CloudToDevice.settings()
+	return n, err
 }
 
 // currentHub tells any caller with a valid token about the hub that it talks to.
@@ -76,13 +131,11 @@ func listHubs(c *call) error {
 }
 
 func createHub(c *call) error {
-	b, retention, err := c.readHub()
+	n, err := c.readHub()
 	if err != nil {
 		return err
 	}
-	config, err := c.server.hub.CreateHub(c.r.Context(), hub.NewHub{
-		Name: c.params[0], HostNames: b.HostNames, Partitions: b.Partitions, Retention: retention,
-	})
+	config, err := c.server.hub.CreateHub(c.r.Context(), n)
 	if err != nil {
 		return err
 	}
@@ -90,14 +143,14 @@ func createHub(c *call) error {
 }
 
 func updateHub(c *call) error {
-	b, retention, err := c.readHub()
+	n, err := c.readHub()
 	if err != nil {
 		return err
 	}
-	if b.Partitions != 0 {
+	if n.Partitions != 0 {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "partitions: their number is fixed when a hub is created")
 	}
-	config, err := c.server.hub.UpdateHub(c.r.Context(), c.params[0], hub.HubChange{HostNames: b.HostNames, Retention: retention})
+	config, err := c.server.hub.UpdateHub(c.r.Context(), n.Name, hub.HubChange{HostNames: n.HostNames, Retention: n.Retention, C2D: n.C2D})
 	if err != nil {
 		return err
 	}

@@ -9,10 +9,12 @@ import (
 	"github.com/hubward/hubward"
 )
 
+const defaultC2D = `"cloudToDevice":{"defaultTtl":"1h0m0s","maxDeliveryCount":10,"feedback":{"ttl":"1h0m0s","lockDuration":"1m0s","maxDeliveryCount":10}}`
+
 func TestHubs_lifeCycle(t *testing.T) {
 	f := newFixture(t)
 	r := f.do(ask{method: "PUT", path: "/$hubward/hubs/Two", body: `{"hostNames":["two.example"],"partitions":2,"retention":"48h"}`}).wantStatus(t, 201)
-	want := `{"name":"Two","hostNames":["two.example"],"partitions":2,"retention":"48h0m0s","created":"2026-01-31T00:49:39.0000000Z","consumerGroups":["$Default"]}`
+	want := `{"name":"Two","hostNames":["two.example"],"partitions":2,"retention":"48h0m0s","created":"2026-01-31T00:49:39.0000000Z","consumerGroups":["$Default"],` + defaultC2D + `}`
 	if diff := cmp.Diff(want, r.body); diff != "" {
 		t.Error(diff)
 	}
@@ -46,7 +48,7 @@ func TestUpdateHub_keepsWhatIsAbsent(t *testing.T) {
 		{`{"hostNames":[]}`, `[]`, "1h30m0s"},
 	} {
 		want := `{"name":"two","hostNames":` + test.hostNames + `,"partitions":2,"retention":"` + test.retention +
-			`","created":"2026-01-31T00:49:39.0000000Z","consumerGroups":["$Default"]}`
+			`","created":"2026-01-31T00:49:39.0000000Z","consumerGroups":["$Default"],` + defaultC2D + `}`
 		if r := f.do(ask{method: "PATCH", path: path, body: test.body}).wantStatus(t, 200); r.body != want {
 			t.Errorf("%s answers %s\nwant %s", test.body, r.body, want)
 		}
@@ -56,17 +58,43 @@ func TestUpdateHub_keepsWhatIsAbsent(t *testing.T) {
 	}
 }
 
+func TestHubs_c2dSettings(t *testing.T) {
+	f := newFixture(t)
+	path := "/$hubward/hubs/two"
+	settings := func(r response) string {
+		_, rest, _ := strings.Cut(r.body, `"cloudToDevice":`)
+		return strings.TrimSuffix(rest, "}")
+	}
+	made := f.do(ask{method: "PUT", path: path, body: `{"cloudToDevice":{"defaultTtl":"1d","feedback":{"lockDuration":"5m"}}}`}).wantStatus(t, 201)
+	if got := settings(made); got != `{"defaultTtl":"24h0m0s","maxDeliveryCount":10,"feedback":{"ttl":"1h0m0s","lockDuration":"5m0s","maxDeliveryCount":10}}` {
+		t.Error(got)
+	}
+	changed := f.do(ask{method: "PATCH", path: path, body: `{"cloudToDevice":{"maxDeliveryCount":3,"feedback":{"ttl":"2d","maxDeliveryCount":100}}}`}).wantStatus(t, 200)
+	want := `{"defaultTtl":"24h0m0s","maxDeliveryCount":3,"feedback":{"ttl":"48h0m0s","lockDuration":"5m0s","maxDeliveryCount":100}}`
+	if got := settings(changed); got != want {
+		t.Error(got)
+	}
+	if got := settings(f.do(ask{method: "PATCH", path: path, body: `{"retention":"2d"}`})); got != want {
+		t.Error(got)
+	}
+}
+
 func TestUpdateHub_refusals(t *testing.T) {
 	f := newFixture(t)
 	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantStatus(t, 201)
 	before := f.do(ask{path: "/$hubward/hubs/two"}).body
 	for body, text := range map[string]string{
-		`{"retention":"soon"}`:           "retention",
-		`{"retention":"0d"}`:             "retention",
-		`{"retention":"1s"}`:             "retention",
-		`{"hostNames":["hub.example"]}`:  "hostNames",
-		`{"hostNames":["a b"]}`:          "hostNames",
-		`{"partitions":8}`:               "partitions",
+		`{"retention":"soon"}`:                                   "retention",
+		`{"retention":"0d"}`:                                     "retention",
+		`{"retention":"1s"}`:                                     "retention",
+		`{"hostNames":["hub.example"]}`:                          "hostNames",
+		`{"hostNames":["a b"]}`:                                  "hostNames",
+		`{"partitions":8}`:                                       "partitions",
+		`{"cloudToDevice":{"defaultTtl":"3d"}}`:                  "cloudToDevice.defaultTtl",
+		`{"cloudToDevice":{"defaultTtl":"x"}}`:                   "cloudToDevice.defaultTtl",
+		`{"cloudToDevice":{"maxDeliveryCount":101}}`:             "cloudToDevice.maxDeliveryCount",
+		`{"cloudToDevice":{"feedback":{"lockDuration":"301s"}}}`: "cloudToDevice.feedback.lockDuration",
+		`{"cloudToDevice":{"feedback":{"ttl":5}}}`:               "ttl",
 		``:                               "body",
 		`{"retention":"24h","x":{}} end`: "JSON",
 	} {

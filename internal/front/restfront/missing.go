@@ -25,21 +25,16 @@ func missing() []feature {
 		return feature{name: name, methods: methods, pattern: strings.Split(pattern, "/")}
 	}
 	return []feature{
-		row("queries", "POST", "devices/query"),                                      // D6
-		row("cloud-to-device messages", "", "devices/{}/commands"),                   // D7
-		row("configurations", "", "devices/{}/applyConfigurationContent"),            // D8
-		row("telemetry over HTTPS", "", "devices/{}/messages/events"),                // of devices
-		row("telemetry over HTTPS", "", "devices/{}/modules/{}/messages/events"),     // of modules
-		row("cloud-to-device messages", "", "devices/{}/messages/deviceBound/..."),   // Z1, and of devices
-		row("file uploads", "", "devices/{}/files/..."),                              // of devices
-		row("module identities", "", "devices/{}/modules/..."),                       // M1 to M4
-		row("direct methods", "", "twins/{}/methods"),                                // X1
-		row("direct methods", "", "twins/{}/modules/{}/methods"),                     // X1
-		row("device twins", "", "twins/..."),                                         // T1 to T3
-		row("configurations", "", "configurations/..."),                              // C1 to C5
-		row("jobs", "", "jobs/..."),                                                  // J1 to J4, I1 to I3
-		row("digital twins", "", "digitaltwins/..."),                                 // P1 to P3
-		row("feedback on cloud-to-device messages", "", "messages/serviceBound/..."), // F1 to F3
+		row("queries", "POST", "devices/query"),                           // D6
+		row("configurations", "", "devices/{}/applyConfigurationContent"), // D8
+		row("file uploads", "", "devices/{}/files/..."),                   // of devices
+		row("module identities", "", "devices/{}/modules/..."),            // M1 to M4
+		row("direct methods", "", "twins/{}/methods"),                     // X1
+		row("direct methods", "", "twins/{}/modules/{}/methods"),          // X1
+		row("device twins", "", "twins/..."),                              // T1 to T3
+		row("configurations", "", "configurations/..."),                   // C1 to C5
+		row("jobs", "", "jobs/..."),                                       // J1 to J4, I1 to I3
+		row("digital twins", "", "digitaltwins/..."),                      // P1 to P3
 	}
 }
 

@@ -21,23 +21,36 @@ type route struct {
 // param stands for one segment that the handler gets, unescaped, as c.params[i].
 const param = "{}"
 
-// routes is the table of calls. Numbers are those of spec/service-rest.md 1.4.
+// routes is the table of calls. Numbers are those of spec/service-rest.md 1.4; the calls of devices are those of
+// spec/device.md 7.
 func routes() []route {
 	azure := func(method, pattern string, want access.Rights, handle func(*call) error) route {
 		return route{method: method, pattern: strings.Split(pattern, "/"), auth: right(want), handle: handle}
+	}
+	device := func(method, pattern string, handle func(*call) error) route {
+		return route{method: method, pattern: strings.Split("devices/{}/messages/"+pattern, "/"), auth: itself, handle: handle}
 	}
 	own := func(method, pattern string, auth, handle func(*call) error) route {
 		return route{method: method, pattern: strings.Split("$hubward/"+pattern, "/"), own: true, auth: auth, handle: handle}
 	}
 	return []route{
-		azure("PUT", "devices/{}", access.RegistryWrite, putDevice),                    // D1
-		azure("GET", "devices/{}", access.RegistryRead, getDevice),                     // D2
-		azure("DELETE", "devices/{}", access.RegistryWrite, deleteDevice),              // D3
-		azure("GET", "devices", access.RegistryRead, listDevices),                      // D4
-		azure("POST", "devices", access.RegistryWrite, bulkDevices),                    // D5
-		azure("POST", "devices/keys/regenerate", access.RegistryWrite, regenerateKeys), // D9
-		azure("GET", "statistics/devices", access.RegistryRead, registryStatistics),    // S1
-		azure("GET", "statistics/service", access.ServiceConnect, serviceStatistics),   // S2
+		azure("PUT", "devices/{}", access.RegistryWrite, putDevice),                                        // D1
+		azure("GET", "devices/{}", access.RegistryRead, getDevice),                                         // D2
+		azure("DELETE", "devices/{}", access.RegistryWrite, deleteDevice),                                  // D3
+		azure("GET", "devices", access.RegistryRead, listDevices),                                          // D4
+		azure("POST", "devices", access.RegistryWrite, bulkDevices),                                        // D5
+		azure("POST", "devices/keys/regenerate", access.RegistryWrite, regenerateKeys),                     // D9
+		azure("GET", "statistics/devices", access.RegistryRead, registryStatistics),                        // S1
+		azure("GET", "statistics/service", access.ServiceConnect, serviceStatistics),                       // S2
+		azure("POST", "devices/{}/messages/deviceBound", access.ServiceConnect, sendC2D),                   // Z1
+		azure("DELETE", "devices/{}/commands", access.ServiceConnect, purgeC2D),                            // D7
+		azure("GET", "messages/serviceBound/feedback", access.ServiceConnect, receiveFeedback),             // F1
+		azure("DELETE", "messages/serviceBound/feedback/{}", access.ServiceConnect, completeFeedback),      // F2
+		azure("POST", "messages/serviceBound/feedback/{}/abandon", access.ServiceConnect, abandonFeedback), // F3
+		device("POST", "events", sendTelemetry),
+		device("GET", "deviceBound", receiveC2D),
+		device("DELETE", "deviceBound/{}", completeC2D),
+		device("POST", "deviceBound/{}/abandon", abandonC2D),
 		own("GET", "hub", right(0), currentHub),
 		own("GET", "events", right(access.ServiceConnect), streamEvents),
 		own("GET", "hubs", operator, listHubs),
@@ -60,11 +73,11 @@ func routes() []route {
 //
 // Source: spec/service-rest.md 1.2.
 func (c *call) route() (*route, error) {
-	segments, ok := splitPath(c.r.URL.EscapedPath())
+	segments, whole, ok := splitPath(c.r.URL.EscapedPath())
 	if !ok {
 		return nil, hubward.Errorf(hubward.CodeFormatError, "the path is not percent-encoded")
 	}
-	c.path = segments
+	c.path, c.wholePath = segments, whole
 	method := effectiveMethod(c.r)
 	var allowed []string
 	for i := range c.server.routes {
@@ -100,25 +113,25 @@ func effectiveMethod(r *http.Request) string {
 // splitPath cuts an escaped path into segments and unescapes each one once. One trailing slash is dropped. A path that
 // is escaped as a whole (/devices%2Fd1: IoT Explorer) is unescaped first and then cut; its segments are not unescaped
 // again.
-func splitPath(escaped string) ([]string, bool) {
+func splitPath(escaped string) (segments []string, whole, ok bool) {
 	path := strings.TrimPrefix(escaped, "/")
-	whole := !strings.Contains(strings.TrimSuffix(path, "/"), "/") && strings.Contains(strings.ToLower(path), "%2f")
+	whole = !strings.Contains(strings.TrimSuffix(path, "/"), "/") && strings.Contains(strings.ToLower(path), "%2f")
 	if whole {
 		decoded, err := url.PathUnescape(path)
 		if err != nil {
-			return nil, false
+			return nil, true, false
 		}
-		return strings.Split(strings.TrimSuffix(decoded, "/"), "/"), true
+		return strings.Split(strings.TrimSuffix(decoded, "/"), "/"), true, true
 	}
-	segments := strings.Split(strings.TrimSuffix(path, "/"), "/")
+	segments = strings.Split(strings.TrimSuffix(path, "/"), "/")
 	for i, s := range segments {
 		decoded, err := url.PathUnescape(s) // keeps '+', which ids may hold
 		if err != nil {
-			return nil, false
+			return nil, false, false
 		}
 		segments[i] = decoded
 	}
-	return segments, true
+	return segments, false, true
 }
 
 // match compares segments with a pattern and returns what stands for its parameters. A parameter is never empty.

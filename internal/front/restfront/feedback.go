@@ -1,0 +1,108 @@
+package restfront
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/restwire"
+)
+
+// feedbackType is the Content-Type of a feedback message.
+//
+// Source: spec/service-rest.md 11.
+const feedbackType = "application/vnd.microsoft.iothub.feedback.json"
+
+// maxFeedbackWait bounds how long a call waits for feedback.
+const maxFeedbackWait = 30 * time.Second
+
+// receiveFeedback is F1: it locks the next feedback message and answers with it, or 204. With wait=SECONDS in the query,
+// which is Hubward's own, it waits that long for one.
+func receiveFeedback(c *call) error {
+	wait, err := feedbackWait(c.r.URL.Query().Get("wait"))
+	if err != nil {
+		return err
+	}
+	b, err := c.nextFeedback(wait)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return c.done()
+	}
+	for _, f := range [...]restwire.Field{
+		{Name: "ETag", Value: `"` + b.LockToken + `"`},
+		{Name: restwire.LockToken, Value: b.LockToken},
+		{Name: "iothub-messageid", Value: b.ID},
+		{Name: restwire.EnqueuedTime, Value: restwire.FormatTime(b.Enqueued)},
+		{Name: restwire.DeliveryCount, Value: strconv.Itoa(b.Count)},
+		{Name: "Content-Type", Value: feedbackType},
+		{Name: "Content-Length", Value: strconv.Itoa(len(b.Body))},
+	} {
+		c.setHeader(f.Name, f.Value)
+	}
+	c.w.WriteHeader(http.StatusOK)
+	c.w.Write(b.Body) // when the caller does not get it, its lock ends
+	return nil
+}
+
+func feedbackWait(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds < 0 || seconds > int(maxFeedbackWait/time.Second) {
+		return 0, hubward.Errorf(hubward.CodeArgumentInvalid, "wait: %.20q is not within 0 to %.0f seconds", text, maxFeedbackWait.Seconds())
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// nextFeedback returns nil when there is none before wait is over or the process drains.
+func (c *call) nextFeedback(wait time.Duration) (*hub.FeedbackBatch, error) {
+	ctx := c.r.Context()
+	if wait == 0 {
+		return c.server.hub.TakeFeedback(ctx, c.hub)
+	}
+	patient, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if c.server.stop != nil {
+		defer onClose(c.server.stop, cancel)()
+	}
+	b, err := c.server.hub.WaitFeedback(patient, c.hub)
+	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	return b, err
+}
+
+// onClose calls f when done is closed. The returned function ends the waiting for that, and waits until it has ended.
+func onClose(done <-chan struct{}, f func()) (stop func()) {
+	quit, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-done:
+			f()
+		case <-quit:
+		}
+	}()
+	return func() {
+		close(quit)
+		<-ended
+	}
+}
+
+// completeFeedback is F2, abandonFeedback F3.
+func completeFeedback(c *call) error { return c.settleFeedback(hub.C2DComplete) }
+
+func abandonFeedback(c *call) error { return c.settleFeedback(hub.C2DAbandon) }
+
+func (c *call) settleFeedback(outcome hub.C2DOutcome) error {
+	if err := c.server.hub.SettleFeedback(c.r.Context(), c.hub, c.params[0], outcome); err != nil {
+		return err
+	}
+	return c.done()
+}
