@@ -25,6 +25,9 @@ type Client struct {
 	wake    chan struct{} // tells the writer that there is something to do
 	idle    chan struct{} // closed when the client is closing and everything is confirmed
 	done    chan struct{} // closed when the client has ended
+	in      inbox
+
+	transport transport
 
 	connecting sync.Mutex // held by Connect, across I/O; taken before mu
 
@@ -44,14 +47,14 @@ type Client struct {
 //	HostName=…;DeviceId=…;SharedAccessKeyName=…;SharedAccessKey=… the same with the key of a policy
 //	HostName=…;DeviceId=…;SharedAccessSignature=…                 a ready token; when it expires, so does the log-in
 //
-// HostName may hold a port, which is dialled instead of 8883. GatewayHostName, where given, is dialled instead of
+// HostName may hold a port, which is dialled instead of the protocol's. GatewayHostName, where given, is dialled instead of
 // HostName. nil opts means the defaults. Errors have CodeArgumentInvalid and quote no key.
 func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
-	a, err := parseAccount(cs)
+	o, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	o, err := opts.withDefaults()
+	a, err := parseAccount(cs, o.Protocol.port())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,9 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 		wake:    make(chan struct{}, 1),
 		idle:    make(chan struct{}),
 		done:    make(chan struct{}),
+		in:      inbox{arrived: make(chan struct{}, 1)},
 	}
+	c.transport = o.Protocol.transport(c)
 	if c.opts.random == nil {
 		c.opts.random = rand.Float64
 	}
@@ -100,7 +105,7 @@ func (c *Client) Connect(ctx context.Context) error {
 		return err
 	}
 	c.report(Connecting, nil)
-	cn, err := c.open(ctx)
+	cn, err := c.transport.open(ctx)
 	if err != nil {
 		c.report(Disconnected, err)
 		if _, ended := c.running(); ended != nil {
@@ -113,7 +118,7 @@ func (c *Client) Connect(ctx context.Context) error {
 	started := c.started
 	c.mu.Unlock()
 	if !started {
-		cn.nc.Close()
+		cn.discard()
 		return closedError()
 	}
 	c.report(Connected, nil)

@@ -10,9 +10,6 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// mqttPort is where hubs speak MQTT over TLS.
-const mqttPort = "8883"
-
 // apiVersion is the version of the service's interface that the user name asks for.
 const apiVersion = "2021-04-12"
 
@@ -31,8 +28,8 @@ type account struct {
 	ready  string // a token made by somebody else; then key is empty
 }
 
-// parseAccount reads a device's connection string. Its errors quote no secret.
-func parseAccount(text string) (account, error) {
+// parseAccount reads a device's connection string. port is dialled when it names none. Its errors quote no secret.
+func parseAccount(text, port string) (account, error) {
 	refuse := func(format string, args ...any) (account, error) {
 		return account{}, hubward.Errorf(hubward.CodeArgumentInvalid, "connection string: "+format, args...)
 	}
@@ -67,21 +64,21 @@ func parseAccount(text string) (account, error) {
 		key:      cs.SharedAccessKey,
 		ready:    cs.SharedAccessSignature,
 	}
-	a.dialTo(cs)
+	a.dialTo(cs, port)
 	if _, _, err := a.token(time.Unix(0, 0), time.Hour); err != nil {
 		return refuse("%v", err)
 	}
 	return a, nil
 }
 
-// dialTo sets the address: the gateway's where there is one, with the port of the name or 8883.
-func (a *account) dialTo(cs sas.ConnectionString) {
+// dialTo sets the address: the gateway's where there is one, with the port of the name or else the given one.
+func (a *account) dialTo(cs sas.ConnectionString, port string) {
 	name := cs.HostName
 	if cs.GatewayHostName != "" {
 		name = cs.GatewayHostName
 	}
 	a.server = sas.TrimPort(name)
-	a.address = net.JoinHostPort(a.server, mqttPort)
+	a.address = net.JoinHostPort(a.server, port)
 	if _, port, err := net.SplitHostPort(name); err == nil && port != "" {
 		a.address = net.JoinHostPort(a.server, port)
 	}
@@ -94,12 +91,17 @@ func (a *account) token(now time.Time, ttl time.Duration) (token string, renew t
 		_, err := sas.Parse(a.ready)
 		return a.ready, 0, err
 	}
+	token, err = sas.Sign(a.resource(), a.key, a.policy, now.Add(ttl))
+	return token, ttl * renewPercent / 100, err
+}
+
+// resource is what a token of the device is good for.
+func (a *account) resource() string {
 	resource := a.hub + "/devices/" + a.identity.Device
 	if a.identity.Module != "" {
 		resource += "/modules/" + a.identity.Module
 	}
-	token, err = sas.Sign(resource, a.key, a.policy, now.Add(ttl))
-	return token, ttl * renewPercent / 100, err
+	return resource
 }
 
 // userName returns the MQTT user name.

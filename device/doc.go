@@ -1,16 +1,28 @@
-// Package device is the device side of an IoT hub: it sends telemetry over MQTT with TLS, to Hubward and to the cloud
-// service alike.
+// Package device is the device side of an IoT hub: it sends telemetry and receives cloud-to-device messages, from Hubward
+// and the cloud service alike, over MQTT, AMQP or HTTPS (Options.Protocol), always with TLS.
 //
 //	client, err := device.NewFromConnectionString("HostName=…;DeviceId=…;SharedAccessKey=…", nil)
 //	…
 //	if err := client.Connect(ctx); err != nil {
 //	defer client.Close(ctx)
 //	err = client.SendTelemetry(ctx, &hubward.Message{Body: []byte(`{"windSpeed":12.34}`)})
+//	…
+//	m, err := client.Receive(ctx)
+//	…
+//	err = m.Complete(ctx)
 //
-// A message is sent with QoS 1: SendTelemetry returns nil when the hub has stored it. After the first Connect the
+// SendTelemetry returns nil when the hub has stored it. After the first Connect the
 // client keeps itself connected. Messages that are not confirmed when a connection breaks are sent again, in their
 // order, on the next one; so the hub may get a message twice, and does not lose one while the process lives. A new SAS
 // token is made in time and costs no message.
 //
-// One goroutine reads and one writes and reconnects; Close ends both. A Client is safe for concurrent use.
+// The hub keeps messages for a device until it completes them. Receive returns them in the order of their queue, also
+// after a reconnect: what is not completed comes again.
+//
+// A few goroutines read, write and reconnect; Close ends them. A Client is safe for concurrent use. For single calls over
+// HTTPS, without a queue and without goroutines, there is HTTPSClient.
+//
+//	client.go     the Client; run.go keeps it connected, outbox.go holds what is not confirmed
+//	transport.go  what a protocol is to it: mqtt*.go, amqp*.go, poll.go (over https*.go); dial.go, with WebSockets
+//	telemetry.go  sending; c2d.go receiving
 package device

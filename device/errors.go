@@ -66,3 +66,6 @@ func closedError() error {
 	e.Message = "the client is closed"
 	return e
 }
+
+// errSubprotocol is the answer of something that is no hub to a WebSocket.
+var errSubprotocol = errors.New("the WebSocket does not speak the protocol of a hub")

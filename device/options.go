@@ -20,16 +20,19 @@ type Options struct {
 	// host that is dialled. nil: TLS 1.2 or later.
 	TLSConfig *tls.Config
 
+	// Protocol is how the client talks to the hub. Zero: MQTT.
+	Protocol Protocol
+
 	// ModelID is the Plug and Play model of the device, such as "dtmi:com:example:Thermostat;1". Empty: none.
 	ModelID string
 	// Product is what the hub logs as the kind of client. Empty: this SDK, Go version and platform.
 	Product string
 
-	// KeepAlive is the longest silence on the connection, in whole seconds from 1 s to 1177 s. Silence of three
+	// KeepAlive is the longest silence on an MQTT connection, in whole seconds from 1 s to 1177 s. Silence of three
 	// quarters of it leads to a ping, and a ping that stays unanswered for another quarter to a reconnect. Zero: 60 s.
 	KeepAlive time.Duration
 	// TokenTTL is how long the SAS tokens live that the client makes, from 1 s to 1 year. At 85 % of it the client
-	// reconnects with a new one. Zero: 1 h. It has no meaning for a connection string with a ready token.
+	// makes a new one, for which MQTT needs a new connection. Zero: 1 h. It has no meaning for a connection string with a ready token.
 	TokenTTL time.Duration
 	// MaxInFlight bounds the messages that are sent and not confirmed, from 1 to 10,000. Zero: 100.
 	MaxInFlight int
@@ -131,6 +134,8 @@ func (o *Options) validate() error {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "device.Options: "+format, args...)
 	}
 	switch {
+	case o.Protocol < MQTT || o.Protocol > HTTPS:
+		return refuse("Protocol is %d, which is none", o.Protocol)
 	case o.KeepAlive < time.Second || o.KeepAlive > maxKeepAlive || o.KeepAlive%time.Second != 0:
 		return refuse("KeepAlive is %v, it must be whole seconds from 1s to %v", o.KeepAlive, maxKeepAlive)
 	case o.TokenTTL < time.Second || o.TokenTTL > maxTokenTTL:

@@ -1,10 +1,14 @@
 package device
 
-import "github.com/hubward/hubward/internal/mqttwire"
+import (
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/mqttwire"
+)
 
 // pending is a message that the hub has not confirmed.
 type pending struct {
-	packet    mqttwire.PublishPacket // ID is 0 until it is first written; then it stays [MQTT-4.4.0-1]
+	packet    mqttwire.PublishPacket // over MQTT; ID is 0 until it is first written; then it stays [MQTT-4.4.0-1]
+	messages  []*hubward.Message     // over other protocols; more than one are a batch
 	done      func(error)            // called once, outside locks
 	confirmed bool                   // waits for an older one to leave the queue
 	abandoned bool                   // nobody waits for it: it is not sent again
@@ -64,7 +68,21 @@ func (o *outbox) confirm(id uint16) (p *pending, left int) {
 	if p == nil {
 		return nil, 0
 	}
-	delete(o.ids, id)
+	return p, o.settle(p)
+}
+
+// next returns the oldest message that is not written, and counts it as written; nil when there is none.
+func (o *outbox) next() *pending {
+	if o.written == len(o.queue) {
+		return nil
+	}
+	o.written++
+	return o.queue[o.written-1]
+}
+
+// settle notes that p, which was written, is confirmed or refused. left is the number of messages that left the queue.
+func (o *outbox) settle(p *pending) (left int) {
+	o.forget(p)
 	p.confirmed = true
 	for left < len(o.queue) && o.queue[left].confirmed {
 		o.queue[left] = nil
@@ -72,7 +90,7 @@ func (o *outbox) confirm(id uint16) (p *pending, left int) {
 	}
 	o.queue = o.queue[left:]
 	o.written -= left
-	return p, left
+	return left
 }
 
 // rewind prepares for a new connection: nothing is written on it yet. Messages that nobody waits for leave; left is

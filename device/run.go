@@ -1,33 +1,21 @@
 package device
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"time"
-
-	"github.com/hubward/hubward/internal/mqttwire"
 )
 
-const (
-	batchSize = 32 << 10 // bytes that the writer gathers before it writes
-	keptSize  = 64 << 10 // a write buffer that has grown beyond this is not kept
-
-	// renewPatience bounds the wait for confirmations before a connection is replaced for the sake of a new token. What
-	// is not confirmed by then is sent again on the new one.
-	renewPatience = 10 * time.Second
-)
-
-// run keeps the client connected until it is closed or refused. It is the writer of every connection and the owner of
-// every reader.
-func (c *Client) run(cn *conn) {
+// run keeps the client connected until it is closed or refused.
+func (c *Client) run(cn connection) {
 	failures := 0 // in a row
 	for {
-		err := c.serve(cn)
+		err := cn.serve()
 		if c.life.Err() != nil {
 			c.finish(nil)
+			return
+		}
+		if isFinal(err) { // the hub has said so on the way, where there is no log-in to say it
+			c.finish(err)
 			return
 		}
 		if !errors.Is(err, errRenew) {
@@ -45,7 +33,7 @@ func (c *Client) run(cn *conn) {
 
 // reopen connects again and again, with pauses, until it has a connection. It fails when the hub refuses the client
 // for good; when the client is closed the error is errClosing.
-func (c *Client) reopen(failures *int) (*conn, error) {
+func (c *Client) reopen(failures *int) (connection, error) {
 	for {
 		if pause := c.pause(*failures); pause > 0 {
 			timer := time.NewTimer(pause)
@@ -59,7 +47,7 @@ func (c *Client) reopen(failures *int) (*conn, error) {
 			return nil, errClosing
 		}
 		c.report(Connecting, nil)
-		cn, err := c.open(c.life)
+		cn, err := c.transport.open(c.life)
 		switch {
 		case err == nil:
 			c.rewind()
@@ -110,138 +98,11 @@ func (c *Client) finish(err error) {
 	close(c.done)
 }
 
-// serve works one connection until it ends and returns why. When it returns, the connection is closed and its reader
-// has ended.
-func (c *Client) serve(cn *conn) error {
-	go c.read(cn) // ends with cn.readDone, which is waited for below
-	defer context.AfterFunc(c.life, cn.hurry)()
-	err := c.write(cn)
-	cn.nc.Close()
-	<-cn.readDone
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
-		return cn.readErr // it was the reader who closed it, and knows why
-	}
-	return err
-}
-
-// write sends what there is to send until the connection ends.
-func (c *Client) write(cn *conn) error {
-	beat := time.NewTimer(c.opts.KeepAlive * 3 / 4)
-	defer beat.Stop()
-	var renew <-chan time.Time
-	if cn.renew > 0 {
-		timer := time.NewTimer(cn.renew)
-		defer timer.Stop()
-		renew = timer.C
-	}
-	for {
-		if err := c.flush(cn); err != nil {
-			return err
-		}
-		select {
-		case <-c.wake:
-		case <-cn.readDone:
-			return cn.readErr
-		case <-c.life.Done():
-			cn.goodbye()
-			return errClosing
-		case <-renew:
-			c.settle(cn)
-			cn.goodbye()
-			return errRenew
-		case <-beat.C:
-			next, err := cn.keepAlive(c.opts.KeepAlive)
-			if err != nil {
-				return err
-			}
-			beat.Reset(next)
-		}
-	}
-}
-
-// flush writes every message that is not written yet.
-func (c *Client) flush(cn *conn) error {
-	for {
-		if cap(cn.out) > keptSize {
-			cn.out = nil
-		}
-		c.mu.Lock()
-		batch, err := c.out.appendUnwritten(cn.out[:0], batchSize)
-		c.mu.Unlock()
-		cn.out = batch
-		if err != nil || len(batch) == 0 {
-			return err
-		}
-		if err := cn.write(batch); err != nil {
-			return err
-		}
-	}
-}
-
-// settle waits until what was written is confirmed, for at most renewPatience. Messages that are sent meanwhile wait
-// for the next connection.
-func (c *Client) settle(cn *conn) {
-	patience := time.NewTimer(renewPatience)
-	defer patience.Stop()
-	for c.unsettled() {
-		select {
-		case <-c.wake:
-		case <-cn.readDone:
-			return
-		case <-c.life.Done():
-			return
-		case <-patience.C:
-			return
-		}
-	}
-}
-
-// unsettled reports whether messages are written and not confirmed; while it is true, each confirmation wakes the
-// writer.
-func (c *Client) unsettled() bool {
+// confirm settles one message: err is nil when the hub has it, or says why it does not want it. p may be nil: then
+// nothing happens but that left messages leave.
+func (c *Client) confirm(find func(*outbox) (p *pending, left int), err error) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.draining = c.out.written > 0
-	return c.draining
-}
-
-// read takes what the hub sends until the connection ends.
-func (c *Client) read(cn *conn) {
-	defer close(cn.readDone)
-	cn.readErr = c.readPackets(cn)
-	cn.nc.Close() // ends a blocked write
-}
-
-func (c *Client) readPackets(cn *conn) error {
-	buf := make([]byte, 0, 64)
-	for {
-		h, body, err := readPacket(cn.in, buf)
-		if err != nil {
-			return err
-		}
-		cn.lastRead.Store(int64(time.Since(cn.born)))
-		switch h.Type {
-		case mqttwire.Puback:
-			id, err := mqttwire.ParseID(body)
-			if err != nil {
-				return err
-			}
-			c.confirm(cn, id)
-		case mqttwire.Pingresp:
-		case mqttwire.Publish:
-			// A message for the device, due to a subscription that another program of this device has left behind. It
-			// is not acknowledged: so the hub keeps it for a program that handles it.
-			c.log.Debug("device client ignores a message from the hub")
-		default:
-			return fmt.Errorf("the hub sent an unexpected %v", h.Type)
-		}
-	}
-}
-
-// confirm settles one message.
-func (c *Client) confirm(cn *conn, id uint16) {
-	c.mu.Lock()
-	p, left := c.out.confirm(id)
+	p, left := find(&c.out)
 	wake := c.draining
 	if left > 0 && c.closing && len(c.out.queue) == 0 {
 		close(c.idle)
@@ -252,9 +113,40 @@ func (c *Client) confirm(cn *conn, id uint16) {
 		c.nudge()
 	}
 	if p != nil {
-		cn.useful.Store(true)
-		p.done(nil)
+		p.done(err)
 	}
+	return p != nil
+}
+
+// settle waits until what was written is confirmed, for at most renewPatience, or until over is closed. Messages that are
+// sent meanwhile wait for the next connection.
+func (c *Client) settle(over <-chan struct{}) {
+	patience := time.NewTimer(renewPatience)
+	defer patience.Stop()
+	for c.unsettled() {
+		select {
+		case <-c.wake:
+		case <-over:
+			return
+		case <-c.life.Done():
+			return
+		case <-patience.C:
+			return
+		}
+	}
+}
+
+// renewPatience bounds the wait for confirmations before a connection is replaced for the sake of a new token. What is not
+// confirmed by then is sent again on the new one.
+const renewPatience = 10 * time.Second
+
+// unsettled reports whether messages are written and not confirmed; while it is true, each confirmation wakes the
+// writer.
+func (c *Client) unsettled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.draining = c.out.written > 0
+	return c.draining
 }
 
 // rewind puts the messages that are not confirmed before the new connection.

@@ -1,11 +1,9 @@
 package device
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/mqttwire"
 )
 
 // SendTelemetry sends m to the hub and returns nil when the hub has confirmed it, which Hubward does when it is on
@@ -20,9 +18,17 @@ import (
 // the message may still reach the hub. Once the client has ended, the error of Err, or one that wraps net.ErrClosed:
 // a message that was waiting may have reached the hub.
 func (c *Client) SendTelemetry(ctx context.Context, m *hubward.Message) error {
-	result := make(chan error, 1)
-	p, err := c.send(ctx, m, func(err error) { result <- err })
+	p, err := c.transport.encode([]*hubward.Message{m})
 	if err != nil {
+		return err
+	}
+	return c.await(ctx, p)
+}
+
+// await sends p and waits for the confirmation.
+func (c *Client) await(ctx context.Context, p *pending) error {
+	result := make(chan error, 1)
+	if err := c.enqueue(ctx, p, func(err error) { result <- err }); err != nil {
 		return err
 	}
 	select {
@@ -39,6 +45,41 @@ func (c *Client) SendTelemetry(ctx context.Context, m *hubward.Message) error {
 	}
 }
 
+// SendTelemetryBatch sends several messages and returns nil when the hub has confirmed all. Over AMQP and HTTPS they are one
+// batch, of at most 262,144 bytes by Message.Size; over MQTT they are sent one after another, as many at a time as
+// Options.MaxInFlight allows.
+//
+// Errors are those of SendTelemetry. Over MQTT some of the messages may have been stored then.
+func (c *Client) SendTelemetryBatch(ctx context.Context, messages []*hubward.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	if c.transport.batches() {
+		p, err := c.transport.encode(messages)
+		if err != nil {
+			return err
+		}
+		return c.await(ctx, p)
+	}
+	results := make(chan error, len(messages))
+	for _, m := range messages {
+		if err := c.SendTelemetryAsync(ctx, m, func(err error) { results <- err }); err != nil {
+			return err
+		}
+	}
+	for range messages {
+		select {
+		case err := <-results:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // SendTelemetryAsync sends m like SendTelemetry and returns without waiting for the confirmation, so that one
 // goroutine can have many messages under way; the hub gets them in the order of the calls. It blocks while
 // Options.MaxInFlight messages are unconfirmed, until ctx ends.
@@ -50,34 +91,33 @@ func (c *Client) SendTelemetryAsync(ctx context.Context, m *hubward.Message, don
 	if done == nil {
 		done = func(error) {}
 	}
-	_, err := c.send(ctx, m, done)
-	return err
+	p, err := c.transport.encode([]*hubward.Message{m})
+	if err != nil {
+		return err
+	}
+	return c.enqueue(ctx, p, done)
 }
 
-// send puts m into the outbox, as soon as there is a place.
-func (c *Client) send(ctx context.Context, m *hubward.Message, done func(error)) (*pending, error) {
-	topic, err := telemetryTopic(c.account.identity, m)
-	if err != nil {
-		return nil, err
-	}
-	p := &pending{done: done, packet: mqttwire.PublishPacket{QoS: 1, Topic: topic, Payload: bytes.Clone(m.Body)}}
+// enqueue puts p into the outbox, as soon as there is a place.
+func (c *Client) enqueue(ctx context.Context, p *pending, done func(error)) error {
+	p.done = done
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return err
 	}
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	case <-c.done:
 		_, err := c.running()
-		return nil, err
+		return err
 	}
 	if err := c.push(p); err != nil {
 		c.free(1)
-		return nil, err
+		return err
 	}
 	c.nudge()
-	return p, nil
+	return nil
 }
 
 func (c *Client) push(p *pending) error {

@@ -1,6 +1,8 @@
 package device
 
 import (
+	"bytes"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/hubward/hubward"
@@ -38,6 +40,25 @@ func telemetryTopic(id hubward.Identity, m *hubward.Message) ([]byte, error) {
 		return nil, hubward.Errorf(hubward.CodeMessageTooLarge, "the encoded properties have %d bytes, the limit is %d", len(b.topic), maxTopicLength)
 	}
 	return b.topic, b.err
+}
+
+// clonePending checks messages by the same rules as telemetryTopic, and keeps copies: a lost connection has them sent again.
+func clonePending(id hubward.Identity, messages []*hubward.Message) (*pending, error) {
+	p := &pending{}
+	size := 0
+	for _, m := range messages {
+		if _, err := telemetryTopic(id, m); err != nil {
+			return nil, err
+		}
+		own := *m
+		own.Body, own.Properties = bytes.Clone(m.Body), slices.Clone(m.Properties)
+		p.messages = append(p.messages, &own)
+		size += m.Size()
+	}
+	if size > hubward.MaxMessageSize {
+		return nil, hubward.Errorf(hubward.CodeMessageTooLarge, "the batch has %d bytes, the limit is %d", size, hubward.MaxMessageSize)
+	}
+	return p, nil
 }
 
 // bag writes a property bag behind the beginning of a topic. The first error sticks.

@@ -35,12 +35,14 @@ func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 func (h *hubCommands) create() *cobra.Command {
 	var n service.NewHub
 	var retention durationFlag
+	var c2d c2dFlags
 	cmd := &cobra.Command{
-		Use: "create NAME [--hostname HOST]... [--partitions N] [--retention DURATION]", Short: "Make a hub",
+		Use: "create NAME [--hostname HOST]... [--partitions N] [--retention DURATION] [--c2d-ttl DURATION] [--c2d-max-deliveries N] " +
+			"[--feedback-ttl DURATION] [--feedback-lock DURATION] [--feedback-max-deliveries N]", Short: "Make a hub",
 		Long: "Make a hub with the five default policies. It also answers to NAME.localhost.\nThe login must be of a policy of the first hub that has all rights.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n.Name, n.Retention = args[0], time.Duration(retention)
+			n.Name, n.Retention, n.CloudToDevice = args[0], time.Duration(retention), c2d.settings()
 			return h.withClient(func(c *service.Client) error {
 				hub, err := c.CreateHub(cmd.Context(), n)
 				if err != nil {
@@ -53,21 +55,25 @@ func (h *hubCommands) create() *cobra.Command {
 	cmd.Flags().StringArrayVar(&n.HostNames, "hostname", nil, "`host` name that the hub answers to (repeatable)")
 	cmd.Flags().IntVar(&n.Partitions, "partitions", 0, "number of partitions of the telemetry log (default 4)")
 	cmd.Flags().Var(&retention, "retention", "how long telemetry is kept, e.g. 36h or 7d (default 24h)")
+	c2d.add(cmd)
 	return cmd
 }
 
 func (h *hubCommands) update() *cobra.Command {
 	var change service.HubChange
 	var retention durationFlag
+	var c2d c2dFlags
 	cmd := &cobra.Command{
-		Use: "update NAME [--hostname HOST]... [--retention DURATION]", Short: "Change the host names or the retention of a hub",
+		Use: "update NAME [--hostname HOST]... [--retention DURATION] [--c2d-ttl DURATION] [--c2d-max-deliveries N] " +
+			"[--feedback-ttl DURATION] [--feedback-lock DURATION] [--feedback-max-deliveries N]",
+		Short: "Change the settings of a hub",
 		Long: "Change a hub; what no flag names stays as it is. The host names that are given replace all that it had. For the\n" +
 			"first hub, those that hubward serve is given win again when it starts or reloads.\n" +
 			"The login must be of a policy of the first hub that has all rights.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			change.Retention = time.Duration(retention)
-			if change.HostNames == nil && change.Retention == 0 {
+			change.Retention, change.CloudToDevice = time.Duration(retention), c2d.settings()
+			if change.HostNames == nil && change.Retention == 0 && change.CloudToDevice == (service.C2DSettings{}) {
 				return usagef(cmd, "nothing to change: give at least one flag")
 			}
 			return h.withClient(func(c *service.Client) error {
@@ -81,6 +87,7 @@ func (h *hubCommands) update() *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&change.HostNames, "hostname", nil, "`host` name that the hub answers to (repeatable)")
 	cmd.Flags().Var(&retention, "retention", "how long telemetry is kept, e.g. 36h or 7d")
+	c2d.add(cmd)
 	return cmd
 }
 
@@ -253,6 +260,9 @@ func (h *hubCommands) printHub(hub *service.Hub) error {
 		{"partitions", strconv.Itoa(hub.Partitions)},
 		{"retention", hub.Retention.String()},
 		{"consumer groups", strings.Join(hub.ConsumerGroups, ", ")},
+		{"messages to devices", fmt.Sprintf("kept for %s, delivered %d times at most", hub.CloudToDevice.DefaultTTL, hub.CloudToDevice.MaxDeliveryCount)},
+		{"feedback", fmt.Sprintf("kept for %s, locked for %s, delivered %d times at most", hub.CloudToDevice.Feedback.TTL,
+			hub.CloudToDevice.Feedback.LockDuration, hub.CloudToDevice.Feedback.MaxDeliveryCount)},
 		{"created", shortTime(hub.Created.Time)},
 	})
 }

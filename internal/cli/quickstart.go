@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -24,6 +25,9 @@ import (
 // quickstartDevice is the device of the first tutorial.
 const quickstartDevice = "MyFirstDevice"
 
+// commandAfter is how many events are shown before the device gets a message, unless fewer are to be shown.
+const commandAfter = 3
+
 // quickstartWait bounds each step that does not depend on the user.
 const quickstartWait = 30 * time.Second
 
@@ -37,10 +41,11 @@ func newQuickstartCommand(env Env) *cobra.Command {
 	var f quickstartFlags
 	cmd := &cobra.Command{
 		Use:   "quickstart [--data DIR] [--exit-after N]",
-		Short: "Run a hub, a device and a reader, and watch telemetry arrive",
+		Short: "Run a hub, a device and a back end, and watch telemetry and messages arrive",
 		Long: "Run a hub on free ports of this machine, register " + quickstartDevice + ", send wind speeds as that device over\n" +
-			"MQTT and TLS, and print what a reader of the hub sees, until Ctrl-C or for N events. Without --data everything\n" +
-			"is in a scratch folder that is removed at the end.",
+			"MQTT and TLS, and print what a reader of the hub sees, until Ctrl-C or for N events. After the first events a\n" +
+			"message goes the other way: to the device, which completes it, and the hub tells the sender. Without --data\n" +
+			"everything is in a scratch folder that is removed at the end.",
 		Args: cobra.NoArgs, DisableFlagsInUseLine: true,
 	}
 	flags := cmd.Flags()
@@ -131,7 +136,7 @@ func (t *tour) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	since := time.Now().Truncate(time.Millisecond) // the log's precision
 	wg.Go(func() { sent = t.send(sending, sender) })
-	seen, err := t.watch(sending, since)
+	seen, err := t.watch(sending, sender, since)
 	stop()
 	wg.Wait()
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), quickstartWait)
@@ -244,8 +249,8 @@ func (t *tour) send(ctx context.Context, c *device.Client) error {
 	}
 }
 
-// watch prints events until there are enough of them or ctx ends.
-func (t *tour) watch(ctx context.Context, since time.Time) (seen int, err error) {
+// watch prints events until there are enough of them or ctx ends. After some it sends the device a message.
+func (t *tour) watch(ctx context.Context, c *device.Client, since time.Time) (seen int, err error) {
 	printer := &monitor{env: t.env, style: styleFor(t.env)}
 	for e, err := range t.client.Events(ctx, service.EventsOptions{DeviceID: quickstartDevice, From: since}) {
 		if err != nil && ctx.Err() != nil {
@@ -257,8 +262,17 @@ func (t *tour) watch(ctx context.Context, since time.Time) (seen int, err error)
 		if err := printer.print(e); err != nil {
 			return seen, err
 		}
-		if seen++; seen == t.flags.exitAfter {
+		seen++
+		if seen == cmp.Or(min(t.flags.exitAfter, commandAfter), commandAfter) {
+			if err := t.command(ctx, c); err != nil {
+				return seen, err
+			}
+		}
+		if seen == t.flags.exitAfter {
 			break
+		}
+		if seen == commandAfter {
+			fmt.Fprintln(t.env.Stdout) // telemetry goes on
 		}
 	}
 	return seen, nil

@@ -19,6 +19,11 @@ func TestQuickstart_showsTelemetryAndCleansUp(t *testing.T) {
 	if n := strings.Count(stdout, `MyFirstDevice  {"deviceId":"MyFirstDevice","windSpeed":`); n != 3 {
 		t.Errorf("%d events in\n%s", n, stdout)
 	}
+	for _, line := range []string{"\nback end  sends MyFirstDevice ", "\ndevice    got {\"fan\":\"on\"} over MQTT", ": Success\n"} {
+		if strings.Count(stdout, line) != 1 {
+			t.Errorf("no %q in\n%s", line, stdout)
+		}
+	}
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "hubward-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

@@ -13,6 +13,8 @@ func commands(env Env) []*cobra.Command {
 		newDeviceCommand(env),
 		newSimulateCommand(env),
 		newMonitorCommand(env),
+		newC2DCommand(env),
+		newFeedbackCommand(env),
 		newBenchCommand(env),
 		newCompletionCommand(env),
 		newVersionCommand(env),

@@ -8,17 +8,13 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/device"
-	"github.com/hubward/hubward/sas"
-	"github.com/hubward/hubward/service"
 )
 
 const (
@@ -33,20 +29,18 @@ const (
 
 // simulateFlags are the flags of simulate.
 type simulateFlags struct {
-	login    *loginFlags
+	device   *deviceFlags
 	output   *outputFlag
 	count    int
 	interval time.Duration
-	protocol string
-	mqtts    string
 }
 
 func newSimulateCommand(env Env) *cobra.Command {
 	f := &simulateFlags{}
 	cmd := &cobra.Command{
-		Use:   "simulate ID [--count N] [--interval D]",
+		Use:   "simulate ID [--count N] [--interval D] [--protocol mqtt|mqtt-ws|amqp|amqp-ws|https]",
 		Short: "Send wind-speed telemetry as a device",
-		Long: "Send wind-speed telemetry as a registered device, over MQTT and TLS, until Ctrl-C or for N messages.\n" +
+		Long: "Send wind-speed telemetry as a registered device, over MQTT and TLS unless told otherwise, until Ctrl-C or for\nN messages. " +
 			"A message counts as acknowledged when the hub has stored it. The login may be that of a policy, which\n" +
 			"looks up the device's key, or the device's own connection string.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
@@ -55,28 +49,19 @@ func newSimulateCommand(env Env) *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&f.count, "count", 0, "messages to send (0: until Ctrl-C)")
 	flags.DurationVar(&f.interval, "interval", time.Second, "time between messages (0: as fast as the hub acknowledges)")
-	flags.StringVar(&f.protocol, "protocol", "mqtt", "mqtt")
-	flags.StringVar(&f.mqtts, "mqtts", "", "`address` of the hub's MQTT listener (default: the login's host, port 8883)")
-	f.login, f.output = addLoginFlags(cmd), addOutputFlag(cmd)
+	f.device, f.output = addDeviceFlags(cmd, device.MQTT), addOutputFlag(cmd)
 	return cmd
 }
 
 // check returns what is wrong with the command line, or nil.
 func (f *simulateFlags) check(cmd *cobra.Command, id string) error {
 	switch {
-	case f.protocol != "mqtt":
-		return usagef(cmd, "--protocol %q is not supported, only mqtt is", f.protocol)
 	case f.count < 0:
 		return usagef(cmd, "--count %d is negative", f.count)
 	case f.interval < 0:
 		return usagef(cmd, "--interval %v is negative", f.interval)
-	case hubward.ValidateID(id) != nil:
-		return usagef(cmd, "%q is no device id", id)
 	}
-	if _, _, err := net.SplitHostPort(f.mqtts); f.mqtts != "" && err != nil {
-		return usagef(cmd, "--mqtts %q is no address like 127.0.0.1:8883", f.mqtts)
-	}
-	return nil
+	return f.device.check(cmd, id)
 }
 
 func (f *simulateFlags) run(cmd *cobra.Command, env Env, id string) error {
@@ -84,56 +69,15 @@ func (f *simulateFlags) run(cmd *cobra.Command, env Env, id string) error {
 		return err
 	}
 	ctx := cmd.Context()
-	connectionString, err := f.deviceConnectionString(ctx, env, id)
-	if err != nil {
-		return err
-	}
 	s, err := newSimulation(env, f, id)
 	if err != nil {
 		return err
 	}
-	options := &device.Options{MaxInFlight: simulateWindow, OnState: s.onState, Product: "hubward-simulate"}
-	if options.CA, err = f.login.pool(env); err != nil {
-		return err
-	}
-	if f.mqtts != "" {
-		options.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, f.mqtts)
-		}
-	}
-	client, err := device.NewFromConnectionString(connectionString, options)
+	client, err := f.device.client(ctx, env, id, &device.Options{MaxInFlight: simulateWindow, OnState: s.onState, Product: "hubward-simulate"})
 	if err != nil {
 		return err
 	}
 	return s.run(ctx, client)
-}
-
-// deviceConnectionString returns the login if it is that of the device, else asks the hub for the device's key.
-func (f *simulateFlags) deviceConnectionString(ctx context.Context, env Env, id string) (string, error) {
-	text, err := f.login.connectionString(env)
-	if err != nil {
-		return "", err
-	}
-	login, err := sas.ParseConnectionString(text)
-	if err != nil {
-		return "", err
-	}
-	if login.DeviceID == id {
-		return text, nil
-	}
-	if login.DeviceID != "" {
-		return "", fmt.Errorf("the login is that of device %s, not of %s", login.DeviceID, id)
-	}
-	own := sas.ConnectionString{HostName: sas.TrimPort(login.HostName), DeviceID: id} // MQTT is not at the login's port
-	err = withClient(env, f.login, func(c *service.Client) error {
-		d, err := c.Device(ctx, id)
-		if err != nil {
-			return err
-		}
-		own.SharedAccessKey, err = deviceKey(d, "primary")
-		return err
-	})
-	return own.String(), err
 }
 
 // simulation is one run of a simulated device.

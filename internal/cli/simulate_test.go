@@ -230,7 +230,6 @@ func TestSimulate_usage(t *testing.T) {
 		usage bool
 		want  string
 	}{
-		{"another protocol", []string{"d1", "--protocol", "amqp"}, true, "only mqtt is"},
 		{"negative count", []string{"d1", "--count", "-1"}, true, "negative"},
 		{"negative interval", []string{"d1", "--interval", "-1s"}, true, "negative"},
 		{"bad id", []string{"a b"}, true, "no device id"},

@@ -2,8 +2,8 @@ package device
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
@@ -26,39 +27,63 @@ const (
 // errNoPong is the loss of a connection on which a ping was not answered.
 var errNoPong = errors.New("no answer to a ping")
 
-// conn is one MQTT connection, logged in.
-type conn struct {
+// mqttTransport speaks MQTT 3.1.1.
+type mqttTransport struct {
+	client *Client
+	c2d    mqttC2D
+}
+
+func (t *mqttTransport) batches() bool { return false }
+
+// encode makes a message the PUBLISH that sends it.
+func (t *mqttTransport) encode(messages []*hubward.Message) (*pending, error) {
+	m := messages[0]
+	topic, err := telemetryTopic(t.client.account.identity, m)
+	if err != nil {
+		return nil, err
+	}
+	return &pending{packet: mqttwire.PublishPacket{QoS: 1, Topic: topic, Payload: bytes.Clone(m.Body)}}, nil
+}
+
+// mqttConn is one MQTT connection, logged in.
+type mqttConn struct {
 	// Set before the reader starts, never changed after.
-	nc    net.Conn
-	in    *bufio.Reader
-	life  context.Context // of the client
-	born  time.Time
-	renew time.Duration // after born; 0: never
+	client *Client
+	c2d    *mqttC2D
+	nc     net.Conn
+	in     *bufio.Reader
+	life   context.Context // of the client
+	born   time.Time
+	renew  time.Duration // after born; 0: never
 
 	// Touched only by the writer.
 	out       []byte
 	lastWrite time.Duration // after born
 	pinged    time.Duration // after born; 0: never
+	subscribe *pending      // holds the identifier of SUBSCRIBE; nil: not sent
 
 	lastRead atomic.Int64 // a time.Duration after born
 	useful   atomic.Bool  // a message was confirmed on it
+
+	subscribeID atomic.Uint32 // of the SUBSCRIBE that is not answered; 0: none
 
 	readDone chan struct{} // closed when the reader has ended
 	readErr  error         // why; set before readDone is closed
 }
 
 // open connects and logs in. It gives up when ctx ends and when the client is closed.
-func (c *Client) open(ctx context.Context) (*conn, error) {
+func (t *mqttTransport) open(ctx context.Context) (connection, error) {
+	c := t.client
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 
-	nc, err := c.dial(ctx)
+	nc, err := t.dial(ctx)
 	if err != nil {
 		return nil, unreachable(c.account.address, err)
 	}
 	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) }) // ends a blocked read or write
-	cn, err := c.logIn(nc)
+	cn, err := t.logIn(nc)
 	if !stop() {
 		err = unreachable(c.account.address, ctx.Err())
 	}
@@ -69,22 +94,10 @@ func (c *Client) open(ctx context.Context) (*conn, error) {
 	return cn, nil
 }
 
-func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	nc, err := c.opts.Dial(ctx, "tcp", c.account.address)
-	if err != nil || c.opts.plain {
-		return nc, err
-	}
-	secure := tls.Client(nc, c.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		nc.Close()
-		return nil, err
-	}
-	return secure, nil
-}
-
 // logIn sends CONNECT and waits for CONNACK.
-func (c *Client) logIn(nc net.Conn) (*conn, error) {
-	cn := &conn{nc: nc, in: bufio.NewReader(nc), life: c.life, born: time.Now(), readDone: make(chan struct{})}
+func (t *mqttTransport) logIn(nc net.Conn) (*mqttConn, error) {
+	c := t.client
+	cn := &mqttConn{client: c, c2d: &t.c2d, nc: nc, in: bufio.NewReader(nc), life: c.life, born: time.Now(), readDone: make(chan struct{})}
 	token, renew, err := c.account.token(c.opts.Now(), c.opts.TokenTTL)
 	if err != nil {
 		return nil, err
@@ -147,7 +160,7 @@ func readPacket(in *bufio.Reader, buf []byte) (h mqttwire.Header, body []byte, e
 
 // write writes b. When the client is being closed it has little time for that: serve shortens the deadline of a write
 // that is under way, and write that of one that begins.
-func (cn *conn) write(b []byte) error {
+func (cn *mqttConn) write(b []byte) error {
 	cn.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if cn.life.Err() != nil {
 		cn.hurry()
@@ -158,17 +171,21 @@ func (cn *conn) write(b []byte) error {
 }
 
 // hurry leaves the connection goodbyeTimeout for all that is still to be done.
-func (cn *conn) hurry() { cn.nc.SetDeadline(time.Now().Add(goodbyeTimeout)) }
+func (cn *mqttConn) hurry() { cn.nc.SetDeadline(time.Now().Add(goodbyeTimeout)) }
 
-// goodbye sends DISCONNECT, so that the hub does not take the end for a failure. [MQTT-3.14.4-1]
-func (cn *conn) goodbye() {
+// goodbye sends DISCONNECT, so that the hub does not take the end for a failure [MQTT-3.14.4-1], and waits for the hub to
+// close the connection: to close it under data that the hub sends may cost the hub what it has not read yet, such as
+// acknowledgements.
+func (cn *mqttConn) goodbye() {
 	cn.hurry()
-	cn.nc.Write(mqttwire.AppendDisconnect(nil)) // if it fails, the hub sees the closed connection
+	if _, err := cn.nc.Write(mqttwire.AppendDisconnect(nil)); err == nil { // else the hub sees the closed connection
+		<-cn.readDone // at the deadline, if the hub does not close
+	}
 }
 
 // keepAlive pings when nothing was written or nothing was read for three quarters of the interval, and fails when the
 // hub has sent nothing for a quarter of it after a ping. next is when to call it again.
-func (cn *conn) keepAlive(interval time.Duration) (next time.Duration, err error) {
+func (cn *mqttConn) keepAlive(interval time.Duration) (next time.Duration, err error) {
 	now, read := time.Since(cn.born), time.Duration(cn.lastRead.Load())
 	if cn.pinged > read {
 		if left := cn.pinged + interval/4 - now; left > 0 {
@@ -183,7 +200,17 @@ func (cn *conn) keepAlive(interval time.Duration) (next time.Duration, err error
 	return interval / 4, cn.write(mqttwire.AppendPingreq(cn.out[:0]))
 }
 
+// discard closes a connection that is not served.
+func (cn *mqttConn) discard() { cn.nc.Close() }
+
 // proven reports whether the connection was of use, so that losing it is no reason to wait before the next attempt.
-func (cn *conn) proven(lifetime time.Duration) bool {
+func (cn *mqttConn) proven(lifetime time.Duration) bool {
 	return cn.useful.Load() || time.Since(cn.born) >= lifetime
+}
+
+func (t *mqttTransport) dial(ctx context.Context) (net.Conn, error) {
+	if t.client.opts.Protocol == MQTTWebSocket {
+		return t.client.dialWebSocket(ctx, subprotocolMQTT)
+	}
+	return t.client.dial(ctx)
 }

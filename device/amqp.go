@@ -1,0 +1,293 @@
+package device
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/go-amqp"
+
+	"github.com/hubward/hubward"
+)
+
+// amqpTransport speaks AMQP 1.0, through github.com/Azure/go-amqp.
+type amqpTransport struct{ client *Client }
+
+func (t *amqpTransport) batches() bool { return true }
+
+// amqpConn is one AMQP connection with a granted token. Its links are those of one device.
+//
+// Besides those of the protocol library there are up to four goroutines: serve, one that sends, one that waits for
+// outcomes and, once Receive was called, one that receives. serve waits for the others.
+type amqpConn struct {
+	// Set before serve, never changed after.
+	client  *Client
+	conn    *amqp.Conn
+	session *amqp.Session
+	cbs     *cbs
+	events  *amqp.Sender
+	born    time.Time
+	renew   time.Duration // of the token; 0: never
+
+	useful atomic.Bool   // a message was confirmed on it
+	wake   chan struct{} // tells the sending goroutine that there is something to send
+}
+
+// open connects, logs in and attaches the telemetry link.
+func (t *amqpTransport) open(ctx context.Context) (connection, error) {
+	c := t.client
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	nc, err := t.dial(ctx)
+	if err != nil {
+		return nil, unreachable(c.account.address, err)
+	}
+	conn, err := amqp.NewConn(ctx, nc, &amqp.ConnOptions{HostName: c.account.hub, SASLType: amqp.SASLTypeAnonymous()})
+	if err != nil {
+		nc.Close()
+		return nil, unreachable(c.account.address, err)
+	}
+	ac := &amqpConn{client: c, conn: conn, born: time.Now(), wake: make(chan struct{}, 1)}
+	if err := ac.logIn(ctx); err != nil {
+		conn.Close()
+		return nil, amqpError(c.account.address, err)
+	}
+	return ac, nil
+}
+
+func (t *amqpTransport) dial(ctx context.Context) (net.Conn, error) {
+	if t.client.opts.Protocol == AMQPWebSocket {
+		return t.client.dialWebSocket(ctx, subprotocolAMQP)
+	}
+	return t.client.dial(ctx)
+}
+
+func (ac *amqpConn) logIn(ctx context.Context) (err error) {
+	if ac.session, err = ac.conn.NewSession(ctx, nil); err != nil {
+		return err
+	}
+	if ac.cbs, err = openCBS(ctx, ac.session); err != nil {
+		return err
+	}
+	if err := ac.putToken(ctx); err != nil {
+		return err
+	}
+	mode := amqp.SenderSettleModeUnsettled
+	ac.events, err = ac.session.NewSender(ctx, ac.address("events"), &amqp.SenderOptions{
+		SettlementMode: &mode, Properties: ac.linkProperties(),
+	})
+	return err
+}
+
+// address returns the node of the device's telemetry ("events") or messages ("devicebound"). Source: spec/amqp.md 5.1.
+func (ac *amqpConn) address(node string) string {
+	id := ac.client.account.identity
+	address := "/devices/" + url.PathEscape(id.Device)
+	if id.Module != "" {
+		address += "/modules/" + url.PathEscape(id.Module)
+	}
+	return address + "/messages/" + node
+}
+
+// linkProperties are what the hub is told with each link. Source: spec/amqp.md 5.2.
+func (ac *amqpConn) linkProperties() map[string]any {
+	p := map[string]any{
+		"com.microsoft:client-version": ac.client.opts.Product,
+		"com.microsoft:api-version":    apiVersion,
+	}
+	if ac.client.opts.ModelID != "" {
+		p["com.microsoft:model-id"] = ac.client.opts.ModelID
+	}
+	return p
+}
+
+// putToken gives the hub a token.
+func (ac *amqpConn) putToken(ctx context.Context) error {
+	a := &ac.client.account
+	token, renew, err := a.token(ac.client.opts.Now(), ac.client.opts.TokenTTL)
+	if err != nil {
+		return err
+	}
+	ac.renew = renew
+	return ac.cbs.put(ctx, a.resource(), token)
+}
+
+func (ac *amqpConn) discard() { ac.conn.Close() }
+
+func (ac *amqpConn) proven(lifetime time.Duration) bool {
+	return ac.useful.Load() || time.Since(ac.born) >= lifetime
+}
+
+// serve implements connection.
+func (ac *amqpConn) serve() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	failed := make(chan error, 3) // one of each goroutine
+	var wg sync.WaitGroup
+	receipts := make(chan amqpReceipt, ac.client.opts.MaxInFlight) // as many as can be in the outbox
+	wg.Go(func() { failed <- ac.send(ctx, receipts) })
+	wg.Go(func() { failed <- ac.confirm(ctx, receipts) })
+	err := ac.watch(ctx, &wg, failed)
+	cancel()
+	ac.conn.Close()
+	wg.Wait()
+	ac.client.in.clear() // the hub hands them out again
+	return err
+}
+
+// watch renews the token and starts receiving, until the connection or the client's life ends.
+func (ac *amqpConn) watch(ctx context.Context, wg *sync.WaitGroup, failed chan error) error {
+	c := ac.client
+	var due <-chan time.Time
+	if ac.renew > 0 {
+		timer := time.NewTicker(ac.renew)
+		defer timer.Stop()
+		due = timer.C
+	}
+	receiving := false
+	for {
+		select { // what is in the outbox from before goes out at once
+		case ac.wake <- struct{}{}:
+		default:
+		}
+		if ever, _ := c.in.isWanted(); ever && !receiving {
+			receiving = true
+			wg.Go(func() { failed <- ac.receive(ctx) })
+		}
+		select {
+		case <-c.wake:
+		case <-due:
+			if err := ac.renewToken(ctx); err != nil {
+				return err
+			}
+		case err := <-failed:
+			return err
+		case <-ac.conn.Done():
+			return ac.conn.Err()
+		case <-c.life.Done():
+			return errClosing
+		}
+	}
+}
+
+// renewToken gives the hub the next token; the links stay.
+func (ac *amqpConn) renewToken(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := ac.putToken(ctx); err != nil {
+		return fmt.Errorf("the token was not renewed: %w", err)
+	}
+	ac.client.log.Debug("device client renewed its token")
+	return nil
+}
+
+// amqpError returns the error for a connection that was not accepted.
+//
+// Source: spec/amqp.md 7.2.
+func amqpError(address string, err error) error {
+	var e *amqp.Error
+	var refused *hubward.Error
+	switch {
+	case errors.As(err, &refused):
+		return err
+	case errors.As(err, &e):
+		wrapped := hubward.Wrap(codeOfCondition(e.Condition), "", err)
+		wrapped.Message = "the hub refused the log-in: check that the device is registered and enabled, its key, and the clock"
+		if wrapped.Code == hubward.CodeDeviceNotFound || wrapped.Code == hubward.CodeUnauthorized {
+			wrapped.Code = hubward.CodeUnauthorizedAccess // as over MQTT
+		}
+		return wrapped
+	}
+	return unreachable(address, err)
+}
+
+// codeOfCondition returns the code for an AMQP error condition of a hub.
+func codeOfCondition(condition amqp.ErrCond) hubward.Code {
+	switch condition {
+	case amqp.ErrCondUnauthorizedAccess:
+		return hubward.CodeUnauthorizedAccess
+	case amqp.ErrCondNotFound:
+		return hubward.CodeDeviceNotFound
+	case amqp.ErrCondMessageSizeExceeded:
+		return hubward.CodeMessageTooLarge
+	case amqp.ErrCondResourceLimitExceeded:
+		return hubward.CodeQuotaExceeded
+	case amqp.ErrCondNotAllowed, amqp.ErrCondNotImplemented, amqp.ErrCondInvalidField,
+		"com.microsoft:argument-error", "com.microsoft:argument-out-of-range":
+		return hubward.CodeArgumentInvalid
+	case "com.microsoft:message-lock-lost":
+		return hubward.CodeDeviceMessageLockLost
+	case "com.microsoft:device-container-throttled":
+		return hubward.CodeThrottled
+	}
+	return hubward.CodeServiceUnavailable
+}
+
+// cbs is the pair of links on which a connection gets its token granted.
+type cbs struct {
+	reply    string
+	sender   *amqp.Sender
+	receiver *amqp.Receiver
+	lastID   uint64
+}
+
+func openCBS(ctx context.Context, s *amqp.Session) (*cbs, error) {
+	b := &cbs{reply: "cbs-" + rand.Text()}
+	var err error
+	if b.sender, err = s.NewSender(ctx, "$cbs", nil); err != nil {
+		return nil, err
+	}
+	b.receiver, err = s.NewReceiver(ctx, "$cbs", &amqp.ReceiverOptions{TargetAddress: b.reply, Credit: 1})
+	return b, err
+}
+
+// put sends a token and waits for the hub's word on it. One call at a time.
+//
+// Source: spec/amqp.md 4.
+func (b *cbs) put(ctx context.Context, resource, token string) error {
+	b.lastID++
+	id := fmt.Sprintf("%s-%d", b.reply, b.lastID)
+	request := &amqp.Message{
+		Properties: &amqp.MessageProperties{MessageID: id, ReplyTo: &b.reply},
+		ApplicationProperties: map[string]any{
+			"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": resource,
+		},
+		Value: token,
+	}
+	if err := b.sender.Send(ctx, request, nil); err != nil {
+		return err
+	}
+	for {
+		answer, err := b.receiver.Receive(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := b.receiver.AcceptMessage(ctx, answer); err != nil {
+			return err
+		}
+		if answer.Properties == nil || answer.Properties.CorrelationID == nil || answer.Properties.CorrelationID == any(id) {
+			return cbsOutcome(answer)
+		}
+	}
+}
+
+// cbsOutcome returns what the hub said to a token, nil for yes.
+func cbsOutcome(answer *amqp.Message) error {
+	status, _ := answer.ApplicationProperties["status-code"].(int32)
+	switch {
+	case status >= 200 && status < 300:
+		return nil
+	case status == 401 || status == 403 || status == 404:
+		return hubward.Errorf(hubward.CodeUnauthorizedAccess,
+			"the hub refused the log-in: check that the device is registered and enabled, its key, and the clock")
+	case status == 400:
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "the hub cannot read the token")
+	}
+	return hubward.Errorf(hubward.CodeServiceUnavailable, "the hub answered the token with status %d", status)
+}

@@ -1,0 +1,59 @@
+package device
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hubward/hubward"
+)
+
+// deviceboundFilter is what a device subscribes to for its messages. Source: spec/device.md 4.1.
+func deviceboundFilter(device string) string { return "devices/" + device + "/messages/devicebound/#" }
+
+// deviceboundMessage returns the message that came on a topic, without its body, or false when that is not a topic of
+// messages to the device. What it cannot read of a bag it leaves out.
+//
+// Source: spec/device.md 4.2.
+func deviceboundMessage(device, topic string) (*hubward.Message, bool) {
+	bag, ok := strings.CutPrefix(topic, strings.TrimSuffix(deviceboundFilter(device), "#"))
+	if !ok {
+		return nil, false
+	}
+	m := &hubward.Message{}
+	for pair := range strings.SplitSeq(bag, "&") {
+		rawName, rawValue, valued := strings.Cut(pair, "=")
+		name, err1 := url.PathUnescape(rawName)
+		value, err2 := url.PathUnescape(rawValue)
+		if name == "" || err1 != nil || err2 != nil {
+			continue
+		}
+		setProperty(m, name, value, !valued)
+	}
+	return m, true
+}
+
+func setProperty(m *hubward.Message, name, value string, null bool) {
+	switch name {
+	case "$.to":
+		m.To = value
+	case "$.mid":
+		m.MessageID = value
+	case "$.cid":
+		m.CorrelationID = value
+	case "$.uid":
+		m.UserID = value
+	case "$.ct":
+		m.ContentType = value
+	case "$.ce":
+		m.ContentEncoding = value
+	case "$.ctime":
+		m.CreationTime = value
+	case "$.exp":
+		m.Expiry, _ = time.Parse(time.RFC3339Nano, value)
+	case "iothub-ack":
+		m.Ack = hubward.Ack(value)
+	default:
+		m.Properties = append(m.Properties, hubward.Property{Name: name, Value: value, Null: null})
+	}
+}

@@ -1,0 +1,43 @@
+package device
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/hubward/hubward"
+)
+
+// refusedCall turns an answer that is no success into an error. Its code is that of the iothub-errorcode header, else
+// the one of the body; when neither is known it is the HTTP status times 1000.
+//
+// Source: spec/device.md 7.8.
+func refusedCall(res *http.Response, body []byte) error {
+	var e struct {
+		Message   string          `json:"Message"` // matches "message" too
+		ErrorCode json.RawMessage `json:"errorCode"`
+	}
+	json.Unmarshal(body, &e) // a body of another form is an error without a text
+	name, text := "", e.Message
+	if rest, ok := strings.CutPrefix(e.Message, "ErrorCode:"); ok {
+		name, text, _ = strings.Cut(rest, ";")
+	}
+	code, known := hubward.CodeFromName(res.Header.Get("iothub-errorcode"))
+	if !known {
+		code, known = hubward.CodeFromName(name)
+	}
+	var number int
+	if !known && json.Unmarshal(e.ErrorCode, &number) == nil && number/1000 == res.StatusCode {
+		code, known = hubward.Code(number), true
+	}
+	if !known {
+		code = hubward.Code(res.StatusCode * 1000)
+		if text == "" {
+			text = "the answer was HTTP " + res.Status
+		}
+	}
+	if code == hubward.CodeUnauthorizedAccess {
+		text = "the hub refused the log-in: check that the device is registered and enabled, its key, and the clock"
+	}
+	return &hubward.Error{Code: code, Message: text}
+}

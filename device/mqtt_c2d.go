@@ -1,0 +1,296 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/mqttwire"
+)
+
+// mqttC2D knows the messages that the hub has sent and that are not acknowledged, over the client's connections.
+//
+// R1: a PUBACK goes out on the connection on which its PUBLISH came, since identifiers have no meaning on another.
+// R2: a message that Receive has returned is not returned again while it is not acknowledged: what the hub sends again
+// joins what is there.
+// R3: a message with an id that was acknowledged is not returned again when the hub did not get the PUBACK: it is
+// acknowledged once more. Its copy has DUP set; without that, it is another message.
+type mqttC2D struct {
+	mu    sync.Mutex     // guards the fields below; never held across I/O; taken before inbox.mu
+	conn  *mqttConn      // that is served; nil between connections
+	open  []*mqttMessage // not acknowledged
+	acked []messageKey   // the latest ones, oldest first
+	acks  []mqttAck      // to be written on conn
+}
+
+// mqttMessage is a message that is not acknowledged.
+type mqttMessage struct {
+	key        messageKey
+	m          *C2DMessage
+	conn       *mqttConn     // on which it came last
+	ids        []uint16      // packet identifiers on conn: more than one when the hub took its lock for ended
+	completing bool          // Complete was called
+	acked      chan struct{} // closed when it is acknowledged
+}
+
+// mqttAck is a PUBACK to be written; o is nil when nobody waits for it.
+type mqttAck struct {
+	id uint16
+	o  *mqttMessage
+}
+
+// messageKey tells messages apart: a digest of topic and body.
+type messageKey [sha256.Size]byte
+
+func keyOf(p *mqttwire.PublishPacket) (k messageKey) {
+	h := sha256.New()
+	h.Write(p.Topic)
+	h.Write([]byte{0}) // stands in no topic
+	h.Write(p.Payload)
+	h.Sum(k[:0])
+	return k
+}
+
+// begin makes cn the connection that messages come by.
+func (r *mqttC2D) begin(cn *mqttConn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conn = cn
+}
+
+// end notes the end of the connection. The hub sends again what is not acknowledged.
+func (r *mqttC2D) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unread := r.conn.client.in.clear()
+	r.open = slices.DeleteFunc(r.open, func(o *mqttMessage) bool { return slices.Contains(unread, o.m) })
+	r.conn, r.acks = nil, nil
+}
+
+// message takes a PUBLISH.
+func (cn *mqttConn) message(flags byte, body []byte) error {
+	p, err := mqttwire.ParsePublish(flags, body)
+	if err != nil {
+		return err
+	}
+	m, ok := deviceboundMessage(cn.client.account.identity.Device, string(p.Topic))
+	if !ok || cn.client.account.identity.Module != "" {
+		// It is due to a subscription that another program of this device has left behind, and is not acknowledged: so
+		// the hub keeps it for a program that handles it.
+		cn.client.log.Debug("device client ignores a message from the hub")
+		return nil
+	}
+	m.Body = bytes.Clone(p.Payload)
+	if cn.c2d.arrive(cn, &p, &C2DMessage{Message: *m}) {
+		cn.client.nudge()
+	}
+	return nil
+}
+
+// arrive notes a message and puts it into the inbox if it is a new one. It reports whether there is something to write.
+func (r *mqttC2D) arrive(cn *mqttConn, p *mqttwire.PublishPacket, m *C2DMessage) bool {
+	key := keyOf(p)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.Dup && slices.Contains(r.acked, key) {
+		r.acks = append(r.acks, mqttAck{id: p.ID})
+		return true
+	}
+	if o := r.copyLocked(cn, key, p.Dup); o != nil {
+		if o.conn != cn {
+			o.conn, o.ids = cn, nil
+		}
+		o.ids = append(o.ids, p.ID)
+		if o.completing {
+			r.acks = append(r.acks, mqttAck{p.ID, o})
+		}
+		return o.completing
+	}
+	if len(r.open) >= maxInbox {
+		cn.client.log.Debug("device client leaves a message with the hub: too many are not settled")
+		return false
+	}
+	o := &mqttMessage{key: key, m: m, conn: cn, acked: make(chan struct{})}
+	if p.QoS > 0 {
+		o.ids = []uint16{p.ID}
+	}
+	m.settle = func(ctx context.Context, s settlement) error { return r.settle(ctx, cn.client, o, s) }
+	r.open = append(r.open, o)
+	cn.client.in.put(m)
+	return false
+}
+
+// copyLocked returns the message that has come again, or nil when it is a new one: it came on an earlier connection, or it
+// did on this one and has DUP set.
+func (r *mqttC2D) copyLocked(cn *mqttConn, key messageKey, dup bool) *mqttMessage {
+	var found *mqttMessage
+	for _, o := range r.open {
+		switch {
+		case o.key != key:
+		case o.conn != cn:
+			return o
+		case dup && found == nil:
+			found = o
+		}
+	}
+	return found
+}
+
+// lockTime is how long a hub keeps a message for the connection to which it has sent it. Source: spec/device.md 4.3.
+const lockTime = time.Minute
+
+// settle is C2DMessage.settle.
+func (r *mqttC2D) settle(ctx context.Context, c *Client, o *mqttMessage, s settlement) error {
+	if s != complete {
+		return hubward.Errorf(hubward.CodeInvalidOperation, "MQTT can only complete a message: use AMQP or HTTPS to reject or abandon one")
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.complete(o); err != nil {
+		return err
+	}
+	c.nudge()
+	lock := time.NewTimer(lockTime)
+	defer lock.Stop()
+	select {
+	case <-o.acked:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-lock.C:
+		r.leave(o)
+		return errLockLost()
+	case <-c.done:
+		_, err := c.running()
+		return err
+	}
+}
+
+// complete has a message acknowledged: now, or when it comes again because its connection is lost.
+func (r *mqttC2D) complete(o *mqttMessage) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.open, o) {
+		return errSettled()
+	}
+	if o.completing {
+		return nil // a call before this one gave up waiting
+	}
+	o.completing = true
+	if o.conn != r.conn {
+		return nil
+	}
+	if len(o.ids) == 0 { // QoS 0: the hub took it for completed when it was sent
+		r.leaveLocked(o)
+	}
+	for _, id := range o.ids {
+		r.acks = append(r.acks, mqttAck{id, o})
+	}
+	return nil
+}
+
+// leave forgets a message, except that it is not returned again.
+func (r *mqttC2D) leave(o *mqttMessage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.leaveLocked(o)
+}
+
+func (r *mqttC2D) leaveLocked(o *mqttMessage) {
+	i := slices.Index(r.open, o)
+	if i < 0 {
+		return
+	}
+	r.open = slices.Delete(r.open, i, i+1)
+	close(o.acked)
+	if o.m.MessageID == "" {
+		return
+	}
+	if len(r.acked) >= maxInbox {
+		r.acked = slices.Delete(r.acked, 0, 1)
+	}
+	r.acked = append(r.acked, o.key)
+}
+
+// take returns the acknowledgements to be written.
+func (r *mqttC2D) take() []mqttAck {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	acks := r.acks
+	r.acks = nil
+	return acks
+}
+
+// flushC2D writes SUBSCRIBE, once Receive has been called, and the acknowledgements that are due.
+func (cn *mqttConn) flushC2D() (err error) {
+	ever, _ := cn.client.in.isWanted()
+	acks := cn.c2d.take()
+	if len(acks) == 0 && (!ever || cn.subscribe != nil) {
+		return nil
+	}
+	out := cn.out[:0]
+	for _, a := range acks {
+		out = mqttwire.AppendPuback(out, a.id)
+	}
+	if ever && cn.subscribe == nil {
+		if out, err = mqttwire.AppendSubscribe(out, cn.subscription()); err != nil {
+			return err
+		}
+	}
+	cn.out = out
+	if err := cn.write(out); err != nil {
+		return err
+	}
+	for _, a := range acks {
+		if a.o != nil {
+			cn.c2d.leave(a.o)
+		}
+	}
+	return nil
+}
+
+// subscription is the SUBSCRIBE of this connection. A repeated one does no harm, and a session that the hub has forgotten
+// needs it.
+func (cn *mqttConn) subscription() *mqttwire.SubscribePacket {
+	cn.subscribe = &pending{done: func(error) {}}
+	c := cn.client
+	c.mu.Lock()
+	c.out.assignID(cn.subscribe)
+	c.mu.Unlock()
+	cn.subscribeID.Store(uint32(cn.subscribe.packet.ID))
+	return &mqttwire.SubscribePacket{
+		ID: cn.subscribe.packet.ID, Filters: []mqttwire.Filter{{Topic: deviceboundFilter(c.account.identity.Device), QoS: 1}},
+	}
+}
+
+// suback takes the answer to SUBSCRIBE.
+func (cn *mqttConn) suback(body []byte) error {
+	p, err := mqttwire.ParseSuback(body)
+	if err != nil {
+		return err
+	}
+	if id := cn.subscribeID.Swap(0); id == 0 || id != uint32(p.ID) {
+		return errors.New("the hub sent an unexpected SUBACK")
+	}
+	if len(p.Codes) != 1 || p.Codes[0] > 1 {
+		return errors.New("the hub refused the subscription to cloud-to-device messages")
+	}
+	return nil
+}
+
+// forgetSubscribe frees the identifier of SUBSCRIBE at the end of the connection.
+func (cn *mqttConn) forgetSubscribe() {
+	if cn.subscribe == nil {
+		return
+	}
+	c := cn.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out.forget(cn.subscribe)
+}
