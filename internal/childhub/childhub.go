@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,14 +43,24 @@ func Build(ctx context.Context, root, dir string) (string, error) {
 	return binary, nil
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago.
+// Free ports come from this range. It is below the one from which systems take the ports of clients and of listeners
+// that name none: those could take a hub's port between two starts.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago, and that no client is given.
 func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var err error
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: %w", err)
 }
 
 // Hub is the program serving one data folder. Its methods are for one goroutine at a time; those of its clients

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -36,19 +37,8 @@ func TestKill_acknowledgedMessagesSurvive(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), testWithin)
 	defer cancel()
 	rng := seeded(t)
-	hub, mqtts := newHub(ctx, t)
-	if err := hub.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := hub.Kill(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the last the hub printed:\n%s", hub.Log())
-		}
-	})
-	fleet := register(ctx, t, hub, mqtts, rng)
+	hub, at := startHub(ctx, t, build(ctx, t))
+	fleet := register(ctx, t, hub, at.mqtts, devices, rng)
 	ledger := newLedger()
 	for n := range kills {
 		runFor := time.Duration(rng.Int64N(int64(longestRun)))
@@ -86,38 +76,62 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// newHub builds the program and gives it a data folder and free ports. It also returns the address for devices.
-func newHub(ctx context.Context, t *testing.T) (hub *childhub.Hub, mqtts string) {
+// listeners are the addresses of a hub, host:port.
+type listeners struct{ mqtts, amqps, https string }
+
+// build returns the path of the program.
+func build(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	binary, err := childhub.Build(ctx, filepath.Join("..", ".."), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var address [3]string
-	for i := range address {
+	return binary
+}
+
+// startHub gives the program a data folder and free ports, and starts it. It is killed when the test ends.
+func startHub(ctx context.Context, t *testing.T, binary string) (*childhub.Hub, listeners) {
+	t.Helper()
+	var address [4]string
+	for i := 0; i < len(address); {
 		port, err := childhub.FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}
 		address[i] = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if !slices.Contains(address[:i], address[i]) { // it may be free still
+			i++
+		}
 	}
-	return &childhub.Hub{
+	hub := &childhub.Hub{
 		Binary: binary,
 		Data:   filepath.Join(t.TempDir(), "data"),
-		Args:   []string{"--mqtts", address[0], "--https", address[1], "--admin", address[2], "--amqps", "off"},
-		HTTPS:  address[1],
-	}, address[0]
+		Args:   []string{"--mqtts", address[0], "--amqps", address[1], "--https", address[2], "--admin", address[3]},
+		HTTPS:  address[2],
+	}
+	if err := hub.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := hub.Kill(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the last the hub printed:\n%s", hub.Log())
+		}
+	})
+	return hub, listeners{mqtts: address[0], amqps: address[1], https: address[2]}
 }
 
 // register makes the devices in one bulk call, with keys of our own.
-func register(ctx context.Context, t *testing.T, hub *childhub.Hub, mqtts string, rng *rand.Rand) []*device {
+func register(ctx context.Context, t *testing.T, hub *childhub.Hub, mqtts string, n int, rng *rand.Rand) []*device {
 	t.Helper()
 	roots, err := hub.Roots()
 	if err != nil {
 		t.Fatal(err)
 	}
-	fleet := make([]*device, devices)
-	rows := make([]map[string]any, devices)
+	fleet := make([]*device, n)
+	rows := make([]map[string]any, n)
 	for i := range fleet {
 		key := make([]byte, 32)
 		for j := range key {

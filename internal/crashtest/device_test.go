@@ -56,7 +56,7 @@ func (d *device) publishUntilCut(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
 	c := &conn{nc: nc, in: bufio.NewReader(nc)}
-	if err := c.connect(d); err != nil {
+	if _, err := c.connect(d); err != nil {
 		return cut(err)
 	}
 	for {
@@ -74,10 +74,14 @@ func (d *device) publishUntilCut(ctx context.Context) error {
 }
 
 func (d *device) dial(ctx context.Context) (net.Conn, error) {
+	return dialTLS(ctx, d.address, d.roots)
+}
+
+func dialTLS(ctx context.Context, address string, roots *x509.CertPool) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()
-	dialer := tls.Dialer{Config: &tls.Config{RootCAs: d.roots, ServerName: "localhost"}}
-	return dialer.DialContext(ctx, "tcp", d.address)
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: "localhost"}}
+	return dialer.DialContext(ctx, "tcp", address)
 }
 
 // publishBurst sends burst messages at once and takes their acknowledgements, which come in the same order.
@@ -134,57 +138,74 @@ type conn struct {
 	in *bufio.Reader
 }
 
-// connect logs in.
-func (c *conn) connect(d *device) error {
-	token, err := sas.Sign("localhost/devices/"+d.id, d.key, "", time.Now().Add(time.Hour))
+// connect logs in. It reports whether the hub has kept the subscriptions of an earlier connection.
+func (c *conn) connect(d *device) (present bool, err error) {
+	token, err := d.token()
 	if err != nil {
-		return violation{err}
+		return false, violation{err}
 	}
 	out, err := mqttwire.AppendConnect(nil, &mqttwire.ConnectPacket{
 		ClientID: d.id, KeepAlive: time.Minute, HasUser: true, HasPassword: true,
 		User: "localhost/" + d.id + "/?api-version=2021-04-12", Password: []byte(token),
 	})
 	if err != nil {
-		return violation{err}
+		return false, violation{err}
 	}
 	if _, err := c.nc.Write(out); err != nil {
-		return err
+		return false, err
 	}
 	body, err := c.read(mqttwire.Connack)
 	if err != nil {
-		return err
+		return false, err
 	}
 	ack, err := mqttwire.ParseConnack(body)
 	if err != nil {
-		return violation{err}
+		return false, violation{err}
 	}
 	if ack.Code != mqttwire.Accepted {
-		return violation{fmt.Errorf("%s: CONNACK %d", d.id, ack.Code)}
+		return false, violation{fmt.Errorf("%s: CONNACK %d", d.id, ack.Code)}
 	}
-	return nil
+	return ack.SessionPresent, nil
+}
+
+// token signs a token of the device.
+func (d *device) token() (string, error) {
+	return sas.Sign("localhost/devices/"+d.id, d.key, "", time.Now().Add(time.Hour))
 }
 
 // read takes one packet, which must be of the type given, and returns its body.
 func (c *conn) read(want mqttwire.Type) ([]byte, error) {
+	h, body, err := c.readAny()
+	if err == nil && h.Type != want {
+		err = violation{fmt.Errorf("the hub sent %s instead of %s", h.Type, want)}
+	}
+	return body, err
+}
+
+// maxPacket bounds what the tests' devices are sent, in bytes.
+const maxPacket = 4096
+
+// readAny takes one packet.
+func (c *conn) readAny() (h mqttwire.Header, body []byte, err error) {
 	for size := 2; ; size++ {
 		start, err := c.in.Peek(size)
 		if err != nil {
-			return nil, err
+			return h, nil, err
 		}
 		h, n, err := mqttwire.ParseHeader(start)
 		if err != nil {
-			return nil, violation{err}
+			return h, nil, violation{err}
 		}
 		if n == 0 {
 			continue
 		}
-		if h.Type != want || h.Length > 16 {
-			return nil, violation{fmt.Errorf("the hub sent %s of %d bytes instead of %s", h.Type, h.Length, want)}
+		if h.Length > maxPacket {
+			return h, nil, violation{fmt.Errorf("the hub sent %s of %d bytes", h.Type, h.Length)}
 		}
 		packet := make([]byte, n+h.Length)
 		if _, err := io.ReadFull(c.in, packet); err != nil {
-			return nil, err
+			return h, nil, err
 		}
-		return packet[n:], nil
+		return h, packet[n:], nil
 	}
 }

@@ -1,5 +1,7 @@
-// Package crashtest proves that acknowledged means on disk: its test kills the built binary with SIGKILL at random
-// moments while devices publish and a reader follows, starts it again on the same data, and compares.
+// Package crashtest proves that acknowledged means on disk: its tests kill the built binary with SIGKILL at random
+// moments, start it again on the same data, and compare.
+//
+// Telemetry, while devices publish and a reader follows:
 //
 //	C1: every acknowledged message is there after every restart.
 //	C2: a device's messages are in the order in which it sent them. One whose acknowledgement the crash swallowed may
@@ -8,7 +10,20 @@
 //	    before a crash, stands for the same event ever after.
 //	C4: enqueued times never go back inside a partition.
 //
-// The test takes minutes, so it is behind the build tag crash; "make crash" runs it. Its ports are free ones. The
+// Messages to devices, here called letters, while back ends send, devices complete, reject, abandon and forget, and a
+// reader takes the feedback:
+//
+//	D1: every accepted letter ends exactly once: completed, rejected, expired, abandoned too often, or it is in its
+//	    queue in the end. One whose acceptance the crash swallowed is there once or not at all, a refused one never.
+//	D2: a letter does not come back once the hub has confirmed that it is completed or rejected, or has said so in
+//	    its feedback.
+//	D3: the feedback on a letter is what became of it.
+//	D4: what is known about a letter in a queue survives: how often it was abandoned, that it was delivered, and the
+//	    lock of a device that polls.
+//	D5: a letter has one sequence number, alone, above those of all that were accepted before it was sent.
+//	D6: a feedback message comes with the same records until it is completed, and never again once that is confirmed.
+//
+// The tests take minutes, so they are behind the build tag crash; "make crash" runs them. Their ports are free ones. The
 // moments come from a seed that a failure prints; HUBWARD_CRASH_SEED repeats them, as far as a machine's timing lets
 // it.
 package crashtest

@@ -6,5 +6,6 @@
 //
 // The client programs are in node/ and python/, in pairs of the same name: one journey each, which checks its own side
 // and prints what the Go test waits for. The Go test prepares identities, reads telemetry back and looks at what the
-// hub stamped on it.
+// hub stamped on it. Those of messages to devices (c2d_*) are driven by the test: it tells the back ends what to send, and
+// each message tells its device what to do with it.
 package interop

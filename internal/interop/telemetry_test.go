@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -27,30 +28,59 @@ const quiet = time.Second
 
 const messages = 1000
 
+// telemetryRun is one way in which a program sends telemetry.
+type telemetryRun struct {
+	sdk, name string
+	mode      string            // the program's argument
+	vars      map[string]string // of the program
+	count     int
+	together  int // so many messages on end may come in any order
+	// sent is what message n of a run has to arrive as, but for its body.
+	sent func(run string, n int) (childhub.SystemProperties, map[string]string)
+}
+
+func telemetryRuns() []telemetryRun {
+	node := func(name, mode, transport string, count int) telemetryRun {
+		return telemetryRun{
+			sdk: "node", name: name, mode: mode, vars: map[string]string{"TRANSPORT": transport}, count: count, together: 1, sent: asWritten,
+		}
+	}
+	uuids := node("uuids", "pipelined", "amqp", 100)
+	uuids.vars["UUIDS"], uuids.sent = "1", withUUIDs
+	http, batch := node("http", "sync", "http", messages/5), node("http-batch", "batch", "http", messages)
+	http.sent, batch.sent = inHeaders, inBatch
+	return []telemetryRun{
+		node("pipelined", "pipelined", "mqtt", messages), node("mqtt-ws", "pipelined", "mqtt-ws", messages),
+		node("amqp", "pipelined", "amqp", messages), node("amqp-ws", "pipelined", "amqp-ws", messages),
+		uuids, http, batch,
+		{sdk: "python", name: "sync", mode: "sync", count: messages, together: 1, sent: asWritten},
+		// The asyncio client hands messages to a pool of threads: what it sent together arrives in any order.
+		{sdk: "python", name: "aio", mode: "aio", count: messages, together: 100, sent: asWritten},
+	}
+}
+
 func TestTelemetry(t *testing.T) {
-	modes := map[string][]string{"node": {"pipelined"}, "python": {"sync", "aio"}}
 	eachSDK(t, func(t *testing.T, s sdk) {
-		for _, mode := range modes[s.name] {
-			t.Run(mode, func(t *testing.T) { testTelemetry(t, s, mode) })
+		for _, r := range telemetryRuns() {
+			if r.sdk == s.name {
+				t.Run(r.name, func(t *testing.T) { testTelemetry(t, s, r) })
+			}
 		}
 	})
 }
 
 // testTelemetry sends with the SDK and looks at every event: each message once, in order, as it was sent, and with the
 // hub's stamps.
-func testTelemetry(t *testing.T, s sdk, mode string) {
-	id := s.name + "-" + mode
+func testTelemetry(t *testing.T, s sdk, r telemetryRun) {
+	id := s.name + "-" + r.name
 	device, cs := createDevice(t, id)
+	vars := map[string]string{"DEVICE_CONNECTION_STRING": cs, "RUN_ID": id, "COUNT": strconv.Itoa(r.count)}
+	maps.Copy(vars, r.vars)
 	before := time.Now()
-	s.run(t, "telemetry", map[string]string{"DEVICE_CONNECTION_STRING": cs, "RUN_ID": id, "COUNT": strconv.Itoa(messages)}, mode)
+	s.run(t, "telemetry", vars, r.mode)
 	after := time.Now()
 
-	// The asyncio client hands messages to a pool of threads: what it sent together arrives in any order.
-	together := 1
-	if mode == "aio" {
-		together = 100
-	}
-	got := readEvents(t, id, messages)
+	got := readEvents(t, id, r.count)
 	seen := map[string]bool{}
 	for i, e := range got {
 		number := e.Properties["number"]
@@ -58,15 +88,44 @@ func testTelemetry(t *testing.T, s sdk, mode string) {
 			t.Fatalf("message %s is there twice", number)
 		}
 		seen[number] = true
-		if n, err := strconv.Atoi(number); err != nil || n/together != i/together {
+		if n, err := strconv.Atoi(number); err != nil || n/r.together != i/r.together {
 			t.Fatalf("event %d is message %q", i, number)
 		}
-		checkMessage(t, id, number, e)
+		checkMessage(t, r, id, number, e)
 		checkStamps(t, device, e, before, after)
 		if i > 0 {
 			checkPosition(t, got[i-1], e)
 		}
 	}
+}
+
+// asWritten is what the telemetry programs send.
+func asWritten(run string, n int) (childhub.SystemProperties, map[string]string) {
+	return childhub.SystemProperties{
+		MessageID: fmt.Sprintf("%s-%d", run, n), CorrelationID: fmt.Sprintf("correlation %d/ä", n),
+		ContentType: "application/json", ContentEncoding: "utf-8",
+	}, map[string]string{"number": strconv.Itoa(n), "awkward name": "a/b & c=d + €"}
+}
+
+// withUUIDs is with ids that the SDK sends as AMQP's uuid. They are kept as text.
+func withUUIDs(run string, n int) (childhub.SystemProperties, map[string]string) {
+	system, properties := asWritten(run, n)
+	system.MessageID = fmt.Sprintf("01234567-89ab-4cde-8f01-%012d", n)
+	system.CorrelationID = fmt.Sprintf("01234567-89ab-4cde-8f01-%012d", 100+n)
+	return system, properties
+}
+
+// inHeaders is with what Node lets into a header.
+func inHeaders(run string, n int) (childhub.SystemProperties, map[string]string) {
+	system, _ := asWritten(run, n)
+	_, properties := inBatch(run, n)
+	system.CorrelationID = fmt.Sprintf("correlation %d/a", n)
+	return system, properties
+}
+
+// inBatch is what the Node SDK puts into a batch: application properties alone.
+func inBatch(_ string, n int) (childhub.SystemProperties, map[string]string) {
+	return childhub.SystemProperties{}, map[string]string{"number": strconv.Itoa(n), "awkward~name": "a/b & c=d + $"}
 }
 
 // readEvents returns the n events of a device, and fails when there are more.
@@ -106,7 +165,7 @@ func repeated(events []childhub.Event) string {
 }
 
 // checkMessage compares an event with what the telemetry programs send.
-func checkMessage(t *testing.T, run, number string, e childhub.Event) {
+func checkMessage(t *testing.T, r telemetryRun, run, number string, e childhub.Event) {
 	t.Helper()
 	n, err := strconv.Atoi(number)
 	if err != nil {
@@ -117,11 +176,7 @@ func checkMessage(t *testing.T, run, number string, e childhub.Event) {
 		t.Fatalf("the body of message %s is not a JSON object: %.100s", number, e.Body)
 	}
 	wantBody := map[string]any{"run": run, "number": float64(n), "windSpeed": float64(5 + n%16)}
-	wantSystem := childhub.SystemProperties{
-		MessageID: run + "-" + number, CorrelationID: fmt.Sprintf("correlation %s/ä", number),
-		ContentType: "application/json", ContentEncoding: "utf-8",
-	}
-	wantProperties := map[string]string{"number": number, "awkward name": "a/b & c=d + €"}
+	wantSystem, wantProperties := r.sent(run, n)
 	if diff := cmp.Diff(wantBody, body) + cmp.Diff(wantSystem, e.SystemProperties) + cmp.Diff(wantProperties, e.Properties); diff != "" {
 		t.Fatalf("message %s (-want +got):\n%s", number, diff)
 	}

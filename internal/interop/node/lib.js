@@ -56,13 +56,30 @@ function within(promise, what, seconds) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-// openDevice makes a device client over MQTT. Unless it may retry, the SDK's patience of up to four minutes is
+// The transports of the device SDK. Each package is loaded only when it is used.
+const transports = {
+  mqtt: () => require('azure-iot-device-mqtt').Mqtt,
+  'mqtt-ws': () => require('azure-iot-device-mqtt').MqttWs,
+  amqp: () => require('azure-iot-device-amqp').Amqp,
+  'amqp-ws': () => require('azure-iot-device-amqp').AmqpWs,
+  http: () => require('azure-iot-device-http').Http,
+};
+
+// transportName is the one that TRANSPORT names, MQTT when it is unset.
+const transportName = process.env.TRANSPORT || 'mqtt';
+
+function deviceTransport() {
+  const load = transports[transportName];
+  if (!load) throw new Error(`TRANSPORT is ${transportName}`);
+  return load();
+}
+
+// openDevice makes a device client over that transport. Unless it may retry, the SDK's patience of up to four minutes is
 // replaced by none, so that a failure shows at once.
 function openDevice(connectionString, { retry = false } = {}) {
   const { Client } = require('azure-iot-device');
-  const { Mqtt } = require('azure-iot-device-mqtt');
   const { NoRetry } = require('azure-iot-common');
-  const client = Client.fromConnectionString(connectionString, Mqtt);
+  const client = Client.fromConnectionString(connectionString, deviceTransport());
   if (!retry) client.setRetryPolicy(new NoRetry());
   return client;
 }
@@ -76,6 +93,14 @@ function toldToStop() {
   });
 }
 
+// eachCommand calls handle with each line of our standard input, which is JSON, and ends when that is closed and all of
+// it is done. It does not wait for one command before the next.
+async function eachCommand(handle) {
+  const running = [];
+  for await (const line of readline.createInterface({ input: process.stdin })) running.push(handle(JSON.parse(line)));
+  await Promise.all(running);
+}
+
 function journey(main) {
   within(Promise.resolve().then(main), 'the whole journey', secondsForAll).then(
     () => { console.log('PASSED'); process.exit(0); },
@@ -83,4 +108,6 @@ function journey(main) {
   );
 }
 
-module.exports = { need, fields, sign, check, refusal, openDevice, toldToStop, journey };
+module.exports = {
+  need, fields, sign, check, refusal, transportName, deviceTransport, openDevice, toldToStop, eachCommand, journey,
+};

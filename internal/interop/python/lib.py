@@ -82,6 +82,21 @@ def connection_options():
     return options
 
 
+def trust_for_uamqp():
+    """Make uamqp trust the hub's authority: it asks certifi for a file, and can be told no other."""
+    import certifi  # only here, so that the device journeys do without it
+
+    certifi.where = lambda: need("HUB_CA")
+
+
+def uamqp_transport():
+    """Return how uamqp connects, by TRANSPORT, and have it trust the hub."""
+    import uamqp
+
+    trust_for_uamqp()
+    return uamqp.TransportType.AmqpOverWebsocket if os.environ.get("TRANSPORT") == "amqp-ws" else uamqp.TransportType.Amqp
+
+
 def named(error):
     """Return what an Event Hubs error is best told by: the condition that came with it, without "amqp:" or the like, else
     its class. The SDK makes up conditions for errors that came without one."""

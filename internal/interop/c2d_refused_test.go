@@ -1,0 +1,105 @@
+//go:build interop
+
+package interop_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+)
+
+// maxQueue is how many messages a device's queue has room for.
+const maxQueue = 50
+
+// What the hub does not queue, it refuses with what the SDKs have an error of their own for.
+func TestC2D_refused(t *testing.T) {
+	names := map[string]map[string]string{
+		"node": {
+			"disabled device": "DeviceNotFoundError", "unknown device": "DeviceNotFoundError", "full queue": "DeviceMaximumQueueDepthExceededError",
+			"too large": "MessageTooLargeError", "expired": "ArgumentOutOfRangeError", "expires in three days": "ArgumentOutOfRangeError",
+			"unknown ack": "ArgumentError",
+		},
+		"rest": {
+			"disabled device": "404 DeviceNotFound", "unknown device": "404 DeviceNotFound", "full queue": "403 DeviceMaximumQueueDepthExceeded",
+			"too large": "413 MessageTooLarge", "expired": "400 ArgumentInvalid", "expires in three days": "400 ArgumentInvalid",
+			"unknown ack": "400 ArgumentInvalid",
+		},
+	}
+	for name, from := range backEnds(t) {
+		t.Run(name, func(t *testing.T) {
+			got := refusals(t, name, from)
+			family, _, _ := strings.Cut(name, "-")
+			want := names[family]
+			if family == "python" { // the SDK has one error for all of it, which tells nothing
+				want = map[string]string{}
+				for what := range names["node"] {
+					want[what] = "Exception: C2D message send failure"
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("refusals (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// refusals sends what must be refused, and returns how it was.
+func refusals(t *testing.T, prefix string, from poster) map[string]string {
+	t.Helper()
+	device, _ := createDevice(t, prefix+"-c2d-refused")
+	disabled, _ := createDevice(t, prefix+"-c2d-disabled")
+	disabled.Status = hubward.StatusDisabled
+	putDevice(t, disabled, "*")
+	late := note("late", "", "")
+	late.Expiry = time.Now().Add(-time.Minute).UnixMilli()
+	early := note("early", "", "")
+	early.Expiry = time.Now().Add(72 * time.Hour).UnixMilli()
+	got := map[string]string{
+		"unknown device":        from.Post(t, prefix+"-nobody", note("stray", "", "")),
+		"disabled device":       from.Post(t, disabled.DeviceID, note("for nobody now", "", "")),
+		"too large":             from.Post(t, device.DeviceID, letter{ID: "large", Body: strings.Repeat("x", 64<<10+1)}),
+		"expired":               from.Post(t, device.DeviceID, late),
+		"expires in three days": from.Post(t, device.DeviceID, early),
+		"unknown ack":           from.Post(t, device.DeviceID, note("loud", "", "loud")),
+	}
+	for n := range maxQueue {
+		mustPost(t, from, device.DeviceID, note(fmt.Sprint("one of many ", n), "", ""))
+	}
+	got["full queue"] = from.Post(t, device.DeviceID, note("one too many", "", ""))
+	purge(t, device.DeviceID, maxQueue)
+	return got
+}
+
+// A back end that may not send is told so by the SDK's own error.
+func TestC2D_refusesBackEnd(t *testing.T) {
+	device, _ := createDevice(t, "c2d-strangers")
+	good := connectionString(t, "HUBWARD_CONNECTION_STRING")
+	const reader = "c2d-readers"
+	mustRun(t, "policy", "create", reader, "--right", "RegistryRead")
+	t.Cleanup(func() { mustRun(t, "policy", "delete", reader) })
+	cases := map[string]string{
+		"wrong-key":            endpointString(t, "HUBWARD_CONNECTION_STRING", base64.StdEncoding.EncodeToString(make([]byte, 32))),
+		"unknown-policy":       strings.Replace(good, "iothubowner", "nobody", 1),
+		"policy-without-right": strings.TrimSpace(mustRun(t, "hub", "connection-string", "--policy", reader)),
+	}
+	want := []string{
+		"refused policy-without-right UnauthorizedError", "refused unknown-policy UnauthorizedError", "refused wrong-key UnauthorizedError",
+	}
+	for _, transport := range []string{"amqp", "amqp-ws"} {
+		t.Run(transport, func(t *testing.T) {
+			lines := familyOf(t, "node").run(t, "c2d_refused", map[string]string{
+				"CASES": asJSON(t, cases), "DEVICE": device.DeviceID, "TRANSPORT": transport,
+			})
+			if diff := cmp.Diff(want, only(lines, "refused ")); diff != "" {
+				t.Errorf("refusals (-want +got):\n%s", diff)
+			}
+		})
+	}
+	waitForQueue(t, device.DeviceID, 0)
+}
