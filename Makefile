@@ -6,7 +6,7 @@
 #   make fuzz      every fuzz target for FUZZTIME: a time (5m) or a number of inputs (10000x)
 #   make bench     the benchmarks
 #   make interop   the official SDKs against the binary, on ports 8883, 5671 and 443, and strangers against our AMQP engine
-#   make crash     kill -9 under load, twenty times, and compare
+#   make crash     kill -9 under load, again and again, and compare
 #   make soak      load over breaking connections for SOAKTIME, compare, and look for what is left
 #   make transcripts   record anew what real AMQP clients say, for internal/replaytest; on port 5671, and no part of CI
 #   make build     the binary, as .work/bin/hubward

@@ -14,6 +14,7 @@ type rule struct {
 const (
 	hubAPI     = "internal/hub"
 	accessLeaf = "internal/hub/access" // the words of the hub's API: rights and principals
+	queueLeaf  = "internal/hub/c2dqueue"
 )
 
 // layout is the table, in reading order: from the nouns, over the public SDKs and the command, to the hub from the
@@ -33,11 +34,12 @@ func publicPackages() []rule {
 			why: "tokens and connection strings are pure: keys and the time are passed in",
 		},
 		{
-			pkg: "device", ours: []string{".", "sas", "internal/mqttwire"},
-			why: "a device program must not carry the hub or the service SDK",
+			pkg: "device", ours: []string{".", "sas", "internal/mqttwire", "internal/restwire"},
+			outside: []string{"github.com/Azure/go-amqp", "github.com/coder/websocket"},
+			why:     "a device program must not carry the hub or the service SDK",
 		},
 		{
-			pkg: "service", ours: []string{".", "sas"},
+			pkg: "service", ours: []string{".", "sas", "internal/restwire"},
 			why: "a back-end program must not carry the hub or the device SDK, and reads with a client that is not our engine",
 		},
 		{
@@ -91,8 +93,9 @@ func hubPackages() []rule {
 		},
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
+		{pkg: "internal/restwire", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
-		{pkg: "internal/front/restfront", ours: []string{".", "sas", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{
 			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
@@ -111,11 +114,12 @@ func hubPackages() []rule {
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
 		},
 		{
-			pkg: hubAPI, ours: []string{".", "sas", accessLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			pkg: hubAPI, ours: []string{".", "sas", accessLeaf, queueLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
 			never: []string{"net", "database/sql"},
 			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
 		},
 		{pkg: accessLeaf, ours: []string{".", "sas"}, never: []string{"net", "os"}, why: "who may do what is decided from what is passed in, nothing is looked up"},
+		{pkg: queueLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the rules of a queue are pure: clock, tokens and stored queue are passed in"},
 		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
 		{
 			pkg: "internal/eventlog/pebblelog", ours: []string{".", hubAPI}, outside: []string{"github.com/cockroachdb/pebble/v2"},
@@ -123,7 +127,7 @@ func hubPackages() []rule {
 		},
 		{pkg: "internal/eventlog/memlog", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{
-			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf}, outside: []string{"modernc.org/sqlite"},
+			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf}, outside: []string{"modernc.org/sqlite"},
 			never: []string{"net/http"}, why: engine,
 		},
 		{
@@ -137,7 +141,7 @@ func testPackages() []rule {
 	const suite = "a conformance suite knows the ports only, so that every implementation can run it"
 	return []rule{
 		{pkg: "internal/logtest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
-		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
 		{pkg: "internal/testhub", ours: []string{".", "sas", "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
 		{pkg: "internal/childhub", ours: []string{"sas"}, why: "a hub in a child process is told apart from our own code by nothing but its wire and its files"},
 		{
