@@ -1,6 +1,9 @@
 package hubward
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Property is one application property of a message. Order is kept. Null tells a name without a value from an empty
 // value.
@@ -49,6 +52,22 @@ func (m *Message) Size() int {
 		n += len(m.Properties[i].Name) + len(m.Properties[i].Value)
 	}
 	return n
+}
+
+// IsStamped reports whether an application property or annotation of that name is the hub's to set: what a device or a back
+// end sends under it is dropped, so that nobody can forge it.
+//
+// Source: spec/amqp.md 8.1, spec/device.md 3.2.
+func IsStamped(name string) bool {
+	rest, ok := strings.CutPrefix(name, "iothub-")
+	if !ok {
+		return false
+	}
+	switch rest {
+	case "enqueuedtime", "message-source", "ack", "operation":
+		return true
+	}
+	return strings.HasPrefix(rest, "connection-")
 }
 
 // Event is one telemetry message as a reader of the hub sees it: what the device sent, what the hub stamped on it,

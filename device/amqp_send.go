@@ -19,16 +19,9 @@ type amqpReceipt struct {
 func (ac *amqpConn) send(ctx context.Context, receipts chan<- amqpReceipt) error {
 	c := ac.client
 	for {
-		c.mu.Lock()
-		p := c.out.next()
-		c.mu.Unlock()
-		if p == nil {
-			select {
-			case <-ac.wake:
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		p, err := c.nextToSend(ctx, ac.wake)
+		if err != nil {
+			return err
 		}
 		m, err := amqpTelemetry(p.messages)
 		if err != nil {

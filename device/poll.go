@@ -99,18 +99,11 @@ func (o *poller) serve() error {
 func (o *poller) send(ctx context.Context) error {
 	c := o.client
 	for {
-		c.mu.Lock()
-		p := c.out.next()
-		c.mu.Unlock()
-		if p == nil {
-			select {
-			case <-o.wake:
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		p, err := c.nextToSend(ctx, o.wake)
+		if err != nil {
+			return err
 		}
-		err := o.sendOne(ctx, p.messages)
+		err = o.sendOne(ctx, p.messages)
 		if err != nil && !isRefusal(err) {
 			return err
 		}

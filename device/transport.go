@@ -32,3 +32,21 @@ type connection interface {
 	// discard closes a connection that is not to be served.
 	discard()
 }
+
+// nextToSend returns the next message of the outbox, which it waits for: wake tells that there may be one. Its error is
+// ctx's.
+func (c *Client) nextToSend(ctx context.Context, wake <-chan struct{}) (*pending, error) {
+	for {
+		c.mu.Lock()
+		p := c.out.next()
+		c.mu.Unlock()
+		if p != nil {
+			return p, nil
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}

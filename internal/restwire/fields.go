@@ -103,7 +103,7 @@ func systemField(m *hubward.Message, lower string) *string {
 
 // setApplicationProperty adds p to m, or puts it in place of the one of its name: an AMQP map has each key once.
 func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
-	if p.Name == "" || isStamped(p.Name) {
+	if p.Name == "" || hubward.IsStamped(p.Name) {
 		return nil
 	}
 	// Under these names two system properties reach a reader (spec/amqp.md 8.1), which would find the same key twice.
@@ -126,22 +126,6 @@ func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 	}
 	m.Properties = append(m.Properties, p)
 	return nil
-}
-
-// isStamped reports whether an application property has a name that belongs to the hub: a sender cannot forge what the
-// hub stamps.
-//
-// Source: spec/amqp.md 8.1.
-func isStamped(name string) bool {
-	rest, ok := strings.CutPrefix(name, "iothub-")
-	if !ok {
-		return false
-	}
-	switch rest {
-	case "enqueuedtime", "message-source", "ack", "operation":
-		return true
-	}
-	return strings.HasPrefix(rest, "connection-")
 }
 
 // Fields returns the header lines of m, system properties first. A property without a value gets an empty one.

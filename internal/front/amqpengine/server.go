@@ -107,40 +107,26 @@ func New(h Handler, o Options) *Server {
 	return s
 }
 
-// Bounds of the pause after a failed accept.
-const (
-	minAcceptPause = 5 * time.Millisecond
-	maxAcceptPause = time.Second
-)
-
 // Serve accepts connections from l until Shutdown, then returns ErrServerClosed. It may run on several listeners. A
-// *tls.Conn does its handshake on its own goroutine. Serve closes l.
+// *tls.Conn does its handshake on its own goroutine. Serve closes l. An error of l ends it: to go on after a failure that
+// passes, e.g. for want of file descriptors, is the listener's business.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.track(l) {
 		l.Close()
 		return ErrServerClosed
 	}
 	defer s.untrack(l)
-	pause := minAcceptPause
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			pause = minAcceptPause
 			if c := s.register(nc); c != nil {
 				go c.serve()
 			}
 		case s.isClosing():
 			return ErrServerClosed
-		case errors.Is(err, net.ErrClosed):
-			return err
 		default:
-			s.o.Logger.Warn("connection not accepted", "error", err)
-			select {
-			case <-time.After(pause):
-			case <-s.stop:
-			}
-			pause = min(2*pause, maxAcceptPause)
+			return err
 		}
 	}
 }

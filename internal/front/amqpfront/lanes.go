@@ -20,8 +20,8 @@ type lanes struct {
 }
 
 type lane struct {
-	todo []func()
-	busy bool
+	waiting []func()
+	busy    bool
 }
 
 // do runs f when all that was given before for the key is done. It is called by the connection's reader.
@@ -32,7 +32,7 @@ func (s *lanes) do(key string, f func()) {
 		s.seed, s.lanes = maphash.MakeSeed(), new([laneCount]lane)
 	}
 	l := &s.lanes[maphash.String(s.seed, key)%laneCount]
-	l.todo = append(l.todo, f)
+	l.waiting = append(l.waiting, f)
 	if !l.busy {
 		l.busy = true
 		s.running.Go(func() { s.run(l) })
@@ -42,14 +42,14 @@ func (s *lanes) do(key string, f func()) {
 func (s *lanes) run(l *lane) {
 	for {
 		s.mu.Lock()
-		todo := l.todo
-		l.todo = nil
-		l.busy = len(todo) > 0
+		jobs := l.waiting
+		l.waiting = nil
+		l.busy = len(jobs) > 0
 		s.mu.Unlock()
-		if len(todo) == 0 {
+		if len(jobs) == 0 {
 			return
 		}
-		for _, f := range todo {
+		for _, f := range jobs {
 			f()
 		}
 	}

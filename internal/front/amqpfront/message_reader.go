@@ -2,7 +2,6 @@ package amqpfront
 
 import (
 	"encoding/base64"
-	"strings"
 	"time"
 	"unicode/utf8"
 	"unsafe"
@@ -190,7 +189,7 @@ func (r *messageReader) setProperty(m *hubward.Message, p hubward.Property) {
 		*field = p.Value
 		return
 	}
-	if r.toHub && isStamped(p.Name) {
+	if r.toHub && hubward.IsStamped(p.Name) {
 		return
 	}
 	for i := range m.Properties {
@@ -221,19 +220,6 @@ func (r *messageReader) propertyField(m *hubward.Message, name string) *string {
 		return &m.Subject
 	}
 	return nil
-}
-
-// isStamped reports whether a name belongs to the hub: a device cannot forge what the hub stamps.
-func isStamped(name string) bool {
-	rest, ok := strings.CutPrefix(name, "iothub-")
-	if !ok {
-		return false
-	}
-	switch rest {
-	case "enqueuedtime", "message-source", "ack", "operation":
-		return true
-	}
-	return strings.HasPrefix(rest, "connection-")
 }
 
 // data adds a data section to the body.

@@ -57,7 +57,7 @@ func setProperty(m *hubward.Message, name, value string, null bool) error {
 	case name == "$.exp":
 		m.Expiry = parseExpiry(value)
 		return nil
-	case strings.HasPrefix(name, "$.") || isStamped(name):
+	case strings.HasPrefix(name, "$.") || hubward.IsStamped(name):
 		return nil // the hub's to set, or of no meaning here
 	}
 	return setApplicationProperty(m, hubward.Property{Name: name, Value: value, Null: null})
@@ -119,21 +119,6 @@ func systemField(m *hubward.Message, name string) *string {
 		return &m.TraceContext
 	}
 	return nil
-}
-
-// isStamped reports whether a name belongs to the hub: a device cannot forge what the hub stamps.
-//
-// Source: spec/amqp.md 8.1, spec/device.md 3.2.
-func isStamped(name string) bool {
-	rest, ok := strings.CutPrefix(name, "iothub-")
-	if !ok {
-		return false
-	}
-	switch rest {
-	case "enqueuedtime", "message-source", "ack", "operation":
-		return true
-	}
-	return strings.HasPrefix(rest, "connection-")
 }
 
 // parseExpiry reads an ISO 8601 time as the SDKs write it. What it cannot read is no expiry: the field only informs.

@@ -60,38 +60,24 @@ func New(h *hub.Hub, o Options) *Server {
 	return s
 }
 
-// Bounds of the pause after a failed accept.
-const (
-	minAcceptPause = 5 * time.Millisecond
-	maxAcceptPause = time.Second
-)
-
 // Serve accepts connections from l until Shutdown, then returns ErrServerClosed. It may run on several listeners. A
-// *tls.Conn does its handshake on its own goroutine. Serve closes l.
+// *tls.Conn does its handshake on its own goroutine. Serve closes l. An error of l ends it: to go on after a
+// failure that passes is the listener's business.
 func (s *Server) Serve(l net.Listener) error {
 	if !s.track(l) {
 		l.Close()
 		return ErrServerClosed
 	}
 	defer s.untrack(l)
-	pause := minAcceptPause
 	for {
 		nc, err := l.Accept()
 		switch {
 		case err == nil:
-			pause = minAcceptPause
 			s.start(nc)
-		case s.ctx.Err() != nil || s.isClosing():
+		case s.isClosing():
 			return ErrServerClosed
-		case errors.Is(err, net.ErrClosed):
-			return err
 		default:
-			s.logger.Warn("connection not accepted", "error", err)
-			select {
-			case <-time.After(pause):
-			case <-s.ctx.Done():
-			}
-			pause = min(2*pause, maxAcceptPause)
+			return err
 		}
 	}
 }
