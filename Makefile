@@ -10,6 +10,7 @@
 #   make soak      load over breaking connections for SOAKTIME, compare, and look for what is left
 #   make transcripts   record anew what real AMQP clients say, for internal/replaytest; on port 5671, and no part of CI
 #   make build     the binary, as .work/bin/hubward
+#   make tidy      go.mod of both modules, after a change of what one of them needs
 #
 # What a target needs beyond Go is installed below .work, which git ignores; what make cannot install, it names.
 
@@ -20,7 +21,10 @@ PYTHON   ?= python3
 PROTON   ?= /usr/bin/python3
 
 WORK  := .work
-TOOL  := go tool -modfile=tools/go.mod
+# The module of the clients that only tests and measurements need: docs/adr/0011. "./..." leaves it out, so a target for
+# all packages runs twice.
+CLIENTS := go -C internal/interop
+TOOLS := $(CURDIR)/tools/go.mod
 TAGS  := interop,crash,soak,record
 # Where an error that nobody looked at loses data. Elsewhere the linter would mostly find sockets being closed.
 STORES := ./internal/hub/... ./internal/eventlog/... ./internal/store/... ./internal/app
@@ -32,7 +36,7 @@ export GOFLAGS := -buildvcs=false $(GOFLAGS)
 # $(call need,PROGRAM,WHERE IT COMES FROM) ends the target with a message when PROGRAM is missing.
 need = command -v $(1) >/dev/null 2>&1 || { echo "make $@: $(1) is missing; install $(2)" >&2; exit 1; }
 
-.PHONY: test check unit race fuzz bench interop crash soak transcripts build clean
+.PHONY: test check unit race fuzz bench interop crash soak transcripts build tidy clean
 
 test:
 	@$(MAKE) --no-print-directory check
@@ -50,21 +54,25 @@ check:
 	  if [ -n "$$bad" ]; then echo "not formatted, run gofmt -w on:" >&2; echo "$$bad" >&2; exit 1; fi
 	@echo "== go vet"
 	go vet -tags $(TAGS) ./...
+	$(CLIENTS) vet -tags $(TAGS) ./...
 	@echo "== staticcheck"
-	$(TOOL) staticcheck -tags $(TAGS) ./...
+	go tool -modfile="$(TOOLS)" staticcheck -tags $(TAGS) ./...
+	$(CLIENTS) tool -modfile="$(TOOLS)" staticcheck -tags $(TAGS) ./...
 	@echo "== errcheck"
-	$(TOOL) errcheck -ignoretests -exclude tools/errcheck.txt $(STORES)
+	go tool -modfile="$(TOOLS)" errcheck -ignoretests -exclude tools/errcheck.txt $(STORES)
 	@echo "== import rules"
 	go test ./internal/archtest
 
 unit:
 	@$(call need,go,Go 1.26 or later)
 	go test ./...
+	$(CLIENTS) test ./...
 
 race:
 	@$(call need,go,Go 1.26 or later)
 	@$(call need,gcc,gcc and the C library's headers: the race detector needs cgo)
 	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 $(CLIENTS) test -race ./...
 
 fuzz:
 	@$(call need,go,Go 1.26 or later)
@@ -72,11 +80,12 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+	$(CLIENTS) test -run '^$$' -bench . -benchmem ./...
 
 interop: $(WORK)/node/.done $(WORK)/venv/.done
 	@$(PROTON) -c 'import proton' 2>/dev/null \
 	  || { echo "make $@: $(PROTON) has no Qpid Proton; install python3-qpid-proton, or name a Python that has it with PROTON=" >&2; exit 1; }
-	PROTON=$(PROTON) go test -tags interop -count=1 -timeout 15m ./internal/interop
+	PROTON=$(PROTON) $(CLIENTS) test -tags interop -count=1 -timeout 15m .
 
 crash:
 	@$(call need,go,Go 1.26 or later)
@@ -84,13 +93,17 @@ crash:
 
 soak:
 	@$(call need,go,Go 1.26 or later)
-	HUBWARD_SOAK_TIME=$(SOAKTIME) go test -tags soak -count=1 -timeout 20m ./internal/soaktest
+	HUBWARD_SOAK_TIME=$(SOAKTIME) $(CLIENTS) test -tags soak -count=1 -timeout 20m ./soaktest
 
 transcripts: $(WORK)/node/.done $(WORK)/venv/.done
 	PROTON=$(PROTON) go test -tags record -count=1 -timeout 10m -run '^TestRecord$$' ./internal/replaytest
 
 build:
 	go build -o $(WORK)/bin/hubward ./cmd/hubward
+
+tidy:
+	go mod tidy
+	$(CLIENTS) mod tidy
 
 # The clients of the interop suite, exactly as the lock files name them.
 $(WORK)/node/.done: $(LOCKS)

@@ -4,7 +4,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -73,8 +72,8 @@ func TestCheck_speaksUp(t *testing.T) {
 }
 
 // readModule lists the packages below dir, and the files that are no tests with their imports. Files are read
-// whatever their build constraints say. Folders that are modules of their own, hold test data or begin with a dot are
-// left out.
+// whatever their build constraints say. Folders that hold test data or begin with a dot are left out; those that are
+// modules of their own are not, for they are ours too, and named as if they were none.
 func readModule(t *testing.T, dir string) (packages []string, sources []source) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -82,7 +81,7 @@ func readModule(t *testing.T, dir string) (packages []string, sources []source) 
 			return err
 		}
 		if entry.IsDir() {
-			if path != dir && isForeign(path, entry.Name()) {
+			if path != dir && isForeign(entry.Name()) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -109,12 +108,8 @@ func readModule(t *testing.T, dir string) (packages []string, sources []source) 
 	return packages, sources
 }
 
-func isForeign(path, name string) bool {
-	if strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules" {
-		return true
-	}
-	_, err := os.Stat(filepath.Join(path, "go.mod"))
-	return err == nil
+func isForeign(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || name == "node_modules"
 }
 
 func importsOf(t *testing.T, path string) []string {

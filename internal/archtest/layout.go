@@ -13,6 +13,7 @@ type rule struct {
 
 const (
 	hubAPI     = "internal/hub"
+	eventHubs  = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	accessLeaf = "internal/hub/access" // the words of the hub's API: rights and principals
 	queueLeaf  = "internal/hub/c2dqueue"
 )
@@ -60,10 +61,6 @@ func publicPackages() []rule {
 		{
 			pkg: "internal/bench", ours: []string{"sas", "internal/mqttwire"}, outside: []string{"golang.org/x/sync"},
 			why: "the load generator measures a hub from outside, through the wire",
-		},
-		{
-			pkg: "internal/bench/eventreader", ours: []string{"internal/bench"}, outside: []string{"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"},
-			why: "what a reader costs is measured with a client that is not ours",
 		},
 	}
 }
@@ -149,8 +146,11 @@ func testPackages() []rule {
 			why: "a node for tests is a program on the engine like any other",
 		},
 		{pkg: "internal/interop", why: "the suite drives foreign clients against the binary: its code is in test files"},
+		{pkg: "internal/interop/sdktest", why: "the suite reads from a hub with a foreign client: its code is in test files"},
+		{pkg: "internal/interop/soaktest", why: "the suite loads a hub with real clients and looks for what is left: its code is in test files"},
+		{pkg: "internal/interop/eventreader", ours: []string{"internal/bench"}, outside: []string{eventHubs}, why: "what a reader costs is measured with a client that is not ours"},
+		{pkg: "internal/interop/readevents", outside: []string{eventHubs}, why: "what a foreign client says is recorded, and nothing of ours says it"},
 		{pkg: "internal/crashtest", why: "the suite kills the binary and reads what is left: its code is in test files"},
-		{pkg: "internal/soaktest", why: "the suite loads a hub with real clients and looks for what is left: its code is in test files"},
 		{pkg: "internal/replaytest", why: "the suite replays what clients said to a hub that is put together for it: its code is in test files"},
 		{pkg: "internal/archtest", why: "a rule keeper needs nobody"},
 		{pkg: "internal/doctest", why: "the suite reads pages and compares them with the code: its code is in test files"},

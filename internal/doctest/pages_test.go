@@ -161,6 +161,22 @@ func TestArchitecture_namesEveryPackage(t *testing.T) {
 	}
 }
 
+// A requirement that nobody has chosen would be one of every user's.
+var direct = regexp.MustCompile(`(?m)^\t(\S+) v\S+$`)
+
+func TestADR7_listsEveryRequirement(t *testing.T) {
+	adr := readFile(t, "docs/adr/0007-dependencies.md")
+	all := direct.FindAllStringSubmatch(readFile(t, "go.mod"), -1)
+	if len(all) == 0 {
+		t.Error("go.mod requires nothing: is it read as it is written?")
+	}
+	for _, m := range all {
+		if name := strings.TrimPrefix(m[1], "github.com/"); !strings.Contains(adr, "\n| `"+name+"`") {
+			t.Errorf("go.mod requires %s, which has no row in ADR 7", m[1])
+		}
+	}
+}
+
 var (
 	testName  = regexp.MustCompile(`^(Test|Fuzz)[A-Z]\w*$`)
 	testFuncs = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)

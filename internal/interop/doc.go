@@ -1,5 +1,8 @@
-// Package interop proves the hub with strangers: its tests run the official Node and Python SDKs, unmodified, and the
+// Package interop proves the hub with strangers: its tests run the official Node, Python and Go SDKs, unmodified, and the
 // hubward command against the built binary on the real ports (8883, 5671 and 443: the SDKs cannot be told others).
+//
+// It is the root of a module of its own, which pins these clients: in node/package.json and its lock file, in
+// python/requirements.txt, and in go.mod. The packages below it are what else needs one in Go.
 //
 // The tests need Node, Python and what "make interop" installs below .work/, so they are behind the build tag interop.
 // They never skip: a missing tool or a busy port fails with what to install or to free.

@@ -17,7 +17,7 @@ import (
 	"github.com/hubward/hubward/internal/childhub"
 )
 
-// module is the folder of go.mod, seen from this one.
+// module is the folder of the program's go.mod, seen from this one.
 const module = "../.."
 
 // hub is the program under test. TestMain starts and stops it; tests that stop it start it again before they end.

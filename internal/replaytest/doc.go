@@ -11,7 +11,7 @@
 // compared is what the hub says on each link, and what it says of a session and of the connection beside that, each in
 // its order. How links share the session's window, and how many dispositions share a frame, is the hub's own business.
 //
-// "make transcripts" records anew, with what "make interop" installs: it is behind the build tag record and no part of
+// "make transcripts" records anew, with what "make interop" installs and a program of its module: it is behind the build tag record and no part of
 // CI. "go test ./internal/replaytest -update" keeps the clients' frames and rewrites the hub's, after a change that
 // means to change them.
 package replaytest
