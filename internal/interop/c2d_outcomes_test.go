@@ -19,27 +19,27 @@ import (
 // maxDeliveries is how often a message is handed out before it is given up.
 const maxDeliveries = 10
 
-// ending is a message, what its device does with it, and what its sender is to hear of that.
-type ending struct {
-	verdict, ack string
-	want         hubward.FeedbackStatus // empty: nothing
+// settlement is what a device does with a message, what acknowledgement its sender asks for, and what feedback that gives.
+type settlement struct {
+	outcome, ack string
+	want         hubward.FeedbackStatus // empty: none
 }
 
-func (e ending) id(device string) string {
-	return strings.Join([]string{device, e.verdict, e.ack, "?"}, "/")
+func (s settlement) id(device string) string {
+	return strings.Join([]string{device, s.outcome, s.ack, "?"}, "/")
 }
 
-// endings lists what a device on that SDK can make of messages.
-func (r receiving) endings() []ending {
-	list := []ending{
+// settlements lists what a device on that SDK can do with messages.
+func (r receiving) settlements() []settlement {
+	list := []settlement{
 		{"complete", "full", hubward.FeedbackSuccess}, {"complete", "positive", hubward.FeedbackSuccess},
 		{"complete", "negative", ""}, {"complete", "none", ""}, {"complete", "", ""},
 	}
 	if r.rejects() {
 		list = append(list,
-			ending{"reject", "full", hubward.FeedbackRejected}, ending{"reject", "negative", hubward.FeedbackRejected},
-			ending{"reject", "positive", ""},
-			ending{"abandon", "full", hubward.FeedbackDeliveryCountExceeded}, ending{"abandon", "positive", ""})
+			settlement{"reject", "full", hubward.FeedbackRejected}, settlement{"reject", "negative", hubward.FeedbackRejected},
+			settlement{"reject", "positive", ""},
+			settlement{"abandon", "full", hubward.FeedbackDeliveryCountExceeded}, settlement{"abandon", "positive", ""})
 	}
 	return list
 }
@@ -67,11 +67,11 @@ func TestC2D_outcomes(t *testing.T) {
 	began := time.Now()
 
 	away, _ := createDevice(t, "outcomes-away")
-	expiring := letter{ID: "outcomes expiring", Ack: "full", Expiry: time.Now().Add(3 * time.Second).UnixMilli(), Body: "soon too late"}
-	mustPost(t, node, away.DeviceID, expiring)
+	expiring := message{ID: "outcomes expiring", Ack: "full", Expiry: time.Now().Add(3 * time.Second).UnixMilli(), Body: "soon too late"}
+	mustSend(t, node, away.DeviceID, expiring)
 	want.add(away, expiring.ID, hubward.FeedbackExpired)
 	purged, _ := createDevice(t, "outcomes-purged")
-	mustPost(t, node, purged.DeviceID, note("outcomes purged", "", "negative"), note("outcomes purged, unheard of", "", "positive"))
+	mustSend(t, node, purged.DeviceID, messageWith("outcomes purged", "", "negative"), messageWith("outcomes purged, unheard of", "", "positive"))
 	purge(t, purged.DeviceID, 2)
 	want.add(purged, "outcomes purged", hubward.FeedbackPurged)
 
@@ -81,11 +81,11 @@ func TestC2D_outcomes(t *testing.T) {
 		devices[r.String()], connections[r.String()] = createDevice(t, "outcomes-"+r.String())
 	}
 	together(t, receivers(), func(t *testing.T, r receiving) {
-		var from poster = node
+		var from c2dSender = node
 		if r.sdk == "python" {
 			from = python
 		}
-		testEndings(t, r.open(t, connections[r.String()]), r, devices[r.String()], from, want)
+		testSettlements(t, r.open(t, connections[r.String()]), r, devices[r.String()], from, want)
 	})
 	if t.Failed() {
 		t.FailNow() // what has not ended would be waited for
@@ -113,17 +113,17 @@ func TestC2D_outcomes(t *testing.T) {
 	}
 }
 
-// testEndings sends a message of each ending, and at last one that says that all is heard of those before.
-func testEndings(t *testing.T, c *client, r receiving, device *hubward.Device, from poster, want *expected) {
+// testSettlements sends a message for each settlement, and then one whose feedback comes after all that there is on those.
+func testSettlements(t *testing.T, c *client, r receiving, device *hubward.Device, from c2dSender, want *expected) {
 	deliveries := map[string]int{}
-	for _, e := range r.endings() {
-		id := e.id(device.DeviceID)
-		mustPost(t, from, device.DeviceID, note(id, e.verdict, e.ack))
-		if e.want != "" {
-			want.add(device, id, e.want)
+	for _, s := range r.settlements() {
+		id := s.id(device.DeviceID)
+		mustSend(t, from, device.DeviceID, messageWith(id, s.outcome, s.ack))
+		if s.want != "" {
+			want.add(device, id, s.want)
 		}
 		deliveries[id] = 1
-		if e.verdict == "abandon" {
+		if s.outcome == "abandon" {
 			deliveries[id] = maxDeliveries
 		}
 	}
@@ -133,16 +133,16 @@ func testEndings(t *testing.T, c *client, r receiving, device *hubward.Device, f
 		left += n
 	}
 	for ; left > 0; left-- {
-		got[c.nextLetter().ID]++
+		got[c.nextMessage().ID]++
 	}
 	if diff := cmp.Diff(deliveries, got); diff != "" {
 		t.Errorf("deliveries (-want +got):\n%s", diff)
 	}
 	waitForQueue(t, device.DeviceID, 0)
 	last := "outcomes, the last of " + r.String()
-	mustPost(t, from, device.DeviceID, note(last, "complete", "full"))
+	mustSend(t, from, device.DeviceID, messageWith(last, "complete", "full"))
 	want.add(device, last, hubward.FeedbackSuccess)
-	c.wantNotes(last)
+	c.wantMessages(last)
 	waitForQueue(t, device.DeviceID, 0)
 	c.stop()
 	c.finish()
@@ -176,8 +176,8 @@ func TestC2D_feedbackReceivers(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			b := h.open(t)
 			id := "heard by " + h.name
-			mustPost(t, from, device.DeviceID, note(id, "", "full"))
-			c.wantNotes(id)
+			mustSend(t, from, device.DeviceID, messageWith(id, "", "full"))
+			c.wantMessages(id)
 			waitForQueue(t, device.DeviceID, 0)
 			fillFeedback(t, fill, h.name)
 			for {
@@ -199,7 +199,7 @@ func TestC2D_feedbackReceivers(t *testing.T) {
 
 // fillFeedback makes so many records that, whatever is waiting, all of it leaves at once. It purges three queues: the
 // first may be what leaves without the others, and those have more than a feedback message between them.
-func fillFeedback(t *testing.T, from poster, prefix string) {
+func fillFeedback(t *testing.T, from c2dSender, prefix string) {
 	t.Helper()
 	const each = maxFeedback/2 + 1
 	for i := range 3 {
@@ -207,7 +207,7 @@ func fillFeedback(t *testing.T, from poster, prefix string) {
 		var all sync.WaitGroup
 		for n := range each {
 			all.Go(func() {
-				if refusal := from.Post(t, device.DeviceID, note(fmt.Sprintf("fill %s %d", device.DeviceID, n), "", "negative")); refusal != "" {
+				if refusal := from.Send(t, device.DeviceID, messageWith(fmt.Sprintf("fill %s %d", device.DeviceID, n), "", "negative")); refusal != "" {
 					t.Errorf("refused: %s", refusal)
 				}
 			})

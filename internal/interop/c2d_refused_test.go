@@ -50,28 +50,28 @@ func TestC2D_refused(t *testing.T) {
 }
 
 // refusals sends what must be refused, and returns how it was.
-func refusals(t *testing.T, prefix string, from poster) map[string]string {
+func refusals(t *testing.T, prefix string, from c2dSender) map[string]string {
 	t.Helper()
 	device, _ := createDevice(t, prefix+"-c2d-refused")
 	disabled, _ := createDevice(t, prefix+"-c2d-disabled")
 	disabled.Status = hubward.StatusDisabled
 	putDevice(t, disabled, "*")
-	late := note("late", "", "")
+	late := messageWith("late", "", "")
 	late.Expiry = time.Now().Add(-time.Minute).UnixMilli()
-	early := note("early", "", "")
+	early := messageWith("early", "", "")
 	early.Expiry = time.Now().Add(72 * time.Hour).UnixMilli()
 	got := map[string]string{
-		"unknown device":        from.Post(t, prefix+"-nobody", note("stray", "", "")),
-		"disabled device":       from.Post(t, disabled.DeviceID, note("for nobody now", "", "")),
-		"too large":             from.Post(t, device.DeviceID, letter{ID: "large", Body: strings.Repeat("x", 64<<10+1)}),
-		"expired":               from.Post(t, device.DeviceID, late),
-		"expires in three days": from.Post(t, device.DeviceID, early),
-		"unknown ack":           from.Post(t, device.DeviceID, note("loud", "", "loud")),
+		"unknown device":        from.Send(t, prefix+"-nobody", messageWith("stray", "", "")),
+		"disabled device":       from.Send(t, disabled.DeviceID, messageWith("for nobody now", "", "")),
+		"too large":             from.Send(t, device.DeviceID, message{ID: "large", Body: strings.Repeat("x", 64<<10+1)}),
+		"expired":               from.Send(t, device.DeviceID, late),
+		"expires in three days": from.Send(t, device.DeviceID, early),
+		"unknown ack":           from.Send(t, device.DeviceID, messageWith("loud", "", "loud")),
 	}
 	for n := range maxQueue {
-		mustPost(t, from, device.DeviceID, note(fmt.Sprint("one of many ", n), "", ""))
+		mustSend(t, from, device.DeviceID, messageWith(fmt.Sprint("one of many ", n), "", ""))
 	}
-	got["full queue"] = from.Post(t, device.DeviceID, note("one too many", "", ""))
+	got["full queue"] = from.Send(t, device.DeviceID, messageWith("one too many", "", ""))
 	purge(t, device.DeviceID, maxQueue)
 	return got
 }

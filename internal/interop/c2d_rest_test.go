@@ -101,29 +101,29 @@ func waitForQueue(t *testing.T, device string, n int) {
 	t.Fatalf("the queue of %s has %d messages, want %d", device, d.CloudToDeviceMessageCount, n)
 }
 
-// restPoster is a back end with nothing but HTTPS, as IoT Explorer is. Its message goes into headers.
-type restPoster struct{}
+// restBackEnd is a back end with nothing but HTTPS, as IoT Explorer is. Its message goes into headers.
+type restBackEnd struct{}
 
-// Post implements poster.
-func (restPoster) Post(t *testing.T, device string, l letter) string {
+// Send implements c2dSender.
+func (restBackEnd) Send(t *testing.T, device string, m message) string {
 	t.Helper()
 	path := "/devices/" + device + "/messages/deviceBound"
 	header := map[string]string{"iothub-to": path}
 	for name, value := range map[string]string{
-		"iothub-messageid": l.ID, "iothub-correlationid": l.CorrelationID, "iothub-userid": l.UserID,
-		"iothub-contenttype": l.ContentType, "iothub-contentencoding": l.ContentEncoding, "iothub-ack": l.Ack,
+		"iothub-messageid": m.ID, "iothub-correlationid": m.CorrelationID, "iothub-userid": m.UserID,
+		"iothub-contenttype": m.ContentType, "iothub-contentencoding": m.ContentEncoding, "iothub-ack": m.Ack,
 	} {
 		if value != "" {
 			header[name] = value
 		}
 	}
-	if l.Expiry != 0 {
-		header["iothub-expiry"] = time.UnixMilli(l.Expiry).UTC().Format(time.RFC3339)
+	if m.Expiry != 0 {
+		header["iothub-expiry"] = time.UnixMilli(m.Expiry).UTC().Format(time.RFC3339)
 	}
-	for name, value := range l.Properties {
+	for name, value := range m.Properties {
 		header["iothub-app-"+name] = value
 	}
-	a := rest(t, connectionString(t, "HUBWARD_CONNECTION_STRING"), http.MethodPost, path, header, l.Body)
+	a := rest(t, connectionString(t, "HUBWARD_CONNECTION_STRING"), http.MethodPost, path, header, m.Body)
 	if a.status == http.StatusNoContent {
 		return ""
 	}

@@ -35,25 +35,25 @@ func testC2DRestart(t *testing.T, prefix string, end func() error) {
 		r := receivingAs(t, name)
 		device, cs := createDevice(t, "c2d-"+prefix+"-"+name)
 		c := r.open(t, cs, "RETRY=1")
-		mustPost(t, restPoster{}, device.DeviceID, note("settled", "", ""))
-		c.wantNotes("settled")
+		mustSend(t, restBackEnd{}, device.DeviceID, messageWith("settled", "", ""))
+		c.wantMessages("settled")
 		waitForQueue(t, device.DeviceID, 0)
 		if name == "node-amqp" { // it holds this one the first time
-			mustPost(t, restPoster{}, device.DeviceID, note("held", "later", ""))
-			c.wantNotes("held")
+			mustSend(t, restBackEnd{}, device.DeviceID, messageWith("held", "later", ""))
+			c.wantMessages("held")
 		}
 		stayers = append(stayers, stayer{r, device.DeviceID, cs, c})
 	}
 	holder, holderString := createDevice(t, "c2d-"+prefix+"-mqttjs")
-	mustPost(t, restPoster{}, holder.DeviceID, note("held", "", ""))
+	mustSend(t, restBackEnd{}, holder.DeviceID, messageWith("held", "", ""))
 	old := openMQTT(t, holderString, true)
-	old.wantNotes("held")
+	old.wantMessages("held")
 	poller, pollerString := createDevice(t, "c2d-"+prefix+"-poller")
 	path := "/devices/" + poller.DeviceID + "/messages/deviceBound"
-	mustPost(t, restPoster{}, poller.DeviceID, note("locked", "", ""), note("waiting", "", ""))
+	mustSend(t, restBackEnd{}, poller.DeviceID, messageWith("locked", "", ""), messageWith("waiting", "", ""))
 	lock := rest(t, pollerString, http.MethodGet, path, nil, "").header.Get("Etag")
 	away, awayString := createDevice(t, "c2d-"+prefix+"-away")
-	mustPost(t, restPoster{}, away.DeviceID, note("first", "", ""), note("second", "", ""))
+	mustSend(t, restBackEnd{}, away.DeviceID, messageWith("first", "", ""), messageWith("second", "", ""))
 
 	if err := end(); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func testC2DRestart(t *testing.T, prefix string, end func() error) {
 	}
 
 	for _, s := range stayers {
-		mustPost(t, restPoster{}, s.id, note("new", "", ""))
+		mustSend(t, restBackEnd{}, s.id, messageWith("new", "", ""))
 	}
 	for _, s := range stayers {
 		if s.name == "amqp" {
@@ -73,22 +73,22 @@ func testC2DRestart(t *testing.T, prefix string, end func() error) {
 				s.client.abandon()
 				s.client = s.open(t, s.cs, "SEEN=held")
 			}
-			s.client.wantNotes("held")
+			s.client.wantMessages("held")
 		}
-		s.client.wantNotes("new")
+		s.client.wantMessages("new")
 		waitForQueue(t, s.id, 0)
 		s.client.stop()
 		s.client.finish()
 	}
 	c := openMQTT(t, holderString, false)
-	if again := c.nextLetter(); again.ID != "held" || !again.Dup {
+	if again := c.nextMessage(); again.ID != "held" || !again.Dup {
 		t.Errorf("after the restart came %+v, want what was held, with the mark", again)
 	}
 	waitForQueue(t, holder.DeviceID, 0)
 	polled(t, pollerString, path, lock)
 	waitForQueue(t, poller.DeviceID, 0)
 	d := receivingAs(t, "python-aio").open(t, awayString)
-	d.wantNotes("first", "second")
+	d.wantMessages("first", "second")
 	waitForQueue(t, away.DeviceID, 0)
 	for _, end := range []*client{old, c, d} {
 		end.stop()

@@ -34,9 +34,9 @@ func takeovers() []takeover {
 		{"mqtt to mqtt", holding, func(t *testing.T, cs string) *client { return openMQTT(t, cs, false) }, true},
 		{"mqtt to amqp", holding, as("node-amqp"), false},
 		{"mqtt to python", holding, as("python-aio"), false},
-		{"amqp to mqtt", as("node-amqp", "VERDICT=hold"), as("node-mqtt-ws"), false},
-		{"amqp to mqtt, with the mark", as("node-amqp", "VERDICT=hold"), func(t *testing.T, cs string) *client { return openMQTT(t, cs, false) }, true},
-		{"amqp to amqp-ws", as("node-amqp", "VERDICT=hold"), as("node-amqp-ws"), false},
+		{"amqp to mqtt", as("node-amqp", "OUTCOME=hold"), as("node-mqtt-ws"), false},
+		{"amqp to mqtt, with the mark", as("node-amqp", "OUTCOME=hold"), func(t *testing.T, cs string) *client { return openMQTT(t, cs, false) }, true},
+		{"amqp to amqp-ws", as("node-amqp", "OUTCOME=hold"), as("node-amqp-ws"), false},
 	}
 }
 
@@ -45,22 +45,22 @@ func TestC2D_takeover(t *testing.T) {
 	for i, to := range takeovers() {
 		t.Run(to.name, func(t *testing.T) {
 			device, cs := createDevice(t, "c2d-takeover-"+string(rune('a'+i)))
-			mustPost(t, restPoster{}, device.DeviceID, letter{ID: "held", Body: "1"})
+			mustSend(t, restBackEnd{}, device.DeviceID, message{ID: "held", Body: "1"})
 			old := to.from(t, cs)
-			if first := old.nextLetter(); first.ID != "held" || first.Dup {
+			if first := old.nextMessage(); first.ID != "held" || first.Dup {
 				t.Fatalf("the first delivery is %+v", first)
 			}
-			mustPost(t, restPoster{}, device.DeviceID, letter{ID: "new", Body: "2"})
+			mustSend(t, restBackEnd{}, device.DeviceID, message{ID: "new", Body: "2"})
 
 			c := to.to(t, cs)
-			again := c.nextLetter()
-			c.wantNotes("new")
+			again := c.nextMessage()
+			c.wantMessages("new")
 			if again.ID != "held" || again.Dup != to.dup {
 				t.Errorf("the second delivery is %+v, want dup %v", again, to.dup)
 			}
 			waitForQueue(t, device.DeviceID, 0)
-			mustPost(t, restPoster{}, device.DeviceID, letter{ID: "last", Body: "3"})
-			c.wantNotes("last")
+			mustSend(t, restBackEnd{}, device.DeviceID, message{ID: "last", Body: "3"})
+			c.wantMessages("last")
 			for _, end := range []*client{c, old} {
 				end.stop()
 				end.finish()
@@ -75,7 +75,7 @@ const shortestLock = 5 * time.Second
 // A device that polls loses a message whose lock it lets pass: another connection gets it, and the old token is void.
 func TestC2D_lockExpires(t *testing.T) {
 	device, cs := createDevice(t, "c2d-lock")
-	mustPost(t, restPoster{}, device.DeviceID, letter{ID: "slow", Body: "1"})
+	mustSend(t, restBackEnd{}, device.DeviceID, message{ID: "slow", Body: "1"})
 	path := "/devices/" + device.DeviceID + "/messages/deviceBound"
 	began := time.Now()
 	a := rest(t, cs, http.MethodGet, path, map[string]string{"IotHub-MessageLockTimeout": "5"}, "")
@@ -87,7 +87,7 @@ func TestC2D_lockExpires(t *testing.T) {
 		t.Errorf("a poll while the message is locked answers %d %q", again.status, again.body)
 	}
 	c := receivingAs(t, "node-mqtt").open(t, cs)
-	c.wantNotes("slow")
+	c.wantMessages("slow")
 	if after := time.Since(began); after < shortestLock {
 		t.Errorf("the message came again after %s, within its lock", after)
 	}

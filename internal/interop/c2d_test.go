@@ -16,8 +16,8 @@ import (
 	"github.com/hubward/hubward"
 )
 
-// letter is a message to a device, as its sender makes it and as an SDK shows it. node/c2d.js tells its JSON.
-type letter struct {
+// message is a message to a device, as its sender makes it and as an SDK shows it. node/c2d.js tells its JSON.
+type message struct {
 	ID              string            `json:"id,omitempty"`
 	CorrelationID   string            `json:"correlationId,omitempty"`
 	UserID          string            `json:"userId,omitempty"`
@@ -31,28 +31,28 @@ type letter struct {
 	Dup             bool              `json:"dup,omitempty"` // shown by c2d_mqtt.js alone
 }
 
-// note is a letter whose id and verdict are all that matters.
-func note(id, verdict, ack string) letter {
-	return letter{ID: id, Ack: ack, Properties: map[string]string{"verdict": verdict}, Body: "note " + id}
+// messageWith is a message of which only the id, what its device is to do with it and the acknowledgement matter.
+func messageWith(id, outcome, ack string) message {
+	return message{ID: id, Ack: ack, Properties: map[string]string{"outcome": outcome}, Body: "message " + id}
 }
 
-// poster is a back end that sends messages to devices. It is safe for concurrent use.
-type poster interface {
-	// Post returns once the hub has the message, or with the error that the SDK has for its refusal.
-	Post(t *testing.T, device string, l letter) (refusal string)
+// c2dSender is a back end that sends messages to devices. It is safe for concurrent use.
+type c2dSender interface {
+	// Send returns once the hub has the message, or with the error that the SDK has for its refusal.
+	Send(t *testing.T, device string, m message) (refusal string)
 }
 
-// mustPost sends messages that must be taken, one after the other.
-func mustPost(t *testing.T, p poster, device string, letters ...letter) {
+// mustSend sends messages that must be taken, one after the other.
+func mustSend(t *testing.T, from c2dSender, device string, messages ...message) {
 	t.Helper()
-	for _, l := range letters {
-		if refusal := p.Post(t, device, l); refusal != "" {
-			t.Fatalf("message %q to %s was refused: %s", l.ID, device, refusal)
+	for _, m := range messages {
+		if refusal := from.Send(t, device, m); refusal != "" {
+			t.Fatalf("message %q to %s was refused: %s", m.ID, device, refusal)
 		}
 	}
 }
 
-// backEnd is a poster that is a program of its own, and a listener for feedback if that was asked for.
+// backEnd is a c2dSender that is a program of its own, and a listener for feedback if that was asked for.
 type backEnd struct {
 	client   *client
 	ready    chan struct{}
@@ -115,12 +115,12 @@ func (b *backEnd) follow() {
 	}
 }
 
-// Post implements poster.
-func (b *backEnd) Post(t *testing.T, device string, l letter) string {
+// Send implements c2dSender.
+func (b *backEnd) Send(t *testing.T, device string, m message) string {
 	t.Helper()
 	answer := make(chan string, 1)
 	b.mu.Lock()
-	command := asJSON(t, map[string]any{"n": len(b.waiting), "device": device, "message": l})
+	command := asJSON(t, map[string]any{"n": len(b.waiting), "device": device, "message": m})
 	b.waiting = append(b.waiting, answer)
 	_, err := io.WriteString(b.client.stdin, command+"\n")
 	b.mu.Unlock()
@@ -133,7 +133,7 @@ func (b *backEnd) Post(t *testing.T, device string, l letter) string {
 	case <-b.done:
 		t.Fatalf("%s ended:\n%s", b.client.program(), b.client.stderr.String())
 	case <-time.After(readerWithin):
-		t.Fatalf("%s: no word of message %q to %s for %s", b.client.program(), l.ID, device, readerWithin)
+		t.Fatalf("%s: no word of message %q to %s for %s", b.client.program(), m.ID, device, readerWithin)
 	}
 	return ""
 }
@@ -220,19 +220,19 @@ func familyOf(t *testing.T, name string) sdk {
 	return sdk{}
 }
 
-// nextLetter returns the next delivery that a device shows.
-func (c *client) nextLetter() letter {
+// nextMessage returns the next delivery that a device shows.
+func (c *client) nextMessage() message {
 	c.t.Helper()
-	var l letter
-	decode(c.t, c.waitFor("message "), &l)
-	return l
+	var m message
+	decode(c.t, c.waitFor("message "), &m)
+	return m
 }
 
-// wantNotes waits for deliveries of these ids, in order, and of no others.
-func (c *client) wantNotes(ids ...string) {
+// wantMessages waits for deliveries of these ids, in order, and of no others.
+func (c *client) wantMessages(ids ...string) {
 	c.t.Helper()
 	for _, id := range ids {
-		if got := c.nextLetter(); got.ID != id {
+		if got := c.nextMessage(); got.ID != id {
 			c.t.Fatalf("%s was handed %q, want %q", c.program(), got.ID, id)
 		}
 	}

@@ -5,16 +5,16 @@
 
 const { Message } = require('azure-iot-common');
 
-// messageOf makes the SDK's message. It has no way to give a user id.
-function messageOf(letter) {
-  const message = new Message(letter.body);
-  message.messageId = letter.id;
-  message.correlationId = letter.correlationId;
-  message.contentType = letter.contentType;
-  message.contentEncoding = letter.contentEncoding;
-  message.ack = letter.ack;
-  if (letter.expiry) message.expiryTimeUtc = letter.expiry; // with a Date the SDK fails
-  for (const [name, value] of Object.entries(letter.properties || {})) message.properties.add(name, value);
+// messageOf makes the SDK's message of such an object. It has no way to give a user id.
+function messageOf(given) {
+  const message = new Message(given.body);
+  message.messageId = given.id;
+  message.correlationId = given.correlationId;
+  message.contentType = given.contentType;
+  message.contentEncoding = given.contentEncoding;
+  message.ack = given.ack;
+  if (given.expiry) message.expiryTimeUtc = given.expiry; // with a Date the SDK fails
+  for (const [name, value] of Object.entries(given.properties || {})) message.properties.add(name, value);
   return message;
 }
 
@@ -27,9 +27,9 @@ function millis(expiry) {
   return new Date(typeof expiry === 'string' && expiry.endsWith('M') ? `${expiry} UTC` : expiry).getTime();
 }
 
-// letterOf shows what the SDK gives a device. Over AMQP the user id is in the SDK's own message alone; over MQTT the ack is
-// among the properties; over HTTP the properties have the names of their headers.
-function letterOf(message) {
+// shown makes such an object of the message that the SDK gives a device. Over AMQP the user id is in the SDK's own message
+// alone; over MQTT the ack is among the properties; over HTTP the properties have the names of their headers.
+function shown(message) {
   const http = Boolean(message.lockToken);
   const text = http ? bytes : (value) => value;
   const { user_id: user } = message.transportObj || {};
@@ -43,4 +43,4 @@ function letterOf(message) {
   };
 }
 
-module.exports = { messageOf, letterOf };
+module.exports = { messageOf, shown };

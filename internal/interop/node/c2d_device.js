@@ -1,19 +1,19 @@
 'use strict';
-// A device that receives over TRANSPORT until it is told to stop. It does with each message what the property "verdict"
-// says, else VERDICT, else complete: complete, reject, abandon, hold, or later: hold the first time, complete the second.
-// Prints "ready", "message {...}" for each delivery, "settled VERDICT ID" and "error NAME".
+// A device that receives over TRANSPORT until it is told to stop. It does with each message what the property "outcome"
+// says, else OUTCOME, else complete: complete, reject, abandon, hold, or later: hold the first time, complete the second.
+// Prints "ready", "message {...}" for each delivery, "settled OUTCOME ID" and "error NAME".
 //   DEVICE_CONNECTION_STRING; RETRY=1: the SDK connects again by itself; SEEN: the id of a message that an earlier run held
 const { need, check, transportName, openDevice, toldToStop, journey } = require('./lib');
-const { letterOf } = require('./c2d');
+const { shown } = require('./c2d');
 
 const results = { complete: 'MessageCompleted', reject: 'MessageRejected', abandon: 'MessageAbandoned' };
 const seen = new Set(process.env.SEEN ? [process.env.SEEN] : []);
 
-function verdictOf({ id, properties }) {
-  const verdict = properties.verdict || process.env.VERDICT || 'complete';
+function outcomeOf({ id, properties }) {
+  const outcome = properties.outcome || process.env.OUTCOME || 'complete';
   const again = seen.has(id);
   seen.add(id);
-  if (verdict !== 'later') return verdict;
+  if (outcome !== 'later') return outcome;
   return again ? 'complete' : 'hold';
 }
 
@@ -27,14 +27,14 @@ journey(async () => {
   let broken;
   const failed = new Promise((_, reject) => { broken = reject; });
   device.on('message', async (message) => {
-    const letter = letterOf(message);
-    const verdict = verdictOf(letter);
-    console.log(`message ${JSON.stringify(letter)}`);
-    if (verdict === 'hold') return;
+    const received = shown(message);
+    const outcome = outcomeOf(received);
+    console.log(`message ${JSON.stringify(received)}`);
+    if (outcome === 'hold') return;
     try {
-      const result = await device[verdict](message);
-      if (result.constructor.name !== results[verdict]) throw new Error(`${verdict} answered ${result.constructor.name}`);
-      console.log(`settled ${verdict} ${letter.id}`);
+      const result = await device[outcome](message);
+      if (result.constructor.name !== results[outcome]) throw new Error(`${outcome} answered ${result.constructor.name}`);
+      console.log(`settled ${outcome} ${received.id}`);
     } catch (e) {
       broken(e);
     }

@@ -28,12 +28,12 @@ def expiry(text):
 
 
 def show(message):
-    letter = {
+    shown = {
         "id": message.message_id, "correlationId": message.correlation_id, "userId": message.user_id,
         "contentType": message.content_type, "contentEncoding": message.content_encoding, "ack": message.ack,
         "expiry": expiry(message.expiry_time_utc), "properties": message.custom_properties, "body": message.data.decode("utf-8"),
     }
-    say("message " + json.dumps({name: value for name, value in letter.items() if value is not None}))
+    say("message " + json.dumps({name: value for name, value in shown.items() if value is not None}))
 
 
 def options():

@@ -13,12 +13,12 @@ NAMES = {"id": "messageId", "correlationId": "correlationId", "contentType": "co
          "contentEncoding": "contentEncoding", "ack": "iothub-ack"}
 
 
-def properties(letter):
+def properties(message):
     """Return the map in which the SDK expects system and application properties alike."""
-    found = {wire: letter[name] for name, wire in NAMES.items() if letter.get(name)}
-    if letter.get("expiry"):
-        found["expiryTimeUtc"] = letter["expiry"]
-    found.update(letter.get("properties") or {})
+    found = {wire: message[name] for name, wire in NAMES.items() if message.get(name)}
+    if message.get("expiry"):
+        found["expiryTimeUtc"] = message["expiry"]
+    found.update(message.get("properties") or {})
     return found
 
 
