@@ -67,60 +67,60 @@ func (r *receiver) visitAMQP(ctx context.Context) error {
 		return err
 	}
 	for range r.visits() {
-		m, err := link.Receive(ctx, nil)
+		raw, err := link.Receive(ctx, nil)
 		if err != nil {
 			return err
 		}
-		d, err := r.amqpDelivery(m)
+		d, err := r.amqpDelivery(raw)
 		if err != nil {
 			return violation{err}
 		}
-		l, nth, err := r.post.deliver(d)
+		m, nth, err := r.ledger.deliver(d)
 		if err != nil {
 			return err
 		}
-		o := r.decide(l, nth)
-		if o == leave || !r.work(ctx) {
+		o := r.decide(m, nth)
+		if o == unsettled || !r.work(ctx) {
 			return nil // what has come goes back
 		}
-		r.post.settling(l, o)
-		if err := r.settleAMQP(ctx, link, m, o); err != nil {
+		r.ledger.settling(m, o)
+		if err := r.settleAMQP(ctx, link, raw, o); err != nil {
 			if e := amqpAnswer(err); e != nil {
-				return violated("D4: the hub does not take %s of %s, whose connection lives: %w", o, l.id(), e)
+				return violated("D4: the hub does not take %s of %s, whose connection lives: %w", o, m.id(), e)
 			}
 			return err
 		}
 		if mode == amqp.ReceiverSettleModeSecond {
-			r.post.settled(l, o)
+			r.ledger.settled(m, o)
 		}
 	}
 	return nil
 }
 
-func (r *receiver) amqpDelivery(m *amqp.Message) (delivery, error) {
-	sequence, ok := m.Annotations["x-opt-sequence-number"].(uint64)
-	count, ok2 := m.Annotations["iothub-deliverycount"].(uint8)
-	if !ok || !ok2 || m.Properties == nil {
-		return delivery{}, fmt.Errorf("%s gets a message with the annotations %v", r.id, m.Annotations)
+func (r *receiver) amqpDelivery(raw *amqp.Message) (delivery, error) {
+	sequence, ok := raw.Annotations["x-opt-sequence-number"].(uint64)
+	count, ok2 := raw.Annotations["iothub-deliverycount"].(uint8)
+	if !ok || !ok2 || raw.Properties == nil {
+		return delivery{}, fmt.Errorf("%s gets a message with the annotations %v", r.id, raw.Annotations)
 	}
-	id, _ := m.Properties.MessageID.(string)
+	id, _ := raw.Properties.MessageID.(string)
 	return delivery{
-		device: r.id, id: id, body: m.GetData(), asked: time.Now(), sequence: int64(sequence), count: int(count) - 1,
+		device: r.id, id: id, body: raw.GetData(), asked: time.Now(), sequence: int64(sequence), count: int(count) - 1,
 	}, nil
 }
 
 // settleAMQP says an outcome in one of the ways that there are. In mode second it waits for the hub's answer.
-func (r *receiver) settleAMQP(ctx context.Context, link *amqp.Receiver, m *amqp.Message, o outcome) error {
+func (r *receiver) settleAMQP(ctx context.Context, link *amqp.Receiver, raw *amqp.Message, o outcome) error {
 	other := r.rng.IntN(2) == 0
 	switch {
 	case o == complete:
-		return link.AcceptMessage(ctx, m)
+		return link.AcceptMessage(ctx, raw)
 	case o == reject && other:
-		return link.ModifyMessage(ctx, m, &amqp.ModifyMessageOptions{UndeliverableHere: true})
+		return link.ModifyMessage(ctx, raw, &amqp.ModifyMessageOptions{UndeliverableHere: true})
 	case o == reject:
-		return link.RejectMessage(ctx, m, nil)
+		return link.RejectMessage(ctx, raw, nil)
 	case other:
-		return link.ModifyMessage(ctx, m, &amqp.ModifyMessageOptions{DeliveryFailed: true})
+		return link.ModifyMessage(ctx, raw, &amqp.ModifyMessageOptions{DeliveryFailed: true})
 	}
-	return link.ReleaseMessage(ctx, m)
+	return link.ReleaseMessage(ctx, raw)
 }

@@ -14,12 +14,12 @@ import (
 // feedbackLock is for how long a feedback message is locked: the shortest that there is.
 const feedbackLock = 5 * time.Second
 
-// feedbackReader reads what became of the letters. It completes most feedback messages, gives some back, and forgets
-// some.
+// feedbackReader reads what became of the messages. It completes most feedback messages, abandons some, and leaves some
+// unsettled.
 type feedbackReader struct {
-	hub  *childhub.Hub
-	post *post
-	rng  *rand.Rand
+	hub    *childhub.Hub
+	ledger *c2dLedger
+	rng    *rand.Rand
 }
 
 // follow reads until done says so, ctx ends or the hub is gone.
@@ -54,7 +54,7 @@ func (f *feedbackReader) read(ctx context.Context, c *caller) error {
 	if a.status != http.StatusOK || id == "" || token == "" {
 		return violated("the feedback is %d with %v and %.200q", a.status, a.header, a.body)
 	}
-	isNew, err := f.post.feedback(id, a.body)
+	isNew, err := f.ledger.feedback(id, a.body)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (f *feedbackReader) read(ctx context.Context, c *caller) error {
 	case a.status != http.StatusNoContent:
 		return violated("D6: the hub answers %d to %s of the feedback message %s: %.200q", a.status, method, id, a.body)
 	case method == http.MethodDelete:
-		f.post.feedbackEnded(id)
+		f.ledger.feedbackEnded(id)
 	}
 	return nil
 }

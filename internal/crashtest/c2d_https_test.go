@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// httpsLock is for how long a device that polls locks a letter: the shortest that there is.
+	// httpsLock is for how long a device that polls locks a message: the shortest that there is.
 	httpsLock = 5 * time.Second
-	// pollPause is between two polls that find nothing.
+	// pollPause is the time between two polls that find nothing.
 	pollPause = 50 * time.Millisecond
 	// maxAnswer bounds an answer: 64 feedback records fit.
 	maxAnswer = 256 << 10
@@ -67,21 +67,21 @@ func (r *receiver) visitHTTPS(ctx context.Context) error {
 	}
 	defer c.client.CloseIdleConnections()
 	for range r.visits() {
-		l, nth, lock, err := r.takeHTTPS(ctx, c)
+		m, nth, lock, err := r.takeHTTPS(ctx, c)
 		if err != nil {
 			return err
 		}
-		if l == nil {
+		if m == nil {
 			if !pauseFor(ctx, pollPause) {
 				return nil
 			}
 			continue
 		}
-		o := r.decide(l, nth)
-		if o == leave || !r.work(ctx) {
+		o := r.decide(m, nth)
+		if o == unsettled || !r.work(ctx) {
 			continue // its lock ends
 		}
-		if err := r.settleHTTPS(ctx, c, l, lock, o); err != nil {
+		if err := r.settleHTTPS(ctx, c, m, lock, o); err != nil {
 			return err
 		}
 	}
@@ -99,8 +99,8 @@ type lock struct {
 	until time.Time // it does not end before
 }
 
-// takeHTTPS polls once. l is nil when there is nothing.
-func (r *receiver) takeHTTPS(ctx context.Context, c *caller) (l *letter, nth int, held lock, err error) {
+// takeHTTPS polls once. m is nil when there is nothing.
+func (r *receiver) takeHTTPS(ctx context.Context, c *caller) (m *message, nth int, held lock, err error) {
 	asked := time.Now()
 	a, err := c.call(ctx, http.MethodGet, "/devices/"+r.id+"/messages/deviceBound", "")
 	if err != nil || a.status == http.StatusNoContent {
@@ -112,15 +112,15 @@ func (r *receiver) takeHTTPS(ctx context.Context, c *caller) (l *letter, nth int
 	if a.status != http.StatusOK || err != nil || err2 != nil || held.token == "" {
 		return nil, 0, held, violated("%s polls and gets %d with %v and %.200q", r.id, a.status, a.header, a.body)
 	}
-	l, nth, err = r.post.deliver(delivery{
+	m, nth, err = r.ledger.deliver(delivery{
 		device: r.id, id: a.header.Get("iothub-messageid"), body: a.body, asked: asked, lock: httpsLock,
 		sequence: sequence, count: count,
 	})
-	return l, nth, held, err
+	return m, nth, held, err
 }
 
 // settleHTTPS tells an outcome. The hub may only refuse it when the lock can have ended.
-func (r *receiver) settleHTTPS(ctx context.Context, c *caller, l *letter, held lock, o outcome) error {
+func (r *receiver) settleHTTPS(ctx context.Context, c *caller, m *message, held lock, o outcome) error {
 	method, path, query := http.MethodDelete, "/devices/"+r.id+"/messages/deviceBound/"+held.token, ""
 	switch o {
 	case reject:
@@ -128,17 +128,17 @@ func (r *receiver) settleHTTPS(ctx context.Context, c *caller, l *letter, held l
 	case abandon:
 		method, path = http.MethodPost, path+"/abandon"
 	}
-	r.post.settling(l, o)
+	r.ledger.settling(m, o)
 	a, err := c.call(ctx, method, path, query)
 	switch {
 	case err != nil:
 		return err
 	case a.status == http.StatusPreconditionFailed && time.Now().After(held.until):
-		r.post.refused(l, o)
+		r.ledger.refused(m, o)
 	case a.status != http.StatusNoContent:
-		return violated("D4: the hub answers %d to %s of %s, whose lock lasts until %s: %.200q", a.status, o, l.id(), held.until, a.body)
+		return violated("D4: the hub answers %d to %s of %s, whose lock lasts until %s: %.200q", a.status, o, m.id(), held.until, a.body)
 	default:
-		r.post.settled(l, o)
+		r.ledger.settled(m, o)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // visitMQTT receives on one connection. The hub keeps the subscription; it is only made when that is not so. PUBACK has
-// no answer, and neither reject nor abandon exist: such letters are completed.
+// no answer, and neither reject nor abandon exist: such messages are completed.
 func (r *receiver) visitMQTT(ctx context.Context) error {
 	nc, err := r.dial(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (r *receiver) visitMQTT(ctx context.Context) error {
 			return err
 		}
 	}
-	var acks []byte // of letters that are done
+	var acks []byte // of messages that are done
 	for range r.visits() {
 		h, body, err := c.readAny()
 		if err != nil {
@@ -81,7 +81,7 @@ func checkSuback(body []byte) error {
 	return nil
 }
 
-// readPublish takes a letter and returns the identifier with which to acknowledge it, 0 to end the connection instead.
+// readPublish takes a message and returns the identifier with which to acknowledge it, 0 to end the connection instead.
 func (r *receiver) readPublish(ctx context.Context, h mqttwire.Header, body []byte) (ack uint16, err error) {
 	if h.Type != mqttwire.Publish {
 		return 0, violated("the hub sent %s instead of a message", h.Type)
@@ -90,16 +90,16 @@ func (r *receiver) readPublish(ctx context.Context, h mqttwire.Header, body []by
 	if err != nil {
 		return 0, violation{err}
 	}
-	l, nth, err := r.post.deliver(delivery{
+	m, nth, err := r.ledger.deliver(delivery{
 		device: r.id, id: messageIDOf(string(p.Topic)), body: p.Payload, asked: time.Now(), count: -1, first: !p.Dup,
 	})
 	if err != nil {
 		return 0, err
 	}
-	if r.decide(l, nth) == leave || !r.work(ctx) {
+	if r.decide(m, nth) == unsettled || !r.work(ctx) {
 		return 0, nil
 	}
-	r.post.settling(l, complete)
+	r.ledger.settling(m, complete)
 	return p.ID, nil
 }
 

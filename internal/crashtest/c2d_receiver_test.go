@@ -20,22 +20,22 @@ const (
 	byHTTPS
 )
 
-// Pace of the devices: work is what one letter takes, absence is between two connections, a visit is one connection.
+// Pace of the devices.
 const (
-	maxWork    = 60 * time.Millisecond
-	maxAbsence = 300 * time.Millisecond
-	maxVisit   = 25 // letters, or polls
+	maxWork    = 60 * time.Millisecond  // on one message
+	maxAbsence = 300 * time.Millisecond // between two connections
+	maxVisit   = 25                     // messages, or polls, of one connection
 )
 
-// receiver is a device that receives letters. It is for one goroutine at a time.
+// receiver is a device that receives messages. It is for one goroutine at a time.
 type receiver struct {
 	*device
 	speaks protocol
 	at     listeners
-	post   *post
+	ledger *c2dLedger
 }
 
-// receive connects, works on letters and leaves, again and again, until ctx ends or the hub is gone.
+// receive connects, works on messages and leaves, again and again, until ctx ends or the hub is gone.
 func (r *receiver) receive(ctx context.Context, life *life) error {
 	visit := r.visitMQTT
 	switch r.speaks {
@@ -59,15 +59,15 @@ func (r *receiver) work(ctx context.Context) bool {
 	return pauseFor(ctx, time.Duration(r.rng.Int64N(int64(maxWork))))
 }
 
-// decide says what the device makes of a letter that it gets for the nth time.
-func (r *receiver) decide(l *letter, nth int) outcome {
+// decide says what the device does with a message that it gets for the nth time.
+func (r *receiver) decide(m *message, nth int) outcome {
 	switch {
-	case l.wish == refuse:
+	case m.handling == rejectIt:
 		return reject
-	case l.wish == poison, l.wish == hesitate && r.rng.IntN(2) == 0:
+	case m.handling == abandonAlways, m.handling == abandonSometimes && r.rng.IntN(2) == 0:
 		return abandon
-	case l.wish == forget && nth == 1:
-		return leave
+	case m.handling == ignoreOnce && nth == 1:
+		return unsettled
 	}
 	return complete
 }
@@ -80,13 +80,13 @@ func (r *receiver) drain(ctx context.Context, registry *service.Client) error {
 	}
 	defer c.client.CloseIdleConnections()
 	for {
-		l, _, held, err := r.takeHTTPS(ctx, c)
+		m, _, held, err := r.takeHTTPS(ctx, c)
 		if err != nil {
 			return err
 		}
-		if l != nil {
-			r.post.waited(l)
-			if err := r.settleHTTPS(ctx, c, l, held, complete); err != nil {
+		if m != nil {
+			r.ledger.leftInQueue(m)
+			if err := r.settleHTTPS(ctx, c, m, held, complete); err != nil {
 				return err
 			}
 			continue
@@ -101,7 +101,7 @@ func (r *receiver) drain(ctx context.Context, registry *service.Client) error {
 	}
 }
 
-// wantNothing checks that no letter comes back once the queue was drained.
+// wantNothing checks that no message comes back once the queue was drained.
 func (r *receiver) wantNothing(ctx context.Context) error {
 	c, err := r.caller()
 	if err != nil {

@@ -25,16 +25,16 @@ const queueDepth = 50
 
 // Pace of the senders.
 const (
-	maxSendPause = 200 * time.Millisecond // between two letters of a sender
+	maxSendPause = 200 * time.Millisecond // between two messages of a sender
 	fullPause    = 50 * time.Millisecond  // before another try when the device's queue is full
-	minBrief     = time.Second            // how long a brief letter lives at least; and at most
-	maxBrief     = 3 * time.Second
+	minExpiry    = time.Second            // how long a message lives at least that expires soon; and at most
+	maxExpiry    = 3 * time.Second
 )
 
-// What certainly did not store a letter. Any other error leaves that open.
+// With these errors the hub has certainly not stored the message. Any other error leaves that open.
 var (
 	errFull   = errors.New("the queue is full")
-	errLate   = errors.New("the letter has expired on its way")
+	errLate   = errors.New("the message has expired on its way")
 	errUnsent = errors.New("the hub was not reached")
 )
 
@@ -44,23 +44,23 @@ type outbound struct {
 	close func()
 }
 
-// sender sends letters one after the other.
+// sender sends messages one after the other.
 type sender struct {
-	post *post
-	open func(ctx context.Context) (*outbound, error) // a new connection
-	rng  *rand.Rand
+	ledger *c2dLedger
+	open   func(ctx context.Context) (*outbound, error) // a new connection
+	rng    *rand.Rand
 }
 
-// send sends until so many letters of all senders were sent, or the hub is gone. Every letter is sent again until it is
-// accepted, or nothing came back.
+// send sends until so many messages of all senders were sent, or the hub is gone. Every message is sent again until it is
+// accepted, or no answer came.
 func (s *sender) send(ctx context.Context, life *life, limit int) error {
 	out, err := s.open(ctx)
 	if err != nil {
 		return life.end(ctx, err)
 	}
 	defer out.close()
-	for l := s.post.next(limit); l != nil; l = s.post.next(limit) {
-		if err := s.sendOne(ctx, out, l); err != nil {
+	for m := s.ledger.next(limit); m != nil; m = s.ledger.next(limit) {
+		if err := s.sendOne(ctx, out, m); err != nil {
 			return life.end(ctx, err)
 		}
 		if !pauseFor(ctx, time.Duration(s.rng.Int64N(int64(maxSendPause)))) {
@@ -70,39 +70,39 @@ func (s *sender) send(ctx context.Context, life *life, limit int) error {
 	return nil
 }
 
-func (s *sender) sendOne(ctx context.Context, out *outbound, l *letter) error {
+func (s *sender) sendOne(ctx context.Context, out *outbound, m *message) error {
 	for {
-		err := s.try(ctx, out, l)
+		err := s.try(ctx, out, m)
 		switch {
 		case errors.Is(err, errFull), errors.Is(err, errLate):
 			if pauseFor(ctx, fullPause) {
 				continue
 			}
-			s.post.giveBack(l)
+			s.ledger.giveBack(m)
 			return ctx.Err()
 		case errors.Is(err, errUnsent):
-			s.post.giveBack(l)
+			s.ledger.giveBack(m)
 		}
 		return err
 	}
 }
 
-// try sends a letter once.
-func (s *sender) try(ctx context.Context, out *outbound, l *letter) error {
+// try sends a message once.
+func (s *sender) try(ctx context.Context, out *outbound, m *message) error {
 	var expires time.Time
-	if l.wish == brief {
+	if m.handling == expireSoon {
 		// AMQP has milliseconds.
-		expires = time.Now().Add(minBrief + time.Duration(s.rng.Int64N(int64(maxBrief-minBrief)))).Truncate(time.Millisecond)
+		expires = time.Now().Add(minExpiry + time.Duration(s.rng.Int64N(int64(maxExpiry-minExpiry)))).Truncate(time.Millisecond)
 	}
-	s.post.sending(l, expires)
-	err := out.send(ctx, l.device, l.message(expires))
+	s.ledger.sending(m, expires)
+	err := out.send(ctx, m.device, m.outgoing(expires))
 	switch {
 	case err == nil:
-		s.post.sent(l, accepted)
+		s.ledger.sent(m, accepted)
 	case errors.Is(err, errFull), errors.Is(err, errLate), errors.Is(err, errUnsent):
-		s.post.sent(l, unsent)
+		s.ledger.sent(m, unsent)
 	default:
-		s.post.sent(l, unknown)
+		s.ledger.sent(m, unknown)
 	}
 	return err
 }

@@ -22,18 +22,18 @@ const (
 	c2dWithin    = 5 * time.Minute
 	finishWithin = time.Minute
 
-	// promiseWithin is how long a kill waits for a moment that is right.
-	promiseWithin = time.Second
+	// confirmationWithin is how long a kill waits for the confirmation behind which it is to come.
+	confirmationWithin = time.Second
 
 	senders = 6
 )
 
 // Tried by hand with hubs that are broken: one that confirms what a device settles before that is committed fails D2 or
-// D4 within a few kills, in about all runs; one that accepts letters before they are committed fails D1, one that
+// D4 within a few kills, in about all runs; one that accepts messages before they are committed fails D1, one that
 // completes feedback so fails D6, one that forgets locks when it starts fails D4.
 func TestKill_messagesToDevicesEndOnce(t *testing.T) {
 	newC2DRun(t, build(t.Context(), t), c2dPlan{
-		letters: 1000, devices: 20, kills: 18, protocols: []protocol{byMQTT, byAMQP, byHTTPS}, sendREST: true, sendAMQP: true,
+		messages: 1000, devices: 20, kills: 18, protocols: []protocol{byMQTT, byAMQP, byHTTPS}, sendREST: true, sendAMQP: true,
 	}).do()
 }
 
@@ -45,7 +45,7 @@ func TestKill_messagesToDevicesByOneProtocol(t *testing.T) {
 		"HTTPS": {protocols: []protocol{byHTTPS}, sendREST: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			plan.letters, plan.devices, plan.kills = 200, 6, 4
+			plan.messages, plan.devices, plan.kills = 200, 6, 4
 			newC2DRun(t, binary, plan).do()
 		})
 	}
@@ -53,9 +53,9 @@ func TestKill_messagesToDevicesByOneProtocol(t *testing.T) {
 
 // c2dPlan says how large a run is and who takes part.
 type c2dPlan struct {
-	letters, devices, kills int
-	protocols               []protocol // of the devices, in turn
-	sendREST, sendAMQP      bool
+	messages, devices, kills int
+	protocols                []protocol // of the devices, in turn
+	sendREST, sendAMQP       bool
 }
 
 // c2dRun is one run.
@@ -65,7 +65,7 @@ type c2dRun struct {
 	ctx       context.Context
 	rng       *rand.Rand
 	hub       *childhub.Hub
-	post      *post
+	ledger    *c2dLedger
 	receivers []*receiver // the last one is idle
 	senders   []*sender
 	reader    *feedbackReader
@@ -80,9 +80,9 @@ func newC2DRun(t *testing.T, binary string, plan c2dPlan) *c2dRun {
 	var at listeners
 	run.hub, at = startHub(ctx, t, binary)
 	fleet := register(ctx, t, run.hub, at.mqtts, plan.devices, run.rng)
-	run.post = newPost(plan.letters, fleet, run.rng)
+	run.ledger = newC2DLedger(plan.messages, fleet, run.rng)
 	for i, d := range fleet {
-		run.receivers = append(run.receivers, &receiver{device: d, speaks: plan.protocols[i%len(plan.protocols)], at: at, post: run.post})
+		run.receivers = append(run.receivers, &receiver{device: d, speaks: plan.protocols[i%len(plan.protocols)], at: at, ledger: run.ledger})
 	}
 	open := []func(context.Context) (*outbound, error){}
 	if plan.sendREST {
@@ -92,9 +92,9 @@ func newC2DRun(t *testing.T, binary string, plan c2dPlan) *c2dRun {
 		open = append(open, openAMQP(run.hub, at.amqps))
 	}
 	for i := range senders {
-		run.senders = append(run.senders, &sender{post: run.post, open: open[i%len(open)], rng: run.split()})
+		run.senders = append(run.senders, &sender{ledger: run.ledger, open: open[i%len(open)], rng: run.split()})
 	}
-	run.reader = &feedbackReader{hub: run.hub, post: run.post, rng: run.split()}
+	run.reader = &feedbackReader{hub: run.hub, ledger: run.ledger, rng: run.split()}
 	var err error
 	if run.registry, err = serviceClient(run.hub); err != nil {
 		t.Fatal(err)
@@ -123,11 +123,11 @@ func (r *c2dRun) do() {
 	r.restart()
 	r.must("drain", r.drain())
 	r.restart()
-	r.must("hear the rest", r.hear())
+	r.must("read the rest of the feedback", r.readFeedback())
 	r.restart()
 	r.must("look again", r.lookAgain())
 	r.must("stop", r.hub.Stop())
-	r.judge(time.Since(begin))
+	r.checkOutcomes(time.Since(begin))
 }
 
 func (r *c2dRun) must(what string, err error) {
@@ -163,7 +163,7 @@ func (l *life) end(ctx context.Context, err error) error {
 	}
 }
 
-// fill sends as many letters to a device as its queue holds, and one more.
+// fill sends as many messages to a device as its queue holds, and one more.
 func (r *c2dRun) fill() error {
 	out, err := openREST(r.hub)(r.ctx)
 	if err != nil {
@@ -171,25 +171,25 @@ func (r *c2dRun) fill() error {
 	}
 	defer out.close()
 	for range queueDepth {
-		if err := r.senders[0].try(r.ctx, out, r.post.next(r.letters)); err != nil {
+		if err := r.senders[0].try(r.ctx, out, r.ledger.next(r.messages)); err != nil {
 			return err
 		}
 	}
-	l := r.post.next(r.letters)
-	if err := r.senders[0].try(r.ctx, out, l); !errors.Is(err, errFull) {
-		return fmt.Errorf("letter %d to one device is no error that says so (%v)", queueDepth+1, err)
+	m := r.ledger.next(r.messages)
+	if err := r.senders[0].try(r.ctx, out, m); !errors.Is(err, errFull) {
+		return fmt.Errorf("message %d to one device is not refused as one too many (%v)", queueDepth+1, err)
 	}
-	r.post.giveBack(l)
+	r.ledger.giveBack(m)
 	return nil
 }
 
 // liveAndDie lets all but the idle device take part for a while, then kills the hub under them: at once or, which is
-// as random a moment, with the next promise that it makes. It returns when all have noticed. Each life sends its share
-// of the letters, so that they last.
+// as random a moment, with the next confirmation of a kind. It returns when all have noticed. Each life sends its share of
+// the messages, so that they last.
 func (r *c2dRun) liveAndDie(n int, runFor time.Duration) error {
 	life := &life{dying: make(chan struct{})}
 	group, ctx := errgroup.WithContext(r.ctx)
-	share := queueDepth + (r.letters-queueDepth)*(n+1)/(r.kills+1)
+	share := queueDepth + (r.messages-queueDepth)*(n+1)/(r.kills+1)
 	for _, s := range r.senders {
 		group.Go(func() error { return s.send(ctx, life, share) })
 	}
@@ -202,16 +202,16 @@ func (r *c2dRun) liveAndDie(n int, runFor time.Duration) error {
 	return group.Wait()
 }
 
-// awaitMoment returns after runFor or, when a promise is to be waited for, at the next one after that, unless none comes
-// for a while. Feedback comes when the hub starts, so for that it begins to wait at once.
-func (r *c2dRun) awaitMoment(ctx context.Context, what promise, runFor time.Duration) {
-	if what != forgets && !pauseFor(ctx, runFor) || what == nothing {
+// awaitMoment returns after runFor or, when a confirmation is to be waited for, at the next one after that, unless it does
+// not come for a while. Feedback comes when the hub starts, so for that it begins to wait at once.
+func (r *c2dRun) awaitMoment(ctx context.Context, what confirmation, runFor time.Duration) {
+	if what != feedbackConfirmed && !pauseFor(ctx, runFor) || what == none {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, promiseWithin)
+	ctx, cancel := context.WithTimeout(ctx, confirmationWithin)
 	defer cancel()
 	select {
-	case <-r.post.await(what):
+	case <-r.ledger.await(what):
 	case <-ctx.Done():
 	}
 }
@@ -226,7 +226,7 @@ func (r *c2dRun) receive(ctx context.Context, group *errgroup.Group, life *life)
 	})
 }
 
-// sendRest sends all letters that are left, while devices receive.
+// sendRest sends all messages that are left, while devices receive.
 func (r *c2dRun) sendRest() error {
 	ctx, cancel := context.WithTimeout(r.ctx, finishWithin)
 	defer cancel()
@@ -239,7 +239,7 @@ func (r *c2dRun) sendRest() error {
 		defer stop()
 		sending, ctx := errgroup.WithContext(ctx)
 		for _, s := range r.senders {
-			sending.Go(func() error { return s.send(ctx, life, r.letters) })
+			sending.Go(func() error { return s.send(ctx, life, r.messages) })
 		}
 		return sending.Wait()
 	})
@@ -257,13 +257,13 @@ func (r *c2dRun) drain() error {
 	return group.Wait()
 }
 
-// hear reads feedback until there is some on every letter.
-func (r *c2dRun) hear() error {
+// readFeedback reads feedback until there is some on every message.
+func (r *c2dRun) readFeedback() error {
 	ctx, cancel := context.WithTimeout(r.ctx, finishWithin)
 	defer cancel()
-	err := r.reader.follow(ctx, &life{}, r.post.told)
-	if err == nil && !r.post.told() {
-		r.t.Error("there is not feedback on every letter")
+	err := r.reader.follow(ctx, &life{}, r.ledger.allTold)
+	if err == nil && !r.ledger.allTold() {
+		r.t.Error("there is not feedback on every message")
 	}
 	return err
 }
@@ -283,25 +283,26 @@ func (r *c2dRun) lookAgain() error {
 	}))
 }
 
-// judge compares what every letter's sender, device and feedback say, and that every end there is was come to.
-func (r *c2dRun) judge(took time.Duration) {
+// checkOutcomes checks that sender, device and feedback agree on every message, and that messages ended in each of the ways
+// that there are: else the run has proved nothing of that way.
+func (r *c2dRun) checkOutcomes(took time.Duration) {
 	r.t.Helper()
-	sum, err := r.post.verdict()
+	sum, err := r.ledger.checkAll()
 	if err != nil {
 		r.t.Error(err)
 	}
-	r.t.Logf("%d letters in %s: of %d nothing came back to the sender, %d were in their queues in the end, %v",
-		r.letters, took.Round(time.Second), sum.unknown, sum.pending, sum.ends)
+	r.t.Logf("%d messages in %s: the senders of %d got no answer, %d were in their queues in the end, %v",
+		r.messages, took.Round(time.Second), sum.unknown, sum.pending, sum.ends)
 	want := []hubward.FeedbackStatus{hubward.FeedbackSuccess, hubward.FeedbackExpired}
 	if r.protocols[0] != byMQTT || len(r.protocols) > 1 {
 		want = append(want, hubward.FeedbackRejected, hubward.FeedbackDeliveryCountExceeded)
 	}
 	for _, status := range want {
 		if sum.ends[status] == 0 {
-			r.t.Errorf("no letter ended as %s: the test proves nothing of it", status)
+			r.t.Errorf("no message ended as %s: the test proves nothing of it", status)
 		}
 	}
 	if sum.pending == 0 {
-		r.t.Error("no letter was in its queue in the end: the test proves nothing of those")
+		r.t.Error("no message was in its queue in the end: the test proves nothing of those")
 	}
 }

@@ -10,17 +10,17 @@
 //	    before a crash, stands for the same event ever after.
 //	C4: enqueued times never go back inside a partition.
 //
-// Messages to devices, here called letters, while back ends send, devices complete, reject, abandon and forget, and a
-// reader takes the feedback:
+// Messages to devices, while back ends send, devices complete, reject, abandon or leave them unsettled, and a reader takes
+// the feedback:
 //
-//	D1: every accepted letter ends exactly once: completed, rejected, expired, abandoned too often, or it is in its
+//	D1: every accepted message ends exactly once: completed, rejected, expired, abandoned too often, or it is in its
 //	    queue in the end. One whose acceptance the crash swallowed is there once or not at all, a refused one never.
-//	D2: a letter does not come back once the hub has confirmed that it is completed or rejected, or has said so in
+//	D2: a message does not come back once the hub has confirmed that it is completed or rejected, or has said so in
 //	    its feedback.
-//	D3: the feedback on a letter is what became of it.
-//	D4: what is known about a letter in a queue survives: how often it was abandoned, that it was delivered, and the
+//	D3: the feedback on a message is what became of it.
+//	D4: what is known about a message in a queue survives: how often it was abandoned, that it was delivered, and the
 //	    lock of a device that polls.
-//	D5: a letter has one sequence number, alone, above those of all that were accepted before it was sent.
+//	D5: a message has one sequence number, alone, above those of all that were accepted before it was sent.
 //	D6: a feedback message comes with the same records until it is completed, and never again once that is confirmed.
 //
 // The tests take minutes, so they are behind the build tag crash; "make crash" runs them. Their ports are free ones. The
