@@ -88,14 +88,15 @@ func hubPackages() []rule {
 			pkg: "internal/front/listen", outside: []string{"golang.org/x/sys"},
 			why: "listeners and certificates know no protocol",
 		},
+		{pkg: "internal/front/connset", never: []string{"net/http", "os"}, why: "it keeps connections of any kind and knows no protocol"},
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
 		{pkg: "internal/restwire", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
-		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
+		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
 		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{
-			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
+			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/connset", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
 			why: "the engine is a library that any AMQP server could use: it knows no hub",
 		},
 		{
@@ -103,7 +104,7 @@ func hubPackages() []rule {
 			never: []string{"net/http", "database/sql"}, why: front,
 		},
 		{
-			pkg: "internal/front/wsconn", outside: []string{"github.com/coder/websocket"},
+			pkg: "internal/front/wsconn", ours: []string{"internal/front/connset"}, outside: []string{"github.com/coder/websocket"},
 			why: "a WebSocket becomes a net.Conn here, and no protocol that travels in it is known",
 		},
 		{

@@ -5,11 +5,11 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/connset"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown.
@@ -74,7 +74,8 @@ func (o Options) withDefaults() Options {
 const (
 	// maxMaxFrameSize is what a read buffer holds with room to spare.
 	maxMaxFrameSize = 256 << 10
-	// minIdleTimeout is the least idle time-out that .NET clients accept. Source: spec/amqp.md 3.3.
+	// minIdleTimeout is the least idle time-out that .NET clients accept.
+	// Source: Azure/azure-amqp, src/AmqpConnection.cs and src/AmqpConstants.cs (MinimumHeartBeatIntervalMs).
 	minIdleTimeout = 5 * time.Second
 )
 
@@ -82,28 +83,18 @@ const (
 type Server struct {
 	handler Handler
 	o       Options
+	conns   *connset.Set[*Conn]
 	lastID  atomic.Uint64
-	coarse  atomic.Int64 // the time in Unix milliseconds, kept by watch: good enough for every limit here
-
-	running  sync.WaitGroup // connections
-	watching sync.WaitGroup // the watch
-	stop     chan struct{}  // closed when the watch must end
-
-	mu        sync.Mutex // guards the fields below; taken before a connection's
-	conns     map[*Conn]struct{}
-	listeners map[net.Listener]struct{}
-	closing   bool
-	stopped   bool // stop is closed
+	coarse  atomic.Int64 // the time in Unix milliseconds, kept by look: good enough for every limit here
 }
 
 // New makes a server whose connections h decides about.
 func New(h Handler, o Options) *Server {
-	s := &Server{
-		handler: h, o: o.withDefaults(), stop: make(chan struct{}),
-		conns: make(map[*Conn]struct{}), listeners: make(map[net.Listener]struct{}),
-	}
+	s := &Server{handler: h, o: o.withDefaults()}
 	s.coarse.Store(s.o.Now().UnixMilli())
-	s.watching.Go(s.watch)
+	s.conns = connset.New(connset.Options[*Conn]{
+		Closed: ErrServerClosed, Drain: (*Conn).drain, Abort: (*Conn).cut, Look: s.look, Interval: watchInterval,
+	})
 	return s
 }
 
@@ -111,89 +102,33 @@ func New(h Handler, o Options) *Server {
 // *tls.Conn does its handshake on its own goroutine. Serve closes l. An error of l ends it: to go on after a failure that
 // passes, e.g. for want of file descriptors, is the listener's business.
 func (s *Server) Serve(l net.Listener) error {
-	if !s.track(l) {
-		l.Close()
-		return ErrServerClosed
-	}
-	defer s.untrack(l)
-	for {
-		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			if c := s.register(nc); c != nil {
-				go c.serve()
-			}
-		case s.isClosing():
-			return ErrServerClosed
-		default:
-			return err
-		}
-	}
+	return s.conns.Serve(l, func(nc net.Conn) { s.start(nc) })
 }
 
 // ServeConn serves one connection, e.g. one that came by WebSocket, until it ends, and closes it.
 func (s *Server) ServeConn(nc net.Conn) {
-	if c := s.register(nc); c != nil {
-		c.serve()
+	if c := s.start(nc); c != nil {
 		<-c.done
 	}
 }
 
-// register owns nc from here on. It returns nil, with nc closed, when the server is closing.
-func (s *Server) register(nc net.Conn) *Conn {
+// start owns nc from here on. It returns nil, with nc closed, when the server is closing.
+func (s *Server) start(nc net.Conn) *Conn {
 	c := newConn(s, nc)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
+	if !s.conns.Go(c, c.serve) {
 		nc.Close()
 		return nil
 	}
-	s.conns[c] = struct{}{} // visible to Shutdown before c can run
-	s.running.Add(1)        // forget takes it back
 	return c
 }
 
 func (s *Server) forget(c *Conn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
+	s.conns.Remove(c)
 	close(c.done)
-	s.running.Done()
-}
-
-func (s *Server) track(l net.Listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	s.listeners[l] = struct{}{}
-	return true
-}
-
-func (s *Server) untrack(l net.Listener) {
-	l.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.listeners, l)
-}
-
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
 }
 
 // Connections returns the open connections, those that are still logging in included.
-func (s *Server) Connections() []*Conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	conns := make([]*Conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	return conns
-}
+func (s *Server) Connections() []*Conn { return s.conns.All() }
 
 // offers reports whether a log-in mechanism is one of Options.Mechanisms.
 func (s *Server) offers(mechanism string) bool { return slices.Contains(s.o.Mechanisms, mechanism) }

@@ -8,41 +8,13 @@ import (
 
 // errShutdown is what connections are closed with when the server ends: every client takes it for transient.
 //
-// Source: spec/amqp.md 3.9.
+// Source: AMQP 1.0 part 2 §2.8.16; amqp/rhea, lib/connection.js (non_fatal_errors).
 var errShutdown = &amqpwire.Error{Condition: amqpwire.ConnectionForced, Description: "the server is shutting down"}
 
 // Shutdown stops accepting, ends the senders, lets deliveries that peers have sent be settled, closes every connection with
 // amqp:connection:forced, and waits up to a second for the peers to answer; when ctx ends first, it cuts the rest. It
 // returns when everything has ended: nil, or ctx's error if it had to cut.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	for l := range s.listeners {
-		l.Close()
-	}
-	s.mu.Unlock()
-	for _, c := range s.Connections() {
-		c.drain()
-	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, c := range s.Connections() {
-			c.cut(context.Cause(ctx))
-		}
-	})
-	s.running.Wait()
-	cut := !stop()
-	s.mu.Lock()
-	if !s.stopped {
-		s.stopped = true
-		close(s.stop)
-	}
-	s.mu.Unlock()
-	s.watching.Wait()
-	if cut {
-		return ctx.Err()
-	}
-	return nil
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.conns.Shutdown(ctx) }
 
 // drain ends the connection in good order: its senders at once, the rest when all deliveries of the peer are settled.
 func (c *Conn) drain() {

@@ -9,12 +9,12 @@ import (
 
 // Time limits of a connection.
 const (
-	// watchInterval is how often connections are looked at. One look at all of them is cheaper than a timer each.
+	// watchInterval is how often connections are looked at.
 	watchInterval = 500 * time.Millisecond
-	// closeTimeout is how long a peer may take to answer a close. Source: spec/amqp.md 3.9.
+	// closeTimeout is how long a peer may take to answer a close.
 	closeTimeout = time.Second
 	// stallTimeout is how long a session's window may be closed by arithmetic alone before it is opened again. Some clients
-	// count deliveries where frames are meant. Source: spec/amqp.md 3.4.
+	// count deliveries where frames are meant. Source: noodlefrenzy/node-amqp10, lib/session.js.
 	stallTimeout = 5 * time.Second
 )
 
@@ -28,20 +28,12 @@ var (
 // errSilent is transient for every client.
 var errSilent = &amqpwire.Error{Condition: amqpwire.ConnectionForced, Description: "nothing came for one and a half idle time-outs"}
 
-// watch looks at all connections, twice a second, until the server ends.
-func (s *Server) watch() {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			s.coarse.Store(s.o.Now().UnixMilli())
-			for _, c := range s.Connections() {
-				c.look(s.coarse.Load())
-			}
-		case <-s.stop:
-			return
-		}
+// look keeps the clock, and looks at every connection.
+func (s *Server) look(open []*Conn) {
+	ms := s.o.Now().UnixMilli()
+	s.coarse.Store(ms)
+	for _, c := range open {
+		c.look(ms)
 	}
 }
 

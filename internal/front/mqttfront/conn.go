@@ -161,7 +161,7 @@ func (c *conn) finish(err error) {
 		c.session.end(reason)
 	}
 	c.srv.logEnd(c, reason)
-	c.srv.forget(c)
+	c.srv.conns.Remove(c)
 }
 
 // drain waits for the last acknowledgements, for a bounded time.

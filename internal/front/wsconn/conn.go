@@ -14,7 +14,9 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxMessage bounds the messages that Write sends, in bytes. Source: spec/amqp.md 1.
+// maxMessage bounds the messages that Write sends, in bytes: the service client for Java buffers 65 KiB.
+//
+// Source: Azure/azure-iot-sdk-java, service/…/transport/amqps/AmqpConnectionHandler.java (MAX_MESSAGE_PAYLOAD_SIZE).
 const maxMessage = 64 << 10
 
 // closeWait bounds the closing handshake: our close frame out, the peer's in.
@@ -144,7 +146,7 @@ func (c *Conn) Close() error {
 
 // finish is the closing handshake, and the end of the socket.
 func (c *Conn) finish() {
-	defer c.server.forget(c)
+	defer c.server.conns.Remove(c)
 	c.readMu.Lock() // whoever read or wrote has been woken
 	defer c.readMu.Unlock()
 	c.writeMu.Lock()
@@ -153,7 +155,7 @@ func (c *Conn) finish() {
 	code := websocket.StatusCode(c.code.Load())
 	switch {
 	case code != 0:
-	case c.server.isClosing():
+	case c.server.conns.Closing():
 		code = websocket.StatusGoingAway
 	default:
 		code = websocket.StatusNormalClosure

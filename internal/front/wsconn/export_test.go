@@ -16,7 +16,7 @@ func (c *Conn) WaitStuck() {
 
 // WaitClosing returns when Shutdown has begun.
 func (s *Server) WaitClosing() {
-	for !s.isClosing() {
+	for !s.conns.Closing() {
 		runtime.Gosched()
 	}
 }

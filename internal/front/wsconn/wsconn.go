@@ -14,9 +14,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/coder/websocket"
+
+	"github.com/hubward/hubward/internal/front/connset"
 )
 
 // Table says who serves what travels in a WebSocket: sub-protocol (compared without case) to a function that takes the
@@ -38,16 +39,15 @@ type Options struct {
 type Server struct {
 	paths  map[string]Table // keys in lower case
 	logger *slog.Logger
-	wg     sync.WaitGroup // connections, and the functions that serve them
-
-	mu      sync.Mutex // guards the fields below
-	conns   map[*Conn]struct{}
-	closing bool
+	conns  *connset.Set[*Conn]
 }
 
 // New makes a server.
 func New(o Options) *Server {
-	s := &Server{paths: map[string]Table{}, logger: o.Logger, conns: map[*Conn]struct{}{}}
+	s := &Server{
+		paths: map[string]Table{}, logger: o.Logger,
+		conns: connset.New(connset.Options[*Conn]{Abort: (*Conn).cut}),
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -76,7 +76,7 @@ func (s *Server) Handler(next http.Handler) http.Handler {
 // own, cookies above all. Here is nothing of the kind: the protocol inside begins with a log-in whose key the page would
 // have to know. The one exception is a client certificate, which a browser shows only after its user has picked it.
 //
-// Source: spec/clients.md 7.4, spec/device.md 1.3.
+// Source: RFC 6455 section 10.2; eclipse/paho.mqtt.python v1.6.1, src/paho/mqtt/client.py.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, table Table) {
 	if r.Method != http.MethodGet || !hasToken(r.Header, "Connection", "upgrade") || !hasToken(r.Header, "Upgrade", "websocket") {
 		http.Error(w, "this path takes WebSockets only: GET with Connection: Upgrade and Upgrade: websocket", http.StatusBadRequest)
@@ -88,7 +88,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, table Table) {
 		http.Error(w, "Sec-WebSocket-Protocol: this path takes "+names+", and the request offers none of them", http.StatusBadRequest)
 		return
 	}
-	if s.isClosing() {
+	if s.conns.Closing() {
 		http.Error(w, "the server is stopping", http.StatusServiceUnavailable)
 		return
 	}
@@ -102,11 +102,9 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, table Table) {
 	}
 	ws.SetReadLimit(-1) // messages are pieces of a stream: nothing gathers them
 	c := &Conn{server: s, ws: ws, below: below.conn}
-	if !s.track(c) {
+	if !s.conns.Go(c, func() { serve(c) }) {
 		c.below.Close()
-		return
 	}
-	s.wg.Go(func() { serve(c) })
 }
 
 // choose returns the first sub-protocol of the request that the table has, as the request spells it: clients compare
@@ -149,52 +147,12 @@ func (c *capture) Hijack() (conn net.Conn, buf *bufio.ReadWriter, err error) {
 	return c.conn, buf, err
 }
 
-// track makes the server wait for c; false: it takes no more.
-func (s *Server) track(c *Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	s.conns[c] = struct{}{}
-	s.wg.Add(1) // forget takes it back
-	return true
-}
-
-func (s *Server) forget(c *Conn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
-	s.wg.Done()
-}
-
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
-}
-
-// cut closes all sockets. Their front ends notice, and close the connections.
-func (s *Server) cut() {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Keys(s.conns))
-	s.mu.Unlock()
-	for _, c := range conns {
-		c.below.SetDeadline(past) // the end of a TLS connection would be announced, at leisure
-		c.below.Close()
-	}
-}
-
 // Shutdown takes no more connections and waits until those that there are have ended, which is for the front ends to
 // bring about. When ctx ends first, it cuts the rest and returns ctx's error.
-func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
-	stop := context.AfterFunc(ctx, s.cut)
-	s.wg.Wait()
-	if !stop() {
-		return ctx.Err()
-	}
-	return nil
+func (s *Server) Shutdown(ctx context.Context) error { return s.conns.Shutdown(ctx) }
+
+// cut closes the socket. The front end notices, and closes the connection.
+func (c *Conn) cut(error) {
+	c.below.SetDeadline(past) // the end of a TLS connection would be announced, at leisure
+	c.below.Close()
 }
