@@ -4,7 +4,7 @@
 // disk: it hands each message to the hub and goes on, bounded by the bytes that are not yet confirmed; the log's
 // committer calls back once per shared sync, and the acknowledgements of that sync leave in one write.
 //
-//	server.go         accepts, counts, drains; watch.go closes what is silent, stuck or expired
+//	server.go         accepts and drains, by way of connset; watch.go closes what is silent, stuck or expired
 //	conn.go           one connection's life: handshake, CONNECT, reading, end
 //	packet_reader.go  bytes to packets in buffers that an idle connection does not hold
 //	outgoing.go       queued packets and unconfirmed messages of a connection; writers.go writes them
@@ -13,5 +13,5 @@
 //	telemetry.go      topic and property bag to hubward.Message (bag.go)
 //	c2d.go            messages to the device, and their acknowledgements; c2d_topic.go writes their topics
 //
-// Lock order: conn.mu, or devicebound.mu, then outgoing.mu, then writers.mu. Server.mu is a leaf.
+// Lock order: conn.mu, or devicebound.mu, then outgoing.mu, then writers.mu.
 package mqttfront
