@@ -36,7 +36,9 @@ const (
 // A caller of create or update sets DeviceID, Status, StatusReason, Authentication, Capabilities, DeviceScope and
 // ParentScopes; everything else is the server's, and ignored in requests.
 //
-// Source: spec/service-rest.md 4.1. The order of the fields is the order on the wire.
+// The order of the fields is the order on the wire.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry.
 type Device struct {
 	DeviceID                   string          `json:"deviceId"`
 	GenerationID               string          `json:"generationId,omitempty"` // new each time the id is registered
@@ -55,7 +57,9 @@ type Device struct {
 }
 
 // Authentication is how an identity proves itself. Type stays the last member: the .NET SDK's setters of the other two
-// overwrite it (spec/service-rest.md 14, Q1).
+// overwrite it.
+//
+// Source: Azure/azure-iot-sdk-csharp iothub/service/src/Registry/Models/AuthenticationMechanism.cs.
 type Authentication struct {
 	SymmetricKey   SymmetricKey   `json:"symmetricKey"`
 	X509Thumbprint X509Thumbprint `json:"x509Thumbprint"`

@@ -8,7 +8,8 @@ import (
 // Code is an IoT Hub error code. Its first three digits are the HTTP status; the whole number is what newer SDKs read
 // and the name is what older ones read.
 //
-// Source: spec/service-rest.md 3.3, spec/device.md 9.5.
+// Source: learn.microsoft.com/rest/api/iothub/common-error-codes; Azure/azure-iot-sdk-csharp
+// iothub/service/src/Common/Exceptions/ErrorCode.cs.
 type Code int
 
 // The codes that the hub answers with.

@@ -13,7 +13,7 @@ const (
 
 // FeedbackStatus is the outcome of a cloud-to-device message.
 //
-// Source: spec/routing-and-events.md D1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d, message feedback.
 type FeedbackStatus string
 
 // The outcomes.

@@ -7,7 +7,7 @@ import (
 
 // MaxIDLength is the longest device or module id, in bytes.
 //
-// Source: spec/service-rest.md 4.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry.
 const MaxIDLength = 128
 
 // idMarks are the characters other than ASCII letters and digits that an id may hold.

@@ -16,7 +16,7 @@ type Property struct {
 // Message is a message as its sender made it: telemetry of a device, or a message to one. Empty strings mean
 // "not set".
 //
-// Source: spec/device.md 3.2, spec/amqp.md 8.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct, system properties.
 type Message struct {
 	MessageID       string // up to 128 characters
 	CorrelationID   string
@@ -39,7 +39,7 @@ type Message struct {
 
 // MaxMessageSize bounds a device-to-cloud message, in bytes, as Size counts them.
 //
-// Source: spec/device.md 3.4.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling.
 const MaxMessageSize = 256 << 10
 
 // Size is the size that quotas and limits count: body, values of system properties, names and values of application
@@ -57,7 +57,7 @@ func (m *Message) Size() int {
 // IsStamped reports whether an application property or annotation of that name is the hub's to set: what a device or a back
 // end sends under it is dropped, so that nobody can forge it.
 //
-// Source: spec/amqp.md 8.1, spec/device.md 3.2.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct, anti-spoofing properties.
 func IsStamped(name string) bool {
 	rest, ok := strings.CutPrefix(name, "iothub-")
 	if !ok {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// TimeLayout is how the service writes an instant: UTC, seven fraction digits, Z. Several SDKs accept no other form.
-//
-// Source: spec/service-rest.md 4.1 and section 14, rows 30 and 33.
+// TimeLayout is how the service writes an instant: UTC, seven fraction digits, Z. SDKs accept few other forms: Java cuts
+// the text at '.' and 'Z' (ParserUtility.java of Azure/azure-iot-sdk-java) and so takes no offset, Python's msrest wants
+// the T.
 const TimeLayout = "2006-01-02T15:04:05.0000000Z"
 
 // unsetTime is how the service writes "never". It has neither fraction nor Z.

@@ -86,7 +86,9 @@ func (ac *amqpConn) logIn(ctx context.Context) (err error) {
 	return err
 }
 
-// address returns the node of the device's telemetry ("events") or messages ("devicebound"). Source: spec/amqp.md 5.1.
+// address returns the node of the device's telemetry ("events") or messages ("devicebound").
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support.
 func (ac *amqpConn) address(node string) string {
 	id := ac.client.account.identity
 	address := "/devices/" + url.PathEscape(id.Device)
@@ -96,7 +98,9 @@ func (ac *amqpConn) address(node string) string {
 	return address + "/messages/" + node
 }
 
-// linkProperties are what the hub is told with each link. Source: spec/amqp.md 5.2.
+// linkProperties are what the hub is told with each link.
+//
+// Source: Azure/azure-iot-sdk-node device/transport/amqp/src/amqp.ts.
 func (ac *amqpConn) linkProperties() map[string]any {
 	p := map[string]any{
 		"com.microsoft:client-version": ac.client.opts.Product,
@@ -189,7 +193,7 @@ func (ac *amqpConn) renewToken(ctx context.Context) error {
 
 // amqpError returns the error for a connection that was not accepted.
 //
-// Source: spec/amqp.md 7.2.
+// Source: Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_common_errors.ts.
 func amqpError(address string, err error) error {
 	var e *amqp.Error
 	var refused *hubward.Error
@@ -249,7 +253,7 @@ func openCBS(ctx context.Context, s *amqp.Session) (*cbs, error) {
 
 // put sends a token and waits for the hub's word on it. One call at a time.
 //
-// Source: spec/amqp.md 4.
+// Source: learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide, claims-based authorization.
 func (b *cbs) put(ctx context.Context, resource, token string) error {
 	b.lastID++
 	id := fmt.Sprintf("%s-%d", b.reply, b.lastID)

@@ -15,7 +15,7 @@ const amqpCredit = 16
 
 // receive attaches the link of messages to the device and puts what comes into the inbox.
 //
-// Source: spec/amqp.md 5.4.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support.
 func (ac *amqpConn) receive(ctx context.Context) error {
 	mode := amqp.ReceiverSettleModeSecond // the hub confirms an outcome when it has stored it
 	r, err := ac.session.NewReceiver(ctx, ac.address("devicebound"), &amqp.ReceiverOptions{

@@ -13,7 +13,7 @@ import (
 
 // batchFormat is the message format of a batch: each of its data sections is a message.
 //
-// Source: spec/amqp.md 5.3.
+// Source: Azure/azure-iot-sdk-c iothub_client/src/uamqp_messaging.c.
 const batchFormat = 0x80013700
 
 // encode checks messages.
@@ -40,7 +40,7 @@ func amqpTelemetry(messages []*hubward.Message) (*amqp.Message, error) {
 // amqpMessage returns telemetry as it travels. A property without a value is sent with an empty one: application
 // properties of the hub are texts.
 //
-// Source: spec/amqp.md 8.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct.
 func amqpMessage(m *hubward.Message) *amqp.Message {
 	properties := &amqp.MessageProperties{
 		To: optional(m.To), ContentType: optional(m.ContentType), ContentEncoding: optional(m.ContentEncoding),
@@ -105,7 +105,7 @@ func optional(text string) *string {
 
 // c2dFromAMQP returns a message to the device. Application properties that are no texts are left out.
 //
-// Source: spec/amqp.md 5.4, 8.2.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct.
 func c2dFromAMQP(in *amqp.Message) *hubward.Message {
 	m := &hubward.Message{Body: bytes.Join(in.Data, nil)}
 	if p := in.Properties; p != nil {

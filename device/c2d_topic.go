@@ -8,13 +8,15 @@ import (
 	"github.com/hubward/hubward"
 )
 
-// deviceboundFilter is what a device subscribes to for its messages. Source: spec/device.md 4.1.
+// deviceboundFilter is what a device subscribes to for its messages.
+//
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub.
 func deviceboundFilter(device string) string { return "devices/" + device + "/messages/devicebound/#" }
 
 // deviceboundMessage returns the message that came on a topic, without its body, or false when that is not a topic of
 // messages to the device. What it cannot read of a bag it leaves out.
 //
-// Source: spec/device.md 4.2.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, receiving messages.
 func deviceboundMessage(device, topic string) (*hubward.Message, bool) {
 	bag, ok := strings.CutPrefix(topic, strings.TrimSuffix(deviceboundFilter(device), "#"))
 	if !ok {

@@ -106,7 +106,7 @@ func (a *account) resource() string {
 
 // userName returns the MQTT user name.
 //
-// Source: spec/device.md 2.3.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub.
 func (a *account) userName(product, model string) string {
 	name := a.hub + "/" + a.identity.String() + "/?api-version=" + apiVersion + "&DeviceClientType=" + escape(product)
 	if model != "" {

@@ -24,7 +24,9 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-// The subprotocols of WebSockets to a hub. Source: spec/device.md 1.3, spec/clients.md 7.4.
+// The subprotocols of WebSockets to a hub.
+//
+// Source: Azure/azure-iot-sdk-node device/transport/mqtt/src/mqtt_ws.ts, device/transport/amqp/src/amqp_ws.ts.
 const (
 	subprotocolMQTT = "mqtt"
 	subprotocolAMQP = "AMQPWSB10"

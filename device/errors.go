@@ -15,9 +15,11 @@ var (
 	errClosing = errors.New("the client is being closed")
 )
 
-// refusal returns the error for a CONNACK code other than Accepted.
+// refusal returns the error for a CONNACK code other than Accepted. IoT Hub says 5 for whatever is wrong with a
+// credential, and 3, by some reports, for a disabled device.
 //
-// Source: spec/device.md 2.8.
+// Source: MQTT 3.1.1 section 3.2.2.3; Azure/azure-iot-sdk-c doc/connection_and_messaging_reliability.md;
+// Azure/azure-iot-sdk-csharp#1485.
 func refusal(code byte) error {
 	switch code {
 	case mqttwire.RefusedProtocol:

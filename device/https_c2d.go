@@ -63,7 +63,7 @@ type httpsSettler struct {
 
 // settle is C2DMessage.settle. After an error that may pass it can be called again.
 //
-// Source: spec/device.md 7.4.
+// Source: learn.microsoft.com/rest/api/iothub/device/complete-device-bound-notification.
 func (s *httpsSettler) settle(ctx context.Context, o settlement) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

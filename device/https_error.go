@@ -11,7 +11,7 @@ import (
 // refusedCall turns an answer that is no success into an error. Its code is that of the iothub-errorcode header, else
 // the one of the body; when neither is known it is the HTTP status times 1000.
 //
-// Source: spec/device.md 7.8.
+// Source: Azure/azure-iot-sdk-node common/transport/http/src/rest_api_client.ts.
 func refusedCall(res *http.Response, body []byte) error {
 	var e struct {
 		Message   string          `json:"Message"` // matches "message" too

@@ -141,7 +141,9 @@ func (r *mqttC2D) copyLocked(cn *mqttConn, key messageKey, dup bool) *mqttMessag
 	return found
 }
 
-// lockTime is how long a hub keeps a message for the connection to which it has sent it. Source: spec/device.md 4.3.
+// lockTime is how long a hub keeps a message for the connection to which it has sent it.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
 const lockTime = time.Minute
 
 // settle is C2DMessage.settle.

@@ -89,7 +89,7 @@ func (s State) String() string {
 
 const (
 	defaultKeepAlive   = 60 * time.Second
-	maxKeepAlive       = 1177 * time.Second // the hub times out after at most 1.5 times this; spec/device.md 2.5
+	maxKeepAlive       = 1177 * time.Second // IoT Hub times out after 29.45 minutes at most, which is 1.5 times this
 	defaultTokenTTL    = time.Hour
 	maxTokenTTL        = 365 * 24 * time.Hour
 	defaultMaxInFlight = 100

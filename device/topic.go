@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	maxTopicLength     = 65_535 // an MQTT string; spec/device.md 3.4
-	maxMessageIDLength = 128    // spec/device.md 3.2
+	maxTopicLength     = 65_535 // an MQTT string: MQTT 3.1.1 section 1.5.3
+	maxMessageIDLength = 128    // learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct
 )
 
 // telemetryTopic returns the topic that telemetry m of an identity goes to: a fixed beginning, then the property bag.
 // It fails when m breaks a rule on which the hub would close the connection without a word.
 //
-// Source: spec/device.md 3.1, 3.2.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, sending messages.
 func telemetryTopic(id hubward.Identity, m *hubward.Message) ([]byte, error) {
 	if n := m.Size(); n > hubward.MaxMessageSize {
 		return nil, hubward.Errorf(hubward.CodeMessageTooLarge, "the message has %d bytes, the limit is %d", n, hubward.MaxMessageSize)
@@ -70,7 +70,7 @@ type bag struct {
 
 // addSystem writes the system properties that are set. The order is the one that other SDKs use.
 //
-// Source: spec/device.md 3.2, 3.3.
+// Source: Azure/azure-iot-sdk-node common/transport/mqtt/src/mqtt_base.ts.
 func (b *bag) addSystem(m *hubward.Message) {
 	expiry := ""
 	if !m.Expiry.IsZero() {

@@ -7,5 +7,8 @@
 //
 // with its fields in any order. The signature is base64(HMAC-SHA256(key, sr + "\n" + se)), percent-encoded, where sr
 // and se are the texts exactly as they stand in the token: clients spell the resource in many ways, so decoding it
-// before hashing breaks them (spec/device.md 8.2). The package has no clock of its own: callers pass the time.
+// before hashing breaks them. C and Java leave its slashes as they are, .NET encodes ids twice. The package has no clock
+// of its own: callers pass the time.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas.
 package sas

@@ -115,9 +115,10 @@ func (f *tokenFields) token() (Token, error) {
 // maxExpiry is the last second of the year 9999; later ones do not fit the texts that dates are written in.
 const maxExpiry = 253402300799
 
-// splitResource decodes sr once and cuts it into segments. A scheme and a port are dropped.
+// splitResource decodes sr once and cuts it into segments. A scheme and a port are dropped: Event Hubs clients write
+// sb:// or amqps://, and Node writes the port that HostName has.
 //
-// Source: spec/device.md 8.3, spec/clients.md 6.
+// Observed with @azure/event-hubs 6.0.4, azeventhubs 2.0.2 and azure-iot-device 1.18.4.
 func splitResource(sr string) ([]string, error) {
 	decoded, err := url.PathUnescape(sr)
 	if err != nil {
@@ -139,7 +140,8 @@ func (t *Token) Host() string { return t.Segment[0] }
 // case, all else without it: some Event Hubs clients lower the whole resource. .NET encodes ids twice, so an id also
 // matches when decoding it once more gives it. A query-like last segment, which old tools append, is ignored.
 //
-// Source: spec/device.md 8.3, spec/clients.md 6.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas; Azure/azure-iot-sdk-csharp
+// iothub/device/src/Authentication/DeviceAuthenticationWithSakRefresh.cs. Lower case: observed with azeventhubs 2.0.2.
 func (t *Token) Covers(path ...string) bool {
 	scope := t.scope()
 	if len(scope) > len(path) {
@@ -175,8 +177,6 @@ func namesIDs(keyword string) bool {
 func matchesID(segment, id string) bool { return segment == id || decodeAgain(segment) == id }
 
 // DecodedTwice returns Segment[i] decoded a second time, which is what .NET means, or as it is when it cannot be.
-//
-// Source: spec/device.md 8.3.
 func (t *Token) DecodedTwice(i int) string { return decodeAgain(t.Segment[i]) }
 
 func decodeAgain(segment string) string {
@@ -193,8 +193,9 @@ func (t *Token) VerifyKey(key string) bool {
 	return err == nil && len(raw) > 0 && t.verify(raw)
 }
 
-// VerifyKeyText reports whether the token was signed with the UTF-8 text of key itself, as Event Hubs clients do
-// (spec/clients.md 6).
+// VerifyKeyText reports whether the token was signed with the UTF-8 text of key itself, as Event Hubs clients do.
+//
+// Source: Azure/azure-sdk-for-python sdk/eventhub/azure-eventhub/azure/eventhub/_pyamqp/utils.py.
 func (t *Token) VerifyKeyText(key string) bool {
 	return key != "" && t.verify([]byte(key))
 }

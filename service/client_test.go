@@ -78,7 +78,8 @@ func TestToken_readyMade(t *testing.T) {
 	}
 }
 
-// What goes out is what the cloud service reads: spec/service-rest.md 1.2, 2.1, 4.1.
+// What goes out is what the cloud service reads: ids escaped, etags in quotes, the server's own fields left out. A bare
+// etag was not always an etag to it (Azure/azure-iot-sdk-node#606).
 func TestRequests_onTheWire(t *testing.T) {
 	var body []byte
 	f := newFakeHub(t, func(w http.ResponseWriter, r *http.Request) {
@@ -141,10 +142,10 @@ func TestErrors_fromEveryEnvelope(t *testing.T) {
 		header []string
 		want   hubward.Error
 	}{
-		{"E1", 404, `{"Message":"ErrorCode:DeviceNotFound;no d","ExceptionMessage":"Tracking ID:1"}`, nil, hubward.Error{Code: hubward.CodeDeviceNotFound, Message: "no d"}},
+		{"name in the message", 404, `{"Message":"ErrorCode:DeviceNotFound;no d","ExceptionMessage":"Tracking ID:1"}`, nil, hubward.Error{Code: hubward.CodeDeviceNotFound, Message: "no d"}},
 		{"header", 412, `{"Message":"ErrorCode:Whatever;text"}`, []string{"iothub-errorcode", "PreconditionFailed"}, hubward.Error{Code: hubward.CodePreconditionFailed, Message: "text"}},
-		{"E2", 404, `{"errorCode":404103,"message":"not online"}`, nil, hubward.Error{Code: hubward.CodeDeviceNotOnline, Message: "not online"}},
-		{"E3", 404, `{"Message":"{\"errorCode\":404103,\"message\":\"not online\"}","ExceptionMessage":""}`, nil, hubward.Error{Code: hubward.CodeDeviceNotOnline, Message: "not online"}},
+		{"number", 404, `{"errorCode":404103,"message":"not online"}`, nil, hubward.Error{Code: hubward.CodeDeviceNotOnline, Message: "not online"}},
+		{"number inside the message", 404, `{"Message":"{\"errorCode\":404103,\"message\":\"not online\"}","ExceptionMessage":""}`, nil, hubward.Error{Code: hubward.CodeDeviceNotOnline, Message: "not online"}},
 		{"unknown name", 400, `{"Message":"ErrorCode:GenericBadRequest;text"}`, nil, hubward.Error{Code: 400000, Message: "text"}},
 		{"no JSON", 502, `<html>`, nil, hubward.Error{Code: 502000, Message: "the answer was HTTP 502 Bad Gateway"}},
 		{"redirect", 307, ``, []string{"Location", "https://elsewhere.invalid/"}, hubward.Error{Code: 307000, Message: "the answer was HTTP 307 Temporary Redirect"}},

@@ -21,7 +21,7 @@ const maxErrorBody = 64 << 10
 // answerError turns an answer that is no success into a *hubward.Error. The code is that of the iothub-errorcode
 // header, else of the envelope; when neither is known, it is the HTTP status times 1000.
 //
-// Source: spec/service-rest.md 3.1.
+// Source: Azure/azure-iot-sdk-node common/transport/http/src/rest_api_client.ts.
 func answerError(r *request, res *http.Response) error {
 	body, _ := readBounded(res.Body, maxErrorBody) // a broken error body is still an error
 	name, number, text := parseEnvelope(body)

@@ -6,9 +6,10 @@
 //
 //	0x00 0x53 code        e.g. 0x10 open, 0x14 transfer, 0x24 accepted, 0x75 data
 //
-// It reads every form that the specification allows, and writes those that the strictest client reads (spec/amqp.md
-// 3.1): performatives with all of their fields as a list32, never an empty list0; the zero of a uint as 0x43, the small
-// ones as 0x52, as the Azure service does.
+// It reads every form that the specification allows, and writes those that the strictest client reads: performatives with
+// all of their fields as a list32, never an empty list0; the zero of a uint as 0x43, the small ones as 0x52, as the Azure
+// service does. The strictest is pyamqp, the AMQP of azure-eventhub for Python: _decode.py and link.py in
+// Azure/azure-sdk-for-python sdk/eventhub/azure-eventhub/azure/eventhub/_pyamqp.
 //
 // AppendValue takes, and Reader.Value returns, values of these Go types:
 //

@@ -7,7 +7,7 @@ import (
 
 // BatchFormat is the message-format of a delivery whose data sections each hold one encoded message.
 //
-// Source: spec/amqp.md 5.3.
+// Source: Azure/azure-iot-sdk-c iothub_client/src/uamqp_messaging.c.
 const BatchFormat = 0x80013700
 
 // Header is the header section: AMQP 1.0 part 3 §3.2.1. Zero fields are absent.

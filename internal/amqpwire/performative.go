@@ -22,9 +22,8 @@ const (
 )
 
 // Every performative has two methods. Append writes all of its fields, nulls included, as a list32 behind a small-ulong
-// descriptor: pyamqp reads by position (spec/amqp.md 3.1). Decode reads the list behind the descriptor, which
-// Reader.Descriptor has read, with fields left out at its end; it replaces all of the receiver, and keeps no slice of
-// the input except where said.
+// descriptor: pyamqp reads by position. Decode reads the list behind the descriptor, which Reader.Descriptor has read,
+// with fields left out at its end; it replaces all of the receiver, and keeps no slice of the input except where said.
 
 // Uint is a uint that may be absent.
 type Uint struct {

@@ -68,8 +68,6 @@ func (a *App) caFile() string {
 // connectionStrings makes the file that scripts source and the client commands read: NAME='VALUE' lines. A variable
 // whose policy was deleted is absent, and so is HUBWARD_CA when there is no file to trust. plainAMQP is the address of
 // the AMQP listener without TLS, empty when there is none.
-//
-// Source: design section 5.
 func connectionStrings(c hub.Config, plainAMQP, ca string) []byte {
 	var out bytes.Buffer
 	add := func(name, value string) {
@@ -109,7 +107,7 @@ func policyString(c hub.Config, policy string, cs sas.ConnectionString) string {
 // emulatorHost is where the plain AMQP listener is reached: clients want localhost for one on this machine, and a port
 // where it is not the usual one.
 //
-// Source: spec/event-hubs-endpoint.md 2.1.
+// Source: learn.microsoft.com/azure/event-hubs/test-locally-with-event-hub-emulator.
 func emulatorHost(address, host string) string {
 	bound, port, _ := net.SplitHostPort(address) // Validate has seen it, or the system has written it
 	if ip, err := netip.ParseAddr(bound); bound == "" || err == nil && (ip.IsLoopback() || ip.IsUnspecified()) {

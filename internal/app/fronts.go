@@ -133,9 +133,11 @@ func (a *App) mqttFront(f *fronts, b *bound) *mqttfront.Server {
 	return server
 }
 
-// restFront makes the front end for HTTPS, with WebSockets as a second way to the others.
+// restFront makes the front end for HTTPS, with WebSockets as a second way to the others. uamqp asks for the path of
+// Event Hubs when it means the hub, too.
 //
-// Source: spec/clients.md 7.4.
+// Source: Azure/azure-iot-sdk-node device/transport/mqtt/src/mqtt_ws.ts, device/transport/amqp/src/amqp_ws.ts.
+// Observed with @azure/event-hubs 6.0.4 and uamqp 1.5.3 for Python.
 func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpfront.Server) {
 	sockets := wsconn.New(wsconn.Options{Logger: a.logger, Paths: map[string]wsconn.Table{
 		"/$iothub/websocket":     {"AMQPWSB10": amqp.ServeConn, "amqp": amqp.ServeConn, "mqtt": mqtt.ServeConn},

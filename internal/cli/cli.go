@@ -18,7 +18,7 @@ type Env struct {
 	Getenv         func(string) string
 }
 
-// Exit statuses, as design section 5 promises them to scripts.
+// Exit statuses, which scripts rely on.
 const (
 	statusDone   = 0
 	statusFailed = 1

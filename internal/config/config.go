@@ -59,8 +59,6 @@ type Log struct {
 }
 
 // Default returns the configuration that applies when nobody sets anything.
-//
-// Source: design section 5.
 func Default() Config {
 	return Config{
 		Data:       "./hubward-data",

@@ -69,7 +69,8 @@ func (r *reader) text() []byte {
 }
 
 // topic reads a topic name or filter: a string of at least one character. Wildcards are not looked for: device ids may
-// hold '+' and '#' (spec/device.md 10.3, row 42), so only someone who knows the topics can judge them.
+// hold '+' and '#' (learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry), so only someone who knows the
+// topics can judge them.
 func (r *reader) topic() []byte {
 	v := r.text()
 	if r.err == nil && len(v) == 0 {

@@ -22,8 +22,8 @@ func unhex(t testing.TB, text string) []byte {
 	return b
 }
 
-// golden are packets byte by byte, written by hand from the standard and from what SDKs were seen to send
-// (spec/clients.md 7.1 to 7.3).
+// golden are packets byte by byte, written by hand from the standard and after what was observed with azure-iot-device
+// 1.18.4 for Node and 2.14.0 for Python, and amenzhinsky/iothub 0.9.
 var golden = []struct {
 	name   string
 	hex    string

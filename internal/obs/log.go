@@ -1,9 +1,9 @@
 // Package obs is what operators see of a running hub: structured logs and Prometheus metrics. It implements
 // hub.Observer and the observer of the AMQP front end; taking it away changes no behaviour.
 //
-// Metrics bear the names that spec/routing-and-events.md Part G gives IoT Hub's own metrics, and the label hub. What is
-// counted per message is an atomic counter that was found by hub name in a map that is never locked; what is counted in
-// the store is looked up when somebody reads the metrics.
+// Metrics that IoT Hub has too are named after its own (learn.microsoft.com/azure/iot-hub/monitor-iot-hub-reference);
+// all of a hub bear the label hub. What is counted per message is an atomic counter that was found by hub name in a map
+// that is never locked; what is counted in the store is looked up when somebody reads the metrics.
 package obs
 
 import (

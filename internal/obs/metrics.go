@@ -93,9 +93,11 @@ func (m *Metrics) Handler() http.Handler {
 
 // The metrics that are computed when they are read.
 //
-// Source: spec/routing-and-events.md Part G. iothub_d2c_refused_total, iothub_c2d_enqueued_total,
-// iothub_c2d_deliveries_total, the outcomes purged and deliveryCountExceeded, and hubward_* are ours; eventhub_* are spelt as the
-// metrics OutgoingMessages and OutgoingBytes of Event Hubs would be there.
+// Those of IoT Hub are named after its own, such as d2c.telemetry.ingress.success. iothub_d2c_refused_total,
+// iothub_c2d_enqueued_total, iothub_c2d_deliveries_total, the outcomes purged and deliveryCountExceeded, and hubward_* are
+// ours; eventhub_* are spelt as the metrics OutgoingMessages and OutgoingBytes of Event Hubs would be there.
+//
+// Source: learn.microsoft.com/azure/iot-hub/monitor-iot-hub-reference.
 var (
 	descAttempts  = perHub("iothub_d2c_ingress_attempts_total", "Telemetry messages that devices tried to send.")
 	descStored    = perHub("iothub_d2c_ingress_total", "Telemetry messages that were stored.")

@@ -28,7 +28,7 @@ func textOf(from string, unit []byte) string {
 }
 
 // shapeOf tells how many fields a frame has, those included that are null, and the same of what is described in them:
-// some clients count on every field being there. Source: spec/amqp.md 3.1.
+// pyamqp counts on every field being there.
 func shapeOf(frame []byte) string {
 	h, ok, err := amqpwire.ParseFrameHeader(frame)
 	if !ok || err != nil {

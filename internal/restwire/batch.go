@@ -19,7 +19,7 @@ const MaxBatch = 5000
 
 // item is one message of a batch, as JSON.
 //
-// Source: spec/device.md 7.2.
+// Source: Azure/azure-iot-sdk-c iothub_client/src/iothubtransporthttp.c, which alone sends base64Encoded false.
 type item struct {
 	Body          string     `json:"body"`
 	Base64Encoded *bool      `json:"base64Encoded,omitempty"` // nil: true

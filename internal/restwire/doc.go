@@ -11,5 +11,6 @@
 //
 // In a batch the same names are the keys of each message's "properties".
 //
-// Source: spec/device.md 7.2, 7.3.
+// Source: learn.microsoft.com/rest/api/iothub/device; the names: Azure/azure-iot-sdk-csharp
+// iothub/device/src/Transport/Http/HttpTransportHandler.cs, Azure/azure-iot-sdk-node device/transport/http/src/http.ts.
 package restwire

@@ -26,7 +26,7 @@ const MaxProperties = 500
 
 // maxMessageID bounds a message id, in bytes.
 //
-// Source: spec/device.md 3.4.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct.
 const maxMessageID = 128
 
 // ParseMessage makes a message of header lines; it has no body yet. Lines that are no properties are left out, and so
@@ -72,9 +72,10 @@ func set(m *hubward.Message, f Field, null bool) error {
 }
 
 // systemField returns the field of m that a system property sets, or nil. lower is its name in lower case: clients
-// differ in that, and two properties have two names.
+// differ in that, and two properties have two names: .NET and Java spell the creation time differently.
 //
-// Source: spec/device.md 7.2, 7.3.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/Http/HttpTransportHandler.cs;
+// HttpsSingleMessage.java of Azure/azure-iot-sdk-java.
 func systemField(m *hubward.Message, lower string) *string {
 	switch lower {
 	case "iothub-messageid":
@@ -106,7 +107,7 @@ func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 	if p.Name == "" || hubward.IsStamped(p.Name) {
 		return nil
 	}
-	// Under these names two system properties reach a reader (spec/amqp.md 8.1), which would find the same key twice.
+	// Under these names two system properties reach a reader, which would find the same key twice.
 	switch p.Name {
 	case "iothub-creation-time-utc":
 		m.CreationTime = p.Value

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// headerTime is how the cloud service writes times of a delivery: US order, twelve hours, UTC.
+// headerTime is how the cloud service writes times of a delivery: US order, twelve hours, UTC, as in "12/22/2017
+// 12:14:12 AM". .NET takes any form that it can parse and leaves the time out otherwise.
 //
-// Source: spec/device.md 7.3.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/Http/HttpTransportHandler.cs.
 const headerTime = "1/2/2006 3:04:05 PM"
 
 // FormatTime writes a time of a delivery, whole seconds; the zero time is empty.

@@ -106,9 +106,12 @@ func (c *Conn) attachLocked(channel uint16, a *amqpwire.Attach, size int) (l, ol
 	return l, old, nil
 }
 
-// reply makes the answer to the peer's attach: as much of it as is echoed whether the link is accepted or not.
+// reply makes the answer to the peer's attach: as much of it as is echoed whether the link is accepted or not. go-amqp
+// wants the modes that it asked for. pyamqp fails on null properties, and like uamqp drops a link on which it receives
+// without an initial delivery count.
 //
-// Source: spec/amqp.md 3.5; spec/clients.md 11.1 for the mode of receivers.
+// Source: Azure/azure-uamqp-c src/link.c; link.py of pyamqp; Azure/go-amqp receiver.go, sender.go.
+// Observed with uamqp 1.5.3 for Python: a sender that is promised the mode second waits for ever, so it gets first.
 func (l *Link) reply() *amqpwire.Attach {
 	a := l.attach
 	reply := &amqpwire.Attach{

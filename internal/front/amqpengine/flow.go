@@ -50,9 +50,9 @@ func (c *Conn) onFlow(channel uint16, r *amqpwire.Reader) error {
 func (s *Sender) limitLocked() uint32 { return s.deliveryCount - s.drained + s.credit }
 
 // noteWindowLocked takes the windows of a flow. What the peer has received is what it says, or more if its count of the
-// link's deliveries proves that: some clients count deliveries where frames are meant.
+// link's deliveries proves that: amqp10 for Node counts deliveries where frames are meant.
 //
-// Source: spec/amqp.md 3.4, last item of the windows.
+// Source: noodlefrenzy/node-amqp10 lib/session.js.
 func (s *session) noteWindowLocked(f *amqpwire.Flow, l *Link) {
 	s.nextIncoming = f.NextOutgoingID
 	received := uint32(firstTransferID)
@@ -182,9 +182,9 @@ func (s *Sender) sendFlowLocked(drain bool) {
 	l.conn.append(l.sess.channel, f)
 }
 
-// onFlowLocked takes the state of a sending peer. Credit in it is ignored: it is ours to give.
+// onFlowLocked takes the state of a sending peer. Credit in it, which pyamqp sends, is ignored: it is ours to give.
 //
-// Source: spec/amqp.md 3.6.
+// Source: AMQP 1.0 part 2 §2.6.7.
 func (rc *receiver) onFlowLocked(f *amqpwire.Flow) {
 	if f.DeliveryCount.Set && f.DeliveryCount.Value != rc.deliveryCount {
 		left := int64(int32(rc.deliveryCount-f.DeliveryCount.Value)) + int64(rc.credit)

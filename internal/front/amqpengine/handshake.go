@@ -8,9 +8,10 @@ import (
 	"github.com/hubward/hubward/internal/amqpwire"
 )
 
-// login runs the connection up to the point where frames of AMQP are read: TLS, protocol headers, log-in.
+// login runs the connection up to the point where frames of AMQP are read: TLS, protocol headers, log-in. The SDKs for
+// Node and .NET leave SASL out, and so does who has a certificate; the others begin with it.
 //
-// Source: spec/amqp.md 2.1.
+// Source: AMQP 1.0 part 2 §2.2, part 5 §5.3.2.
 func (c *Conn) login() error {
 	if tc, ok := c.nc.(*tls.Conn); ok {
 		if err := tc.HandshakeContext(c.ctx); err != nil {

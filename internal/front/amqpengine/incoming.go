@@ -123,7 +123,7 @@ func (c *Conn) onOpen(r *amqpwire.Reader) error {
 	return nil
 }
 
-// sendOpenLocked sends our open. Source: spec/amqp.md 3.2.
+// sendOpenLocked sends our open. The frame size is in it always: pyamqp and uamqp fail without one.
 func (c *Conn) sendOpenLocked() {
 	o := &c.srv.o
 	c.append(0, &amqpwire.Open{

@@ -12,7 +12,8 @@ const (
 	senderMark = 128 << 10
 	// answerMark is how much may wait before the reader stops reading. As much again may be in the flush's hands.
 	answerMark = 1 << 20
-	// maxWrite is the most that one write holds: over WebSocket it becomes a message. Source: spec/amqp.md 1.
+	// maxWrite is the most that one write holds: over WebSocket it becomes a message, and Java's service client reads those
+	// into 65 KiB.
 	maxWrite = 64 << 10
 	// lazyMark is how many bytes of answers start a flush while the reader has more frames to handle.
 	lazyMark = 16 << 10

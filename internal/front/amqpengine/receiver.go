@@ -21,7 +21,7 @@ type ReceiverOptions struct {
 
 // Defaults of ReceiverOptions.
 const (
-	defaultCredit         = 1000 // Source: spec/amqp.md 3.6
+	defaultCredit         = 1000
 	defaultMaxMessageSize = 1 << 20
 )
 
@@ -59,7 +59,9 @@ type receiver struct {
 }
 
 // mostInFlight is how many deliveries may be in flight when the peer overruns its credit, before the reader waits for
-// the program. Some clients send before they were given any. Source: spec/amqp.md 3.6.
+// the program. pyamqp sends before it was given any, amqp10 for Node one too many.
+//
+// Source: sender.py of pyamqp; noodlefrenzy/node-amqp10 lib/sender_link.js.
 func (rc *receiver) mostInFlight() uint32 { return 2*min(rc.o.Credit, 1<<30) + 64 }
 
 // partial is a delivery of which not all frames have come.

@@ -334,7 +334,7 @@ func (s *Sender) abandonLocked() []func(amqpwire.DeliveryState) {
 
 // makeTagLocked makes a tag that is unique on the connection. .NET clients make a GUID of it: it has 16 bytes.
 //
-// Source: spec/amqp.md 3.7.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/AmqpIot/AmqpIotReceivingLink.cs.
 func (s *Sender) makeTagLocked() []byte {
 	c := s.link.conn
 	c.lastTag++

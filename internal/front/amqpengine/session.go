@@ -6,7 +6,7 @@ import (
 	"github.com/hubward/hubward/internal/amqpwire"
 )
 
-// Values of our begin. Source: spec/amqp.md 3.4.
+// Values of our begin: those of IoT Hub, as Azure/azure-iot-sdk-c#2233 shows them.
 const (
 	firstTransferID = 1 // of what we send; the first delivery-id is 0
 	incomingWindow  = 5000
@@ -185,9 +185,8 @@ func (s *session) removeLocked(l *Link) {
 }
 
 // linkLocked finds the link of a handle. It is nil for a handle that was free at one time, and for a link that we have
-// detached: the peer may not know yet. A handle that never was attached ends the session.
-//
-// Source: spec/amqp.md 3.5.
+// detached: the peer may not know yet, and uamqp, pyamqp and .NET may have a flow or a transfer on its way. A handle that
+// never was attached ends the session.
 func (s *session) linkLocked(handle uint32) *Link {
 	l := s.links[handle]
 	if l == nil && int64(handle) > s.top {

@@ -168,7 +168,7 @@ func (c *Conn) onDisposition(channel uint16, r *amqpwire.Reader) error {
 // settleLocked takes the peer's outcome of our deliveries, and returns those that are settled by it. A peer that waits
 // for us to settle (its mode is second) is answered with the same state.
 //
-// Source: spec/amqp.md 3.8.
+// Source: AMQP 1.0 part 2 §2.6.12; Azure/azure-amqp Microsoft.Azure.Amqp/Amqp/ReceivingAmqpLink.cs, which waits so.
 func (s *session) settleLocked(d *amqpwire.Disposition) ([]unsettled, amqpwire.DeliveryState) {
 	last := d.First
 	if d.Last.Set {

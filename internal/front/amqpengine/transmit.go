@@ -94,9 +94,10 @@ func (m *Outgoing) settled(state amqpwire.DeliveryState) {
 	u.tell(state, Answer{})
 }
 
-// beginLocked begins a delivery: it takes credit and an id. Ids are contiguous in the order of the wire.
+// beginLocked begins a delivery: it takes credit and an id. Ids are contiguous in the order of the wire: rhea throws on a
+// gap.
 //
-// Source: spec/amqp.md 3.7.
+// Source: amqp/rhea lib/session.js.
 func (s *Sender) beginLocked(m *Outgoing, p *progress) {
 	sess := s.link.sess
 	id := sess.nextDelivery

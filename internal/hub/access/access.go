@@ -10,9 +10,10 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// Rights are what a shared access policy permits; a set of bits.
+// Rights are what a shared access policy permits; a set of bits. RegistryWrite implies RegistryRead.
 //
-// Source: spec/service-rest.md 1.3. RegistryWrite implies RegistryRead.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas; the flags: Azure/azure-iot-sdk-csharp
+// iothub/service/src/Common/Data/AccessRights.cs.
 type Rights uint8
 
 // The four rights of IoT Hub, with their documented flag values.
@@ -110,7 +111,7 @@ type Principal struct {
 
 // AuthMethod is the text of the iothub-connection-auth-method annotation.
 //
-// Source: spec/device.md 3.4.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct, anti-spoofing properties.
 func (p *Principal) AuthMethod() string {
 	return `{"scope":"` + string(p.Scope) + `","type":"` + p.Method + `","issuer":"iothub","acceptingIpFilterRule":null}`
 }
@@ -195,10 +196,8 @@ func verifyPolicy(t *sas.Token, policies []Policy, want Rights) (*Policy, error)
 	return nil, refuse("there is no such policy")
 }
 
-// checkTime refuses an expired token at once, without the five minutes of skew that the SDKs allow themselves: a
+// checkTime refuses an expired token at once, without the five minutes of skew that .NET allows (MaxClockSkew): a
 // reconnect storm with stale tokens ends in an error that the application sees.
-//
-// Source: spec/device.md 8.4.
 func checkTime(t *sas.Token, now time.Time) error {
 	if now.After(t.Expiry) {
 		return refuse("the token has expired")

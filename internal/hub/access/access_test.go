@@ -44,7 +44,8 @@ func token(t *testing.T, resource, key, policy string, expiry time.Time) *sas.To
 	return &parsed
 }
 
-// The table of spec/device.md 8.3, and what it excludes.
+// A device's key speaks for the device, a policy's key with DeviceConnect for any device in the token's scope: the whole
+// hub (.NET), the device (Node) or all devices (gateways). And what that excludes.
 func TestDeviceToken(t *testing.T) {
 	later := now.Add(time.Hour)
 	rows := []struct {

@@ -24,7 +24,7 @@ type Grant struct {
 // "d1" or the hub's name, "ConsumerGroups", "$Default". A device's own grant holds DeviceConnect for itself alone, which
 // does not include its modules. Whether the grant has expired is the caller's to look at.
 //
-// Source: spec/amqp.md 4.5.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas.
 func (g *Grant) Allows(want Rights, path ...string) bool {
 	if !g.Rights.Has(want) || g.token != nil && !g.token.Covers(path...) {
 		return false
@@ -49,7 +49,8 @@ func isOf(id hubward.Identity, path []string) bool {
 //
 // Errors: CodeUnauthorizedAccess with the reason in Err.
 //
-// Source: spec/clients.md 6, spec/event-hubs-endpoint.md 2.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas; Azure/azure-sdk-for-python
+// sdk/eventhub/azure-eventhub/azure/eventhub/_pyamqp/utils.py.
 func PolicyGrant(t *sas.Token, policies []Policy, now time.Time) (Grant, error) {
 	if err := checkTime(t, now); err != nil {
 		return Grant{}, err
@@ -72,7 +73,7 @@ func signedWith(t *sas.Token, key string) bool { return t.VerifyKey(key) || t.Ve
 // Identities returns whom a token's resource names: nobody, an identity, or two that it can mean, the likelier one
 // first. .NET encodes ids twice, and an id may look as if it were encoded.
 //
-// Source: spec/device.md 8.3.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Authentication/DeviceAuthenticationWithSakRefresh.cs.
 func Identities(t *sas.Token) []hubward.Identity {
 	s := t.Segment // the host first
 	if len(s) < 3 || !strings.EqualFold(s[1], "devices") || s[2] == "" {

@@ -22,7 +22,7 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// The signatures of spec/clients.md 6: made with deviceKey, for 1900000000.
+// Some of the golden vectors of package sas: made with deviceKey, for 1900000000.
 var goldenVectors = []struct{ sr, signature string }{
 	{"localhost%2Fdevices%2Fd1", "BfEakTtrTCJps48fmCkb5p4rDB9Mk92Gw3S7lFnWhYA="},
 	{"localhost%3A18883%2Fdevices%2Fd1", "4zOYQ/OCjy7ni7KOg63J9tCdiEqeaufTZgVMzoe4ts0="},
@@ -87,7 +87,7 @@ func wantRefusal(t *testing.T, what string, g access.Grant, err error) {
 
 func path(text string) []string { return strings.Split(text, "/") }
 
-// What a token covers: spec/event-hubs-endpoint.md 4, spec/amqp.md 4.5.
+// What a token covers, as clients of the hub and of Event Hubs write its resource.
 func TestGrant_allowsWhatTheTokenCovers(t *testing.T) {
 	const reader, reader1, group2 = "ehub/ConsumerGroups/$Default/Partitions/0", "ehub/ConsumerGroups/$Default/Partitions/1", "ehub/ConsumerGroups/two/Partitions/0"
 	const management, probe, device = "ehub/$management", "messages/events/$management", "devices/d1/messages/devicebound"

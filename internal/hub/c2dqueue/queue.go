@@ -25,7 +25,7 @@ import (
 
 // MaxDepth is how many messages may wait in one queue, locked ones included.
 //
-// Source: spec/device.md 4.3.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
 const MaxDepth = 50
 
 // Queue is what is stored of one device's queue, without the content of its messages. A rule changes it in place.
@@ -199,7 +199,7 @@ func (q *Queue) end(m *Message, status hubward.FeedbackStatus, now time.Time) {
 
 // wants says whether a sender who asked for ack hears of an outcome.
 //
-// Source: spec/routing-and-events.md D1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d, message feedback.
 func wants(ack hubward.Ack, status hubward.FeedbackStatus) bool {
 	if status == hubward.FeedbackSuccess {
 		return ack == hubward.AckPositive || ack == hubward.AckFull

@@ -23,7 +23,7 @@ const (
 //
 // Errors: CodeDeviceMessageLockLost when the lock has ended or never was.
 //
-// Source: spec/device.md 4.3, spec/amqp.md 5.4, spec/features.md CD7.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
 func (q *Queue) Settle(token string, o Outcome, now time.Time, maxDeliveries int) error {
 	found := false
 	q.keep(func(m *Message) bool {
