@@ -19,7 +19,7 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// counting is a source of randomness that makes every key that of the vectors in spec/clients.md 6: 0, 1, 2, …
+// counting is a source of randomness that makes every key that of the golden vectors of package sas: 0, 1, 2, …
 type counting struct{}
 
 func (counting) Read(p []byte) (int, error) {

@@ -28,7 +28,8 @@ func TestPutDevice_makesBlankKeys(t *testing.T) {
 	}
 }
 
-// The table of spec/service-rest.md 2.1.
+// Source: learn.microsoft.com/rest/api/iothub, the behaviour of ETags; mwalser/terraform-provider-iothub CONCEPT.md, which
+// measured a hub of the cloud.
 func TestPutDevice_ifMatch(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()

@@ -6,7 +6,8 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// The vectors of spec/event-hubs-endpoint.md 12.
+// Source: Azure/azure-sdk-for-js sdk/eventhub/event-hubs/src/impl/partitionKeyToIdMapper.ts; the first five are also in
+// the tests of the SDK for .NET.
 func TestPartitionOf_publishedVectors(t *testing.T) {
 	rows := []struct {
 		key             string

@@ -78,7 +78,8 @@ func read(t *testing.T, r *hub.Reader, n int) []string {
 
 func epoch(n int64) *int64 { return &n }
 
-// The table of spec/event-hubs-endpoint.md 9, with its texts.
+// Source: learn.microsoft.com/archive/blogs/gyan/event-hubs-receiver-epoch; the texts: Azure/azure-sdk-for-java#32046 and
+// #38117, Azure/azure-event-hubs-java#328.
 func TestOpenReader_precedence(t *testing.T) {
 	const nonEpoch = "At least one receiver for the endpoint is created with epoch of '3', and so non-epoch receiver is not allowed. " +
 		"Either reconnect with a higher epoch, or make sure all epoch receivers are closed or disconnected."

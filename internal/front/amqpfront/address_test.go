@@ -10,7 +10,8 @@ import (
 	"github.com/hubward/hubward/internal/front/amqpfront"
 )
 
-// addresses are those of spec/amqp.md 5.1 and 6, spec/event-hubs-endpoint.md 5.1 and 6.1, spec/clients.md 7.8.
+// addresses are written as the SDKs for devices, services and Event Hubs write them: a path with or without a slash before
+// it, or a whole URI.
 var addresses = map[string]amqpfront.Address{
 	"$cbs":                                  {Kind: amqpfront.KindCBS},
 	"/$cbs":                                 {Kind: amqpfront.KindCBS},

@@ -23,7 +23,8 @@ func putTokenMessage(token string) *amqp.Message {
 	}
 }
 
-// The correlation id of the answer has the type of the message id: spec/amqp.md 4.2 and 4.3.
+// The correlation id of the answer has the type of the message id: Java and pyamqp send and want a uuid, uamqp a ulong, the
+// others a string or nothing.
 func TestPutToken_answersInTheTypeOfTheId(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	q := f.dial(f.listen(), amqp.ConnOptions{}).pair("$cbs", "")
@@ -159,7 +160,8 @@ func TestCBS_repliesFindTheirWay(t *testing.T) {
 
 func amqpText(s string) *string { return &s }
 
-// A token may come before the link for the reply is attached, and before that has credit: spec/amqp.md 4.1.
+// A token may come before the link for the reply is attached, and before that has credit
+// (Azure/azure-iot-sdk-c#288).
 func TestCBS_holdsRepliesUntilTheyCanLeave(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.dial(f.listen(), amqp.ConnOptions{})

@@ -46,7 +46,7 @@ func (p *peer) deviceBound(id string, o amqp.ReceiverOptions) *amqp.Receiver {
 
 // The types are those that the SDKs insist on.
 //
-// Source: spec/amqp.md 5.4.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/AmqpIot/AmqpIotMessageConverter.cs.
 func TestDeviceBound_message(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	f.run()

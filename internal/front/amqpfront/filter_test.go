@@ -13,7 +13,8 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// The rows of spec/event-hubs-endpoint.md 6.2 as the clients write them.
+// Start positions as the clients write them: .NET and the Azure CLI without quotes, the others with them; older ones call
+// the time x-opt-enqueuedtimeutc.
 var selectors = map[string]hub.Start{
 	"amqp.annotation.x-opt-offset > '-1'":                         {},
 	"amqp.annotation.x-opt-offset > -1":                           {},

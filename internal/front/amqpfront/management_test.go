@@ -14,7 +14,10 @@ func readRequest(properties map[string]any) *amqp.Message {
 	return &amqp.Message{Properties: &amqp.MessageProperties{MessageID: amqp.UUID{9}}, ApplicationProperties: properties}
 }
 
-// The types are exact: SDKs assert them. spec/event-hubs-endpoint.md 5.3.
+// The types are exact: SDKs assert them.
+//
+// Source: Azure/azure-sdk-for-go sdk/messaging/azeventhubs/mgmt.go; EventHubMessageSerializer.java of
+// Azure/azure-sdk-for-java.
 func TestManagement_eventHub(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.owner(f.listen())
@@ -99,7 +102,7 @@ func TestManagement_failures(t *testing.T) {
 	}
 }
 
-// What the tokens of the clients cover is enough to read what there is: spec/event-hubs-endpoint.md 4.
+// What the tokens of the clients cover is enough to read what there is.
 func TestManagement_grants(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	address := f.listen()

@@ -12,7 +12,9 @@ import (
 	"github.com/hubward/hubward/internal/front/amqpfront"
 )
 
-// What an event looks like to a client, in exact types: spec/event-hubs-endpoint.md 7.
+// What an event looks like to a client, in exact types.
+//
+// Source: EventHubMessageSerializer.java of Azure/azure-sdk-for-java; amenzhinsky/iothub iotservice/message.go.
 func TestReader_event(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	f.append(0, 2)
@@ -202,7 +204,7 @@ func wantDetached(t *testing.T, r *amqp.Receiver, condition string) string {
 	}
 }
 
-// The matrix of spec/event-hubs-endpoint.md 9.
+// Source: learn.microsoft.com/archive/blogs/gyan/event-hubs-receiver-epoch.
 func TestReader_epochs(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.owner(f.listen())

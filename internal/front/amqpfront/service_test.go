@@ -65,7 +65,7 @@ func TestServiceSend_message(t *testing.T) {
 	if diff := cmp.Diff(want, f.take("d1")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// What the Go SDK of the community sends for a message with nothing set. Source: spec/clients.md 8.9.
+	// A message with nothing set. Observed with amenzhinsky/iothub 0.9.
 	err = send(t, s, to("d1", &amqp.Message{Properties: &amqp.MessageProperties{CorrelationID: "", AbsoluteExpiryTime: &time.Time{}}, Data: [][]byte{nil}}))
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func TestMatchesTrace(t *testing.T) {
 	}
 }
 
-// Conditions are those of spec/amqp.md 7.2 and spec/event-hubs-endpoint.md 11; what is unknown is our own fault.
+// Conditions are those that SDKs translate; what is unknown is our own fault.
 func TestConditionOf(t *testing.T) {
 	for code, want := range map[hubward.Code]string{
 		hubward.CodeUnauthorizedAccess:  "amqp:unauthorized-access",

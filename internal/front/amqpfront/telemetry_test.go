@@ -25,7 +25,8 @@ func ptr[T any](v T) *T { return &v }
 
 // All that a device says of a message, in the types that the SDKs and others write.
 //
-// Source: spec/amqp.md 5.3, 8.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct; Azure/azure-iot-sdk-node
+// common/transport/amqp/src/amqp_message.ts, which sends an id that looks like a UUID as one.
 func TestTelemetry_keepsWhatTheDeviceSays(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.device(f.listen(), "d1")
@@ -145,7 +146,7 @@ func encoded(t *testing.T, m *amqp.Message) []byte {
 
 // A batch is stored in order, and refused as a whole.
 //
-// Source: spec/amqp.md 5.3.
+// Source: Azure/azure-iot-sdk-c iothub_client/src/uamqp_messaging.c.
 func TestTelemetry_batch(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.device(f.listen(), "d1")

@@ -13,7 +13,8 @@ import (
 	"github.com/hubward/hubward/internal/front/mqttfront"
 )
 
-// The bags of spec/device.md 3.1 to 3.3, section 10.3 and spec/clients.md 7.3.
+// Source: mqtt_topic_iothub.py of Azure/azure-iot-sdk-python, mqtt_base.ts of -node, MqttIotHubAdapter.cs of -csharp,
+// MqttMessaging.java of -java and iothubtransport_mqtt_common.c of -c.
 func TestReadBag_formsOfAllClients(t *testing.T) {
 	rows := map[string]hubward.Message{
 		"":  {},

@@ -25,7 +25,8 @@ func TestConnect_returnCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	expired, _ := sas.Sign("localhost/devices/d1", string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(-time.Minute))
-	// Source: spec/device.md 2.8. Never 2 or 4, which stop the C SDK for good.
+	// Never 2 or 4, which stop the C SDK for good. Source: Azure/azure-iot-sdk-c
+	// iothub_client/src/iothubtransport_mqtt_common.c.
 	rows := map[string]struct {
 		change func(*mqttwire.ConnectPacket)
 		want   byte
@@ -242,7 +243,7 @@ func TestSubscribe_documentedFilters(t *testing.T) {
 	}
 }
 
-// Python and Java never subscribe again: filters outlive connections (spec/device.md 2.6).
+// Python and Java never subscribe again: filters outlive connections.
 func TestSubscribe_outlivesTheConnection(t *testing.T) {
 	b := newBench(t)
 	d := b.createDevice("d1")

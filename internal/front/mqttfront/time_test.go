@@ -46,7 +46,9 @@ func TestKeepAlive_shortOnesAreNotCutShort(t *testing.T) {
 	})
 }
 
-// The server's time-out is capped, and the cap stands for keep-alive 0 (spec/device.md 2.5).
+// The server's time-out is capped at IoT Hub's 29.45 minutes, and the cap stands for keep-alive 0.
+//
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub.
 func TestKeepAlive_isCapped(t *testing.T) {
 	for name, keepAlive := range map[string]time.Duration{"none": 0, "longest": 65535 * time.Second} {
 		t.Run(name, func(t *testing.T) {
