@@ -1,5 +1,6 @@
 // Package doctest keeps the pages of the project honest: its tests read README.md, ARCHITECTURE.md, CHANGELOG.md and
-// docs/, and check what a machine can check of them against the code.
+// docs/, and check what a machine can check of them against the code. That nothing cites what only its authors can look up
+// is checked for all of the module's pages and Go files.
 //
 // For that, pages keep a few conventions. Commands stand in fences marked sh, or in code spans that begin with
 // "hubward " or "go run ./cmd/hubward "; transcripts, which are not checked, in fences marked text. A Go file stands in a
