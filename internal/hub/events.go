@@ -108,11 +108,11 @@ func (h *Hub) partitionsFor(q EventQuery) (s *state, group string, partitions []
 		return nil, "", nil, noSuchGroup(q.ConsumerGroup)
 	}
 	if q.DeviceID != "" {
-		return s, group, []Partition{{q.Hub, PartitionOf(q.DeviceID, c.Partitions)}}, nil
+		return s, group, []Partition{{q.Hub, EndpointEvents, PartitionOf(q.DeviceID, c.Partitions)}}, nil
 	}
 	partitions = make([]Partition, c.Partitions)
 	for i := range partitions {
-		partitions[i] = Partition{q.Hub, i}
+		partitions[i] = Partition{q.Hub, EndpointEvents, i}
 	}
 	return s, group, partitions, nil
 }

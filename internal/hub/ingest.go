@@ -31,7 +31,7 @@ func (h *Hub) newIngest(s *state, p *access.Principal, model string, active *ato
 	h.mu.RLock()
 	partitions := s.config.Partitions
 	h.mu.RUnlock()
-	partition := Partition{Hub: name, ID: PartitionOf(p.Device.Device, partitions)}
+	partition := Partition{Hub: name, Endpoint: EndpointEvents, ID: PartitionOf(p.Device.Device, partitions)}
 	return &Ingest{
 		hub: h, name: name, active: active,
 		stamps: eventcodec.NewStamps(eventcodec.Origin{

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -160,14 +161,29 @@ type Store interface {
 	Ping(ctx context.Context) error
 }
 
-// Partition names one partition of one hub's telemetry log.
+// Partition names one partition of one endpoint of a hub.
 type Partition struct {
-	Hub string
-	ID  int
+	Hub      string
+	Endpoint Endpoint
+	ID       int
 }
 
-// EventLog keeps telemetry: per partition, a sequence of encoded events with dense sequence numbers from 0. The
-// contract is tested by logtest.
+// String returns hub, endpoint and number with slashes between them.
+func (p Partition) String() string { return fmt.Sprintf("%s/%s/%d", p.Hub, p.Endpoint, p.ID) }
+
+// Endpoint names what a hub's events are appended to and read from: 1 to 50 lower-case letters, digits and hyphens.
+type Endpoint string
+
+const (
+	// EndpointEvents is telemetry: the built-in, Event-Hubs-compatible endpoint.
+	EndpointEvents Endpoint = "events"
+	// EndpointHubEvents is what the hub itself reports: life cycle, connection state, twin changes. It is kept whether or
+	// not a route leads it anywhere, and Event Hubs clients cannot read it.
+	EndpointHubEvents Endpoint = "hub-events"
+)
+
+// EventLog keeps events: per partition of an endpoint, a sequence of encoded events with dense sequence numbers from 0.
+// The contract is tested by logtest.
 //
 //	I1: an event is visible to readers, and its producer told so, only once it is durable.
 //	I2: a sequence number is never used twice, nor left out, whatever crashes.
@@ -192,8 +208,9 @@ type EventLog interface {
 	Wait(ctx context.Context, p Partition, from int64) error
 	// Trim deletes the events of p that were enqueued before t, from the oldest on.
 	Trim(ctx context.Context, p Partition, t time.Time) error
-	// Drop deletes all events of a hub, and the memory of its sequence numbers. It ends what waits for more of them; its
-	// producers fail with CodeNoSuchHub from then on. A hub of the same name starts with nothing.
+	// Drop deletes all events of a hub, whatever their endpoint, and the memory of their sequence numbers. It ends what
+	// waits for more of them; the hub's producers fail with CodeNoSuchHub from then on. A hub of the same name starts
+	// with nothing.
 	Drop(ctx context.Context, hub string) error
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error

@@ -22,7 +22,7 @@ func TestReader_trimmed(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	trim := func(before time.Time) {
-		if err := f.log.Trim(t.Context(), hub.Partition{Hub: "plant"}, before); err != nil {
+		if err := f.log.Trim(t.Context(), hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents}, before); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -55,7 +55,7 @@ func TestOpenReader_start(t *testing.T) {
 		t.Run(test.what, func(t *testing.T) {
 			f := newReaderFixture(t)
 			f.fill("plant", texts[:10]...)
-			if err := f.log.Trim(t.Context(), hub.Partition{Hub: "plant"}, at(3)); err != nil {
+			if err := f.log.Trim(t.Context(), hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents}, at(3)); err != nil {
 				t.Fatal(err)
 			}
 			r, err := f.open(hub.ReaderOptions{Start: test.start})

@@ -26,7 +26,7 @@ func (h *Hub) trim(ctx context.Context) {
 	for _, c := range h.Hubs() {
 		before := h.now().Add(-c.Retention)
 		for id := range c.Partitions {
-			if err := h.log.Trim(ctx, Partition{c.Name, id}, before); err != nil && ctx.Err() == nil {
+			if err := h.log.Trim(ctx, Partition{c.Name, EndpointEvents, id}, before); err != nil && ctx.Err() == nil {
 				h.logger.Warn("old events not deleted", "hub", c.Name, "partition", id, "error", err)
 			}
 		}

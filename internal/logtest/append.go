@@ -12,7 +12,7 @@ import (
 )
 
 func appendDense(f *fixture) {
-	p0, p1 := hub.Partition{Hub: "h", ID: 0}, hub.Partition{Hub: "h", ID: 1}
+	p0, p1 := partition("h", 0), partition("h", 1)
 	w0, w1 := newWriter(f, f.log, p0), newWriter(f, f.log, p1)
 	enqueued := f.clock.now()
 	w0.append("a", "b")
@@ -25,7 +25,7 @@ func appendDense(f *fixture) {
 }
 
 func appendCopies(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	a := newAcks()
 	producer := f.log.Producer(p, a.done)
 	buffer := []byte("first")
@@ -38,7 +38,7 @@ func appendCopies(f *fixture) {
 }
 
 func appendSizes(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(f, f.log, p)
 	large := strings.Repeat("0123456789abcdef", 256<<10/16)
 	w.append("", large, "", large[1:], "end")
@@ -51,7 +51,7 @@ func appendDoneCounts(f *fixture) {
 	const producers, events = 6, 500
 	var all sync.WaitGroup
 	for i := range producers {
-		p := hub.Partition{Hub: "h", ID: i % 2}
+		p := partition("h", i%2)
 		a := newAcks()
 		var appended, told atomic.Int64
 		producer := f.log.Producer(p, func(n int, err error) {
@@ -80,17 +80,36 @@ func appendDoneCounts(f *fixture) {
 }
 
 func appendImpossible(f *fixture) {
-	for _, p := range []hub.Partition{{Hub: "", ID: 0}, {Hub: "h", ID: -1}, {Hub: "h", ID: 1 << 16}, {Hub: "a\x00b"}} {
+	endpoint := func(e string) hub.Partition { return hub.Partition{Hub: "h", Endpoint: hub.Endpoint(e)} }
+	for _, p := range []hub.Partition{
+		partition("", 0), partition(strings.Repeat("h", 256), 0), partition("a\x00b", 0), partition("a\x01b", 0),
+		partition("h", -1), partition("h", 1<<16),
+		endpoint(""), endpoint(strings.Repeat("e", 51)), endpoint("Events"), endpoint("a_b"), endpoint("a/b"),
+		endpoint("a\x00b"), endpoint("é"),
+	} {
 		producer := f.log.Producer(p, func(int, error) { f.Errorf("%v: done was called", p) })
 		wantCode(f, fmt.Sprintf("%v: Append", p), producer.Append(f.Context(), nil), hubward.CodeArgumentInvalid)
 		_, err := f.log.Bounds(f.Context(), p)
 		wantCode(f, fmt.Sprintf("%v: Bounds", p), err, hubward.CodeArgumentInvalid)
 		wantCode(f, fmt.Sprintf("%v: Wait", p), f.log.Wait(f.Context(), p, 0), hubward.CodeArgumentInvalid)
 	}
+	for _, name := range []string{"", "a\x00b"} {
+		wantCode(f, "Drop", f.log.Drop(f.Context(), name), hubward.CodeArgumentInvalid)
+	}
+}
+
+func appendAtLimits(f *fixture) {
+	for _, p := range []hub.Partition{
+		{Hub: "h", Endpoint: "e"}, {Hub: "h", Endpoint: "0-az9"}, {Hub: "h", Endpoint: hub.Endpoint(strings.Repeat("e", 50))},
+		partition(strings.Repeat("h", 255), 1<<16-1),
+	} {
+		newWriter(f, f.log, p).append(fmt.Sprint(p))
+		equal(f, "events", texts(f, f.log, p, 0), []string{fmt.Sprint(p)})
+	}
 }
 
 func appendClockGoesBack(f *fixture) {
-	p, other := hub.Partition{Hub: "h"}, hub.Partition{Hub: "h", ID: 1}
+	p, other := partition("h", 0), partition("h", 1)
 	w := newWriter(f, f.log, p)
 	noon := f.clock.now()
 	w.append("a")

@@ -15,7 +15,7 @@ func concurrentFollowers(f *fixture) {
 	const partitions, producers, followers, events = 3, 3, 2, 400
 	var writers, readers sync.WaitGroup
 	for id := range partitions {
-		p := hub.Partition{Hub: "h", ID: id}
+		p := partition("h", id)
 		for i := range followers {
 			readers.Go(func() { follow(f, p, int64(producers*events), i == 0) })
 		}
@@ -71,7 +71,7 @@ func follow(f *fixture, p hub.Partition, n int64, few bool) {
 
 // concurrentTrim trims while others append and read. A reader may miss what is trimmed, and nothing else.
 func concurrentTrim(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	ctx, stop := context.WithCancel(f.Context())
 	var others sync.WaitGroup
 	others.Go(func() {

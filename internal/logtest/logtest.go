@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) hub.EventLo
 		{"append_takesEmptyAndLargeEvents", appendSizes},
 		{"append_doneCountsAddUp", appendDoneCounts},
 		{"append_refusesImpossiblePartitions", appendImpossible},
+		{"append_takesPartitionsAtTheLimits", appendAtLimits},
 		{"append_enqueuedNeverGoesBack", appendClockGoesBack},
 		{"read_emptyPartition", readEmpty},
 		{"read_fromAnyPosition", readPositions},
@@ -44,6 +45,10 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) hub.EventLo
 		{"drop_forgetsTheHub", dropForgets},
 		{"drop_endsWaiting", dropEndsWaiting},
 		{"drop_unknownHub", dropUnknown},
+		{"drop_takesAllEndpoints", dropAllEndpoints},
+		{"endpoint_numbersAndClocksAreItsOwn", endpointNumbers},
+		{"endpoint_trimLeavesTheOthers", endpointTrim},
+		{"endpoint_waitHearsOfItsOwn", endpointWait},
 		{"ping", ping},
 		{"concurrent_followersSeeEachEventOnceInOrder", concurrentFollowers},
 		{"concurrent_trimAndRead", concurrentTrim},
@@ -162,6 +167,11 @@ func (w *writer) append(events ...string) {
 	w.appended += len(events)
 	w.wait(w.t, w.appended)
 	w.ok(w.t)
+}
+
+// partition names a partition of telemetry.
+func partition(name string, id int) hub.Partition {
+	return hub.Partition{Hub: name, Endpoint: hub.EndpointEvents, ID: id}
 }
 
 // event is a record whose data is a string, so that it can be compared and kept.

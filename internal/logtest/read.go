@@ -11,7 +11,7 @@ import (
 )
 
 func readEmpty(f *fixture) {
-	p := hub.Partition{Hub: "h", ID: 3}
+	p := partition("h", 3)
 	equal(f, "bounds", bounds(f, f.log, p), hub.Bounds{})
 	equal(f, "events", read(f, f.log, p, 0), nil)
 	equal(f, "seek", seek(f, f.log, p, f.clock.now()), 0)
@@ -19,7 +19,7 @@ func readEmpty(f *fixture) {
 }
 
 func readPositions(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(f, f.log, p)
 	for i := range 10 {
 		w.append(fmt.Sprint(i))
@@ -43,7 +43,7 @@ func readPositions(f *fixture) {
 }
 
 func readMaxBytes(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	newWriter(f, f.log, p).append("1234", "5678", "9abc")
 	for _, test := range []struct {
 		maxBytes int
@@ -62,7 +62,7 @@ func readMaxBytes(f *fixture) {
 }
 
 func readVisitStops(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(f, f.log, p)
 	w.append("a", "b")
 	w.append("c")
@@ -80,7 +80,7 @@ func readVisitStops(f *fixture) {
 }
 
 func readContext(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	newWriter(f, f.log, p).append("a")
 	ctx, cancel := context.WithCancel(f.Context())
 	cancel()
@@ -90,12 +90,14 @@ func readContext(f *fixture) {
 	}
 }
 
-// readIsolation uses hub names that are prefixes of one another, and partitions at the edges of a byte.
+// readIsolation uses names that are prefixes of one another, and partitions at the edges of a byte.
 func readIsolation(f *fixture) {
 	var parts []hub.Partition
 	for _, name := range []string{"a", "ab", "a-b", "abc", "b"} {
-		for _, id := range []int{0, 1, 255, 256, 65535} {
-			parts = append(parts, hub.Partition{Hub: name, ID: id})
+		for _, endpoint := range []hub.Endpoint{hub.EndpointEvents, "b", "ev", "events-b"} {
+			for _, id := range []int{0, 1, 255, 256, 65535} {
+				parts = append(parts, hub.Partition{Hub: name, Endpoint: endpoint, ID: id})
+			}
 		}
 	}
 	for i, p := range parts {
@@ -114,14 +116,14 @@ func readIsolation(f *fixture) {
 	check("appended", func(hub.Partition) bool { return true })
 	must(f, "Drop", f.log.Drop(f.Context(), "a"))
 	check("a dropped", func(p hub.Partition) bool { return p.Hub != "a" })
-	must(f, "Trim", f.log.Trim(f.Context(), hub.Partition{Hub: "ab", ID: 255}, f.clock.now().Add(time.Hour)))
+	must(f, "Trim", f.log.Trim(f.Context(), partition("ab", 255), f.clock.now().Add(time.Hour)))
 	check("ab/255 trimmed", func(p hub.Partition) bool {
-		return p.Hub != "a" && p != hub.Partition{Hub: "ab", ID: 255}
+		return p.Hub != "a" && p != partition("ab", 255)
 	})
 }
 
 func waitPresent(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	newWriter(f, f.log, p).append("a", "b")
 	for _, from := range []int64{-1, 0, 1} {
 		must(f, "Wait", f.log.Wait(f.Context(), p, from))
@@ -136,7 +138,7 @@ func waitPresent(f *fixture) {
 }
 
 func waitWakes(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(f, f.log, p)
 	var waiters sync.WaitGroup
 	for i := range 100 {
@@ -150,7 +152,7 @@ func waitWakes(f *fixture) {
 			}
 		})
 	}
-	newWriter(f, f.log, hub.Partition{Hub: "h", ID: 1}).append("another partition")
+	newWriter(f, f.log, partition("h", 1)).append("another partition")
 	for range 5 {
 		w.append("event")
 	}
@@ -158,7 +160,7 @@ func waitWakes(f *fixture) {
 }
 
 func waitContext(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	ctx, cancel := context.WithCancel(f.Context())
 	result := make(chan error)
 	go func() { result <- f.log.Wait(ctx, p, 0) }()
@@ -169,7 +171,7 @@ func waitContext(f *fixture) {
 }
 
 func seekBoundaries(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(f, f.log, p)
 	start := f.clock.now()
 	for range 5 { // two events each second

@@ -21,6 +21,7 @@ func RunReopen(t *testing.T, open OpenDir) {
 		{"keepsEverything", reopenKeeps},
 		{"emptiedPartitionGoesOn", reopenEmptied},
 		{"dropStaysDropped", reopenDropped},
+		{"keepsEndpointsApart", reopenEndpoints},
 		{"closeCommitsWhatGathered", reopenDrains},
 		{"closedLogRefuses", closedRefuses},
 	}
@@ -52,13 +53,13 @@ func (r *reopened) reopen() {
 func reopenKeeps(r *reopened) {
 	for round := range 4 {
 		for i, name := range []string{"a", "ab", "b"} {
-			p := hub.Partition{Hub: name, ID: i * 255}
+			p := partition(name, i*255)
 			newWriter(r, r.log, p).append(numbered(fmt.Sprint(name, round), 10)...)
 		}
 		r.reopen()
 		r.clock.add(-time.Minute) // a clock that was set back
 		for i, name := range []string{"a", "ab", "b"} {
-			p := hub.Partition{Hub: name, ID: i * 255}
+			p := partition(name, i*255)
 			events := read(r, r.log, p, 0)
 			equal(r, "number of events", len(events), 10*(round+1))
 			for n, e := range events {
@@ -71,7 +72,7 @@ func reopenKeeps(r *reopened) {
 }
 
 func reopenEmptied(r *reopened) {
-	p, half := hub.Partition{Hub: "h", ID: 1}, hub.Partition{Hub: "h", ID: 2}
+	p, half := partition("h", 1), partition("h", 2)
 	start := r.clock.now()
 	newWriter(r, r.log, p).append("a", "b", "c")
 	w := newWriter(r, r.log, half)
@@ -94,7 +95,7 @@ func reopenEmptied(r *reopened) {
 }
 
 func reopenDropped(r *reopened) {
-	p, kept := hub.Partition{Hub: "h"}, hub.Partition{Hub: "hh"}
+	p, kept := partition("h", 0), partition("hh", 0)
 	newWriter(r, r.log, p).append("a", "b")
 	newWriter(r, r.log, kept).append("x")
 	must(r, "Trim", r.log.Trim(r.Context(), p, r.clock.now().Add(time.Hour)))
@@ -108,7 +109,7 @@ func reopenDropped(r *reopened) {
 }
 
 func reopenDrains(r *reopened) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(r, r.log, p)
 	events := numbered("e", 1000)
 	for _, e := range events {
@@ -121,7 +122,7 @@ func reopenDrains(r *reopened) {
 }
 
 func closedRefuses(r *reopened) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(r, r.log, p)
 	w.append("a")
 	closed := r.log

@@ -19,7 +19,7 @@ func trimBoundaries(f *fixture) {
 	}{
 		{-time.Hour, 0}, {0, 0}, {time.Nanosecond, 1}, {time.Second, 1}, {time.Second + 1, 2}, {3 * time.Second, 3},
 	} {
-		p := hub.Partition{Hub: "h", ID: i}
+		p := partition("h", i)
 		w := newWriter(f, f.log, p)
 		f.clock.add(start.Sub(f.clock.now()))
 		for n := range 4 {
@@ -37,7 +37,7 @@ func trimBoundaries(f *fixture) {
 }
 
 func trimEmpties(f *fixture) {
-	p := hub.Partition{Hub: "h"}
+	p := partition("h", 0)
 	w := newWriter(f, f.log, p)
 	w.append("a", "b", "c")
 	last := f.clock.now()
@@ -51,7 +51,7 @@ func trimEmpties(f *fixture) {
 }
 
 func dropForgets(f *fixture) {
-	p, kept := hub.Partition{Hub: "h"}, hub.Partition{Hub: "other"}
+	p, kept := partition("h", 0), partition("other", 0)
 	old, other := newWriter(f, f.log, p), newWriter(f, f.log, kept)
 	old.append("a", "b")
 	other.append("x")
@@ -74,7 +74,7 @@ func dropForgets(f *fixture) {
 // dropEndsWaiting drops a hub of which one partition has events and the other was never used.
 func dropEndsWaiting(f *fixture) {
 	const each = 20
-	used, unused, other := hub.Partition{Hub: "h"}, hub.Partition{Hub: "h", ID: 1}, hub.Partition{Hub: "other"}
+	used, unused, other := partition("h", 0), partition("h", 1), partition("other", 0)
 	newWriter(f, f.log, used).append("a", "b")
 	ctx, cancel := context.WithCancel(f.Context())
 	defer cancel()
@@ -119,11 +119,11 @@ func (a *announced) Done() <-chan struct{} {
 
 func dropUnknown(f *fixture) {
 	must(f, "Drop", f.log.Drop(f.Context(), "nobody"))
-	newWriter(f, f.log, hub.Partition{Hub: "nobody"}).append("a")
+	newWriter(f, f.log, partition("nobody", 0)).append("a")
 }
 
 func ping(f *fixture) {
 	must(f, "Ping", f.log.Ping(f.Context()))
 	must(f, "Ping", f.log.Ping(f.Context()))
-	equal(f, "bounds", bounds(f, f.log, hub.Partition{Hub: "h"}), hub.Bounds{})
+	equal(f, "bounds", bounds(f, f.log, partition("h", 0)), hub.Bounds{})
 }

@@ -89,7 +89,7 @@ func newEvents(t testing.TB) *memlog.Log {
 	for n, partition := range [allEvents]int{0, 1, 0, 3, 1, 0} {
 		at = created().Add(time.Duration(n+1) * 10 * time.Minute)
 		stored := make(chan error, 1)
-		p := log.Producer(hub.Partition{Hub: hubName, ID: partition}, func(_ int, err error) { stored <- err })
+		p := log.Producer(hub.Partition{Hub: hubName, Endpoint: hub.EndpointEvents, ID: partition}, func(_ int, err error) { stored <- err })
 		if err := p.Append(t.Context(), record(n, at)); err != nil {
 			t.Fatal(err)
 		}

@@ -133,13 +133,33 @@ func (l *Log) Ping(ctx context.Context) error {
 
 // checkPartition holds partitions to what the durable log can store.
 func checkPartition(p hub.Partition) error {
-	if p.Hub == "" || len(p.Hub) > 255 || strings.IndexByte(p.Hub, 0) >= 0 {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "hub name of %d bytes cannot name a log", len(p.Hub))
+	if err := checkHub(p.Hub); err != nil {
+		return err
+	}
+	if !goodEndpoint(p.Endpoint) {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "%.60q cannot name an endpoint", p.Endpoint)
 	}
 	if p.ID < 0 || p.ID > maxPartition {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "partition %d is not in 0 to %d", p.ID, maxPartition)
 	}
 	return nil
+}
+
+// checkHub refuses a hub name that keys could not tell from the rest of them.
+func checkHub(name string) error {
+	if name == "" || len(name) > 255 || strings.ContainsAny(name, "\x00\x01") {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "hub name of %d bytes cannot name a log", len(name))
+	}
+	return nil
+}
+
+func goodEndpoint(e hub.Endpoint) bool {
+	for _, c := range []byte(e) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return e != "" && len(e) <= 50
 }
 
 func (l *Log) partitionLocked(p hub.Partition) *partition {

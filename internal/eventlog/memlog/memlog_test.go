@@ -43,7 +43,7 @@ func appendAll(t *testing.T, l *memlog.Log, p hub.Partition, n int) {
 func TestBound_trimsTheFullestPartition(t *testing.T) {
 	l := memlog.Open(memlog.Options{MaxBytes: 1000})
 	defer l.Close()
-	small, large := hub.Partition{Hub: "h", ID: 0}, hub.Partition{Hub: "h", ID: 1}
+	small, large := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: 0}, hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: 1}
 	appendAll(t, l, small, 3)
 	appendAll(t, l, large, 20)
 	for _, test := range []struct {
@@ -60,7 +60,7 @@ func TestBound_trimsTheFullestPartition(t *testing.T) {
 func TestBound_keepsTheNewestEvent(t *testing.T) {
 	l := memlog.Open(memlog.Options{MaxBytes: 50})
 	defer l.Close()
-	p := hub.Partition{Hub: "h"}
+	p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}
 	appendAll(t, l, p, 5)
 	if b, err := l.Bounds(t.Context(), p); err != nil || b.First != 4 || b.Next != 5 {
 		t.Errorf("bounds %v, %v", b, err)
@@ -73,7 +73,7 @@ func TestAppend_blocksWhenFull(t *testing.T) {
 		l := memlog.Open(memlog.Options{MaxGatheredBytes: 1})
 		defer l.Close()
 		busy, goOn := make(chan struct{}, 9), make(chan struct{})
-		producer := l.Producer(hub.Partition{Hub: "h"}, func(int, error) {
+		producer := l.Producer(hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}, func(int, error) {
 			busy <- struct{}{}
 			<-goOn
 		})
@@ -99,7 +99,7 @@ func TestAppend_blocksWhenFull(t *testing.T) {
 
 func TestClose_drainsAndRefuses(t *testing.T) {
 	l := memlog.Open(memlog.Options{})
-	p := hub.Partition{Hub: "h"}
+	p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}
 	told := 0
 	producer := l.Producer(p, func(n int, err error) {
 		if err != nil {

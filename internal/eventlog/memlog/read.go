@@ -149,10 +149,14 @@ func (l *Log) Trim(ctx context.Context, p hub.Partition, t time.Time) error {
 
 // Drop implements hub.EventLog. Producers of the hub fail from then on; a hub of the same name starts with nothing.
 func (l *Log) Drop(ctx context.Context, name string) error {
+	if err := errors.Join(ctx.Err(), checkHub(name)); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	var waiting []chan struct{}
-	_, err := l.lookupLocked(ctx, hub.Partition{Hub: name})
-	if err == nil {
+	err := errClosed
+	if !l.closed {
+		err = nil
 		for p, part := range l.parts {
 			if p.Hub != name {
 				continue

@@ -37,7 +37,7 @@ type connection struct {
 
 func connect(log hub.EventLog, id, inFlight int) *connection {
 	c := &connection{room: make(chan struct{}, inFlight)}
-	c.Producer = log.Producer(hub.Partition{Hub: "hub", ID: id}, func(n int, err error) {
+	c.Producer = log.Producer(hub.Partition{Hub: "hub", Endpoint: hub.EndpointEvents, ID: id}, func(n int, err error) {
 		if err != nil {
 			panic(err)
 		}
@@ -99,7 +99,7 @@ func BenchmarkAppend(b *testing.B) {
 func BenchmarkRead(b *testing.B) {
 	log := open(b, pebblelog.Options{Dir: "dir", FS: vfs.NewMem()})
 	send(b.Context(), log, 10, 200_000, telemetry())
-	p := hub.Partition{Hub: "hub", ID: 1}
+	p := hub.Partition{Hub: "hub", Endpoint: hub.EndpointEvents, ID: 1}
 	bounds, err := log.Bounds(b.Context(), p)
 	if err != nil {
 		b.Fatal(err)

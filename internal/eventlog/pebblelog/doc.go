@@ -4,16 +4,25 @@
 //
 // Integers are big endian, so that byte order is number order.
 //
-//	event         'e' | hub name | 0x00 | partition uint16 | sequence number uint64
+//	event         'e' | name | 0x00 | partition uint16 | sequence number uint64
 //	  value       enqueued, ms since 1970 uint64 | record version 1 | the encoded event
-//	head marker   'm' | 'h' | hub name | 0x00 | partition uint16
+//	head marker   'm' | 'h' | name | 0x00 | partition uint16
 //	  value       marker version 1 | first uint64 | next uint64 | last enqueued ms uint64
-//	format        'm' | 'f'    value: format version uint32
+//	format        'm' | 'f'    value: format version uint32, now 2
 //	probe         'm' | 'p'    value: ms uint64; what Ping writes
 //
-// A hub name holds no 0x00, so the keys of hub "a" and of hub "ab" never mix. The head marker is written together with
-// each deletion of old events: it keeps a partition's sequence numbers and its clock when retention has emptied it.
-// Values carry no checksum of their own: Pebble checks every block of a table and every record of its write-ahead log.
+//	name          hub name                       for hub.EndpointEvents
+//	              hub name | 0x01 | endpoint     for all other endpoints
+//
+// Neither a hub name nor an endpoint holds 0x00 or 0x01, so the keys of hub "a" and of hub "ab" never mix, nor do those
+// of two endpoints. All events of a hub lie from 'e' | hub name | 0x00 up to, and without, 'e' | hub name | 0x02.
+//
+// The head marker is written together with each deletion of old events: it keeps a partition's sequence numbers and its
+// clock when retention has emptied it. Values carry no checksum of their own: Pebble checks every block of a table and
+// every record of its write-ahead log.
+//
+// Format 1 had hub.EndpointEvents only, with the same keys. A folder of format 1 becomes one of format 2 when it is
+// opened; programs that know no other format refuse it from then on.
 //
 // # The way of an event
 //

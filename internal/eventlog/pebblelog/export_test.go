@@ -6,6 +6,7 @@ var (
 	PutRecord      = putRecord
 	EventKey       = eventKey
 	PartitionStart = appendPartition
+	MarkerKey      = appendMarkerKey
 	ParseEventKey  = parseEventKey
 	TableBorder    = tableBorder
 	FormatKey      = formatKey

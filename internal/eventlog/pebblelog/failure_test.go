@@ -72,7 +72,7 @@ func (l *load) payload(id int, n int64) []byte {
 
 func (l *load) start() {
 	for id := range l.acked {
-		producer := l.log.Producer(hub.Partition{Hub: "h", ID: id}, func(n int, err error) {
+		producer := l.log.Producer(hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: id}, func(n int, err error) {
 			if err != nil {
 				l.failed[id].Add(int64(n))
 				return
@@ -94,7 +94,7 @@ func (l *load) start() {
 // untilAcked returns when some events of each partition are durable.
 func (l *load) untilAcked(n int64) {
 	for id := range l.acked {
-		if err := l.log.Wait(l.t.Context(), hub.Partition{Hub: "h", ID: id}, n); err != nil {
+		if err := l.log.Wait(l.t.Context(), hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: id}, n); err != nil {
 			l.t.Fatal(err)
 		}
 	}
@@ -105,7 +105,7 @@ func (l *load) untilAcked(n int64) {
 func (l *load) check(what string, log *pebblelog.Log, acked [2]int64) {
 	l.t.Helper()
 	for id := range l.acked {
-		p := hub.Partition{Hub: "h", ID: id}
+		p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: id}
 		b, err := log.Bounds(l.t.Context(), p)
 		if err != nil {
 			l.t.Fatal(err)
@@ -202,7 +202,7 @@ func TestCrash(t *testing.T) {
 	for at := int64(0); at < events; at += random.Int64N(events / 10) {
 		l.untilAcked(at)
 		if len(crashes)%3 == 2 {
-			p := hub.Partition{Hub: "h", ID: len(crashes) % 2}
+			p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: len(crashes) % 2}
 			if err := log.Trim(t.Context(), p, time.Now().Add(-5*time.Millisecond)); err != nil {
 				t.Fatal(err)
 			}
@@ -225,7 +225,7 @@ func (l *load) checkCrash(what string, fs vfs.FS, acked [2]int64) {
 	}
 	l.check(what, log, acked)
 	for id := range l.acked {
-		p := hub.Partition{Hub: "h", ID: id}
+		p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: id}
 		before, err := log.Bounds(l.t.Context(), p)
 		if err != nil {
 			l.t.Fatal(err)

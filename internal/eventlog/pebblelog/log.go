@@ -105,23 +105,35 @@ func (l *Log) recover() error {
 	return l.guard.failure() // Pebble was told that its writes succeeded
 }
 
+// checkFormat refuses a folder of an unknown format. A new folder, and one of an older format, gets the newest one.
 func (l *Log) checkFormat() error {
+	version, err := l.format()
+	switch {
+	case err != nil:
+		return err
+	case version == formatVersion:
+		return nil
+	case version > formatVersion:
+		return fmt.Errorf("it has format version %d, this program knows version %d: use the program that wrote it, or a newer one",
+			version, formatVersion)
+	}
+	return l.db.Set(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion), pebble.Sync)
+}
+
+// format returns the folder's format version, 0 for a new folder.
+func (l *Log) format() (uint32, error) {
 	value, closer, err := l.db.Get(formatKey)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return l.db.Set(formatKey, binary.BigEndian.AppendUint32(nil, formatVersion), pebble.Sync)
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer closer.Close()
-	if len(value) != 4 {
-		return errors.New("its format version cannot be read")
+	if len(value) != 4 || binary.BigEndian.Uint32(value) == 0 {
+		return 0, errors.New("its format version cannot be read")
 	}
-	if v := binary.BigEndian.Uint32(value); v != formatVersion {
-		return fmt.Errorf("it has format version %d, this program knows version %d: use the program that wrote it, or a newer one",
-			v, formatVersion)
-	}
-	return nil
+	return binary.BigEndian.Uint32(value), nil
 }
 
 // Close commits what has gathered, waits for reads to end, and closes the folder. Its error is the log's failure if it

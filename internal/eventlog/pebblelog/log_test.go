@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,7 +75,7 @@ func (quiet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args
 // fill makes a log with n events in hub "h", partition 3.
 func fill(t *testing.T, n int) (*vfs.MemFS, hub.Partition) {
 	t.Helper()
-	fs, p := vfs.NewMem(), hub.Partition{Hub: "h", ID: 3}
+	fs, p := vfs.NewMem(), hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents, ID: 3}
 	log, err := pebblelog.Open(pebblelog.Options{Dir: "dir", FS: fs})
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +95,79 @@ func fill(t *testing.T, n int) (*vfs.MemFS, hub.Partition) {
 func TestOpen_refusesNewerFormat(t *testing.T) {
 	fs, _ := fill(t, 1)
 	edit(t, fs, func(db *pebble.DB) error {
-		return db.Set(pebblelog.FormatKey, binary.BigEndian.AppendUint32(nil, 2), pebble.Sync)
+		return db.Set(pebblelog.FormatKey, binary.BigEndian.AppendUint32(nil, 3), pebble.Sync)
 	})
 	_, err := pebblelog.Open(pebblelog.Options{Dir: "dir", FS: fs})
-	if err == nil || !strings.Contains(err.Error(), "format version 2") {
+	if err == nil || !strings.Contains(err.Error(), "format version 3") {
 		t.Errorf("Open: %v", err)
 	}
+}
+
+// TestOpen_readsFormat1 opens a folder as programs wrote it that knew no endpoints: one partition with events, of which
+// retention has taken the oldest, and one that retention has emptied.
+func TestOpen_readsFormat1(t *testing.T) {
+	fs := vfs.NewMem()
+	const ms = "\x00\x00\x01\x98\x00\x00\x00\x00"
+	edit(t, fs, func(db *pebble.DB) error {
+		b := db.NewBatch()
+		for key, value := range map[string]string{
+			"mf": "\x00\x00\x00\x01",
+			"eplant\x00\x00\x03\x00\x00\x00\x00\x00\x00\x01\x01": ms + "\x01old 257",
+			"eplant\x00\x00\x03\x00\x00\x00\x00\x00\x00\x01\x02": ms + "\x01old 258",
+			"mhplant\x00\x00\x03":                                "\x01\x00\x00\x00\x00\x00\x00\x01\x01\x00\x00\x00\x00\x00\x00\x01\x02" + ms,
+			"mhplant\x00\x00\x04":                                "\x01\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x07" + ms,
+		} {
+			if err := b.Set([]byte(key), []byte(value), nil); err != nil {
+				return err
+			}
+		}
+		return b.Commit(pebble.Sync)
+	})
+	used := hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: 3}
+	emptied := hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: 4}
+	reports := hub.Partition{Hub: "plant", Endpoint: hub.EndpointHubEvents, ID: 3}
+	for round := range int64(2) {
+		log, err := pebblelog.Open(pebblelog.Options{Dir: "dir", FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			p     hub.Partition
+			want  hub.Bounds
+			texts string
+		}{
+			{used, hub.Bounds{First: 257, Next: 259 + round}, "old 257, old 258, new 259"},
+			{emptied, hub.Bounds{First: 7, Next: 7 + round}, "new 7"},
+			{reports, hub.Bounds{First: 0, Next: round}, "new 0"},
+		} {
+			var got []string
+			_, err := log.Read(t.Context(), test.p, 0, 1<<20, func(r hub.Record) bool {
+				got = append(got, string(r.Data))
+				return true
+			})
+			b, boundsErr := log.Bounds(t.Context(), test.p)
+			want := strings.Split(test.texts, ", ")[:test.want.Next-test.want.First]
+			if err != nil || boundsErr != nil || b.First != test.want.First || b.Next != test.want.Next || !slices.Equal(got, want) {
+				t.Errorf("round %d: %v holds %q, bounds %v, %v, %v", round, test.p, got, b, err, boundsErr)
+			}
+			if err := log.Producer(test.p, nil).Append(t.Context(), fmt.Appendf(nil, "new %d", b.Next)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit(t, fs, func(db *pebble.DB) error {
+		value, closer, err := db.Get(pebblelog.FormatKey)
+		if err != nil {
+			return err
+		}
+		if string(value) != "\x00\x00\x00\x02" {
+			t.Errorf("format is %x after opening", value)
+		}
+		return closer.Close()
+	})
 }
 
 func TestOpen_refusesFolderInUse(t *testing.T) {
@@ -132,7 +200,7 @@ func TestOpen_refusesLostEvents(t *testing.T) {
 		return db.Set(pebblelog.EventKey(pebblelog.PartitionStart(nil, p), 0), value, pebble.Sync)
 	})
 	_, err = pebblelog.Open(pebblelog.Options{Dir: "dir", FS: fs})
-	if err == nil || !strings.Contains(err.Error(), "h/3: events 1 to 2 are missing") {
+	if err == nil || !strings.Contains(err.Error(), "h/events/3: events 1 to 2 are missing") {
 		t.Errorf("Open: %v", err)
 	}
 }
@@ -145,13 +213,13 @@ func TestRead_namesWhatIsDamaged(t *testing.T) {
 	}{
 		{"short", func(db *pebble.DB, key []byte) error {
 			return db.Set(key, []byte("short"), pebble.Sync)
-		}, []string{"h/3", "number 1", "5 bytes"}},
+		}, []string{"h/events/3", "number 1", "5 bytes"}},
 		{"version", func(db *pebble.DB, key []byte) error {
 			return db.Set(key, make([]byte, 20), pebble.Sync)
-		}, []string{"h/3", "number 1", "version 0"}},
+		}, []string{"h/events/3", "number 1", "version 0"}},
 		{"missing", func(db *pebble.DB, key []byte) error {
 			return db.Delete(key, pebble.Sync)
-		}, []string{"h/3", "1 to 1"}},
+		}, []string{"h/events/3", "1 to 1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			fs, p := fill(t, 3)
@@ -195,7 +263,7 @@ func newBlocked(fs vfs.FS) *blocked {
 func TestI1_nothingIsVisibleBeforeTheSync(t *testing.T) {
 	disk := newBlocked(vfs.NewMem())
 	log := open(t, pebblelog.Options{Dir: "dir", FS: disk})
-	p := hub.Partition{Hub: "h"}
+	p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}
 	told := make(chan int, 1)
 	disk.hold.Store(true)
 	if err := log.Producer(p, func(n int, _ error) { told <- n }).Append(t.Context(), []byte("x")); err != nil {
@@ -219,7 +287,7 @@ func TestI1_nothingIsVisibleBeforeTheSync(t *testing.T) {
 func TestAppend_blocksWhileTooMuchHasGathered(t *testing.T) {
 	disk := newBlocked(vfs.NewMem())
 	log := open(t, pebblelog.Options{Dir: "dir", FS: disk, MaxGatheredBytes: 1000})
-	p := hub.Partition{Hub: "h"}
+	p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}
 	producer := log.Producer(p, nil)
 	disk.hold.Store(true)
 	if err := producer.Append(t.Context(), nil); err != nil {
@@ -252,7 +320,7 @@ func TestDrop_whileEventsGather(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := hub.Partition{Hub: "h"}
+	p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}
 	var stored, failed atomic.Int64
 	first := make(chan struct{}, 10)
 	old := log.Producer(p, func(n int, err error) {
@@ -313,7 +381,7 @@ func TestDrop_whileEventsGather(t *testing.T) {
 
 func TestMetrics_countCommittedEvents(t *testing.T) {
 	log := open(t, pebblelog.Options{Dir: "dir", FS: vfs.NewMem()})
-	p := hub.Partition{Hub: "h"}
+	p := hub.Partition{Hub: "h", Endpoint: hub.EndpointEvents}
 	producer := log.Producer(p, nil)
 	for range 10 {
 		if err := producer.Append(t.Context(), []byte("x")); err != nil {

@@ -96,13 +96,13 @@ func (o Options) pebbleOptions(fs vfs.FS, l *Log, lock *pebble.Lock) *pebble.Opt
 
 // tableBorder tells Pebble where a table that begins at key must end: behind the key's partition.
 func tableBorder(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
-	zero := bytes.IndexByte(key, 0)
+	zero := bytes.IndexByte(key, endOfName)
 	if len(key) == 0 || key[0] != eventSpace || zero < 0 || len(key) < zero+3 {
 		return pebble.SpanPolicy{}, nil, nil
 	}
 	id := binary.BigEndian.Uint16(key[zero+1:])
 	if id == math.MaxUint16 {
-		return pebble.SpanPolicy{}, append(bytes.Clone(key[:zero]), 1), nil
+		return pebble.SpanPolicy{}, append(bytes.Clone(key[:zero]), endOfName+1), nil
 	}
 	return pebble.SpanPolicy{}, binary.BigEndian.AppendUint16(bytes.Clone(key[:zero+1]), id+1), nil
 }

@@ -31,7 +31,7 @@ type partition struct {
 }
 
 func newPartition(p hub.Partition) *partition {
-	p.Hub = strings.Clone(p.Hub)
+	p.Hub, p.Endpoint = strings.Clone(p.Hub), hub.Endpoint(strings.Clone(string(p.Endpoint)))
 	return &partition{Partition: p, prefix: appendPartition(nil, p)}
 }
 
@@ -85,13 +85,33 @@ func releaseLocked(c *chunk, pool *chunkPool) {
 
 // checkPartition says whether keys can name p.
 func checkPartition(p hub.Partition) error {
-	if p.Hub == "" || len(p.Hub) > maxHubName || strings.IndexByte(p.Hub, 0) >= 0 {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "hub name of %d bytes cannot name a log", len(p.Hub))
+	if err := checkHub(p.Hub); err != nil {
+		return err
+	}
+	if !goodEndpoint(p.Endpoint) {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "%.60q cannot name an endpoint", p.Endpoint)
 	}
 	if p.ID < 0 || p.ID > maxPartition {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "partition %d is not in 0 to %d", p.ID, maxPartition)
 	}
 	return nil
+}
+
+// checkHub refuses a hub name that keys could not tell from the rest of them.
+func checkHub(name string) error {
+	if name == "" || len(name) > 255 || strings.ContainsAny(name, "\x00\x01") {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "hub name of %d bytes cannot name a log", len(name))
+	}
+	return nil
+}
+
+func goodEndpoint(e hub.Endpoint) bool {
+	for _, c := range []byte(e) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return e != "" && len(e) <= 50
 }
 
 // partitionLocked returns the state of p, making it if need be: what has no state holds no events.
@@ -131,7 +151,7 @@ func (l *Log) scanEvents(it *pebble.Iterator) error {
 		part := newPartition(p)
 		end := appendPartitionEnd(nil, p)
 		if !it.SeekLT(end) {
-			return fmt.Errorf("partition %s/%d: its last event cannot be found: %w", p.Hub, p.ID, it.Error())
+			return fmt.Errorf("partition %v: its last event cannot be found: %w", p, it.Error())
 		}
 		_, last, err := parseEventKey(it.Key())
 		if err != nil {
@@ -168,7 +188,7 @@ func (l *Log) scanMarkers(it *pebble.Iterator) error {
 		}
 		part := l.partitionLocked(p)
 		if part.any && part.next < m.next {
-			return fmt.Errorf("partition %s/%d: events %d to %d are missing", p.Hub, p.ID, part.next, m.next-1)
+			return fmt.Errorf("partition %v: events %d to %d are missing", p, part.next, m.next-1)
 		}
 		if !part.any { // retention has emptied it
 			part.first, part.committed, part.next = m.next, m.next, m.next

@@ -152,7 +152,7 @@ func (l *Log) visitTables(
 }
 
 func missingError(p hub.Partition, from, to int64) error {
-	return fmt.Errorf("pebblelog: partition %s/%d: events %d to %d are missing", p.Hub, p.ID, from, to-1)
+	return fmt.Errorf("pebblelog: partition %v: events %d to %d are missing", p, from, to-1)
 }
 
 // firstOf returns the partition's first sequence number as it is now; above everything when the hub was dropped.

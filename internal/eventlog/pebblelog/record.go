@@ -10,21 +10,23 @@ import (
 )
 
 const (
-	formatVersion = 1 // of the whole folder; raised when older programs could misread it
+	// formatVersion is that of the whole folder; raised when older programs could misread it. In version 1 there is no
+	// endpoint but hub.EndpointEvents.
+	formatVersion = 2
 	recordVersion = 1
 	markerVersion = 1
 
 	eventSpace = 'e'
 	metaSpace  = 'm'
 
-	suffixLen    = 2 + 8 // partition and sequence number, after the hub name's end
+	endOfHub  = 1 // stands between hub and endpoint
+	endOfName = 0 // stands behind the endpoint, or behind the hub for hub.EndpointEvents
+
 	recordHeader = 8 + 1 // enqueued time and version, before the event
 	markerLen    = 1 + 8 + 8 + 8
 
 	// maxPartition is the largest partition number that a key can hold.
 	maxPartition = 1<<16 - 1
-	// maxHubName bounds the part of a key that callers choose, in bytes.
-	maxHubName = 255
 )
 
 var (
@@ -32,22 +34,49 @@ var (
 	probeKey  = []byte{metaSpace, 'p'}
 )
 
+// appendName appends hub and endpoint, without the byte that ends them.
+func appendName(key []byte, p hub.Partition) []byte {
+	key = append(key, p.Hub...)
+	if p.Endpoint == hub.EndpointEvents {
+		return key
+	}
+	key = append(key, endOfHub)
+	return append(key, p.Endpoint...)
+}
+
+// appendID appends hub, endpoint and number of p.
+func appendID(key []byte, p hub.Partition) []byte {
+	key = append(appendName(key, p), endOfName)
+	return binary.BigEndian.AppendUint16(key, uint16(p.ID))
+}
+
+// parseID reads what appendID has written, and returns what follows it.
+func parseID(key []byte) (p hub.Partition, rest []byte, ok bool) {
+	name, rest, ok := bytes.Cut(key, []byte{endOfName})
+	if !ok || len(rest) < 2 {
+		return p, nil, false
+	}
+	hubName, endpoint, other := bytes.Cut(name, []byte{endOfHub})
+	p = hub.Partition{Hub: string(hubName), Endpoint: hub.EndpointEvents, ID: int(binary.BigEndian.Uint16(rest))}
+	if other {
+		p.Endpoint = hub.Endpoint(endpoint)
+		ok = p.Endpoint != hub.EndpointEvents
+	}
+	return p, rest[2:], ok && checkPartition(p) == nil
+}
+
 // appendPartition appends the prefix that all events of p share.
 func appendPartition(key []byte, p hub.Partition) []byte {
-	key = append(key, eventSpace)
-	key = append(key, p.Hub...)
-	key = append(key, 0)
-	return binary.BigEndian.AppendUint16(key, uint16(p.ID))
+	return appendID(append(key, eventSpace), p)
 }
 
 // appendPartitionEnd appends the first key behind all events of p.
 func appendPartitionEnd(key []byte, p hub.Partition) []byte {
 	if p.ID < maxPartition {
-		return appendPartition(key, hub.Partition{Hub: p.Hub, ID: p.ID + 1})
+		p.ID++
+		return appendPartition(key, p)
 	}
-	key = append(key, eventSpace)
-	key = append(key, p.Hub...)
-	return append(key, 1)
+	return append(appendName(append(key, eventSpace), p), endOfName+1)
 }
 
 // eventKey returns the key of one event, given its partition's prefix.
@@ -66,15 +95,14 @@ func sequenceOf(prefix, key []byte) (int64, error) {
 
 // parseEventKey takes an event's key apart.
 func parseEventKey(key []byte) (p hub.Partition, sequence int64, err error) {
-	end := bytes.IndexByte(key, 0)
-	if len(key) == 0 || key[0] != eventSpace || end < 0 || len(key) != end+1+suffixLen {
+	id, space := bytes.CutPrefix(key, []byte{eventSpace})
+	p, rest, ok := parseID(id)
+	if !space || !ok || len(rest) != 8 {
 		return p, 0, fmt.Errorf("pebblelog: key %.64x is not that of an event", key)
 	}
-	p.Hub = string(key[1:end])
-	p.ID = int(binary.BigEndian.Uint16(key[end+1:]))
-	number := binary.BigEndian.Uint64(key[end+3:])
+	number := binary.BigEndian.Uint64(rest)
 	if number > 1<<62 {
-		return p, 0, fmt.Errorf("pebblelog: partition %s/%d: sequence number %d is out of range", p.Hub, p.ID, number)
+		return p, 0, fmt.Errorf("pebblelog: partition %v: sequence number %d is out of range", p, number)
 	}
 	return p, int64(number), nil
 }
@@ -103,12 +131,12 @@ func decodeRecord(p hub.Partition, sequence int64, value []byte) (hub.Record, er
 // recordTime reads the enqueued time of an event's value, in ms.
 func recordTime(p hub.Partition, sequence int64, value []byte) (int64, error) {
 	if len(value) < recordHeader {
-		return 0, fmt.Errorf("pebblelog: partition %s/%d, sequence number %d: record has %d bytes, fewer than %d",
-			p.Hub, p.ID, sequence, len(value), recordHeader)
+		return 0, fmt.Errorf("pebblelog: partition %v, sequence number %d: record has %d bytes, fewer than %d",
+			p, sequence, len(value), recordHeader)
 	}
 	if value[8] != recordVersion {
-		return 0, fmt.Errorf("pebblelog: partition %s/%d, sequence number %d: record version %d is unknown",
-			p.Hub, p.ID, sequence, value[8])
+		return 0, fmt.Errorf("pebblelog: partition %v, sequence number %d: record version %d is unknown",
+			p, sequence, value[8])
 	}
 	return int64(binary.BigEndian.Uint64(value)), nil
 }
@@ -121,18 +149,16 @@ type marker struct {
 
 // appendMarkerKey appends the key of p's head marker.
 func appendMarkerKey(key []byte, p hub.Partition) []byte {
-	key = append(key, metaSpace, 'h')
-	key = append(key, p.Hub...)
-	key = append(key, 0)
-	return binary.BigEndian.AppendUint16(key, uint16(p.ID))
+	return appendID(append(key, metaSpace, 'h'), p)
 }
 
 func parseMarkerKey(key []byte) (hub.Partition, error) {
-	end := bytes.IndexByte(key, 0)
-	if len(key) < 2 || key[0] != metaSpace || key[1] != 'h' || end < 2 || len(key) != end+3 {
-		return hub.Partition{}, fmt.Errorf("pebblelog: key %.64x is not that of a head marker", key)
+	id, space := bytes.CutPrefix(key, []byte{metaSpace, 'h'})
+	p, rest, ok := parseID(id)
+	if !space || !ok || len(rest) > 0 {
+		return p, fmt.Errorf("pebblelog: key %.64x is not that of a head marker", key)
 	}
-	return hub.Partition{Hub: string(key[2:end]), ID: int(binary.BigEndian.Uint16(key[end+1:]))}, nil
+	return p, nil
 }
 
 func (m marker) encode() []byte {
@@ -145,7 +171,7 @@ func (m marker) encode() []byte {
 
 func decodeMarker(p hub.Partition, value []byte) (marker, error) {
 	if len(value) != markerLen || value[0] != markerVersion {
-		return marker{}, fmt.Errorf("pebblelog: partition %s/%d: head marker cannot be read", p.Hub, p.ID)
+		return marker{}, fmt.Errorf("pebblelog: partition %v: head marker cannot be read", p)
 	}
 	m := marker{
 		first:  int64(binary.BigEndian.Uint64(value[1:])),
@@ -153,7 +179,7 @@ func decodeMarker(p hub.Partition, value []byte) (marker, error) {
 		lastMS: int64(binary.BigEndian.Uint64(value[17:])),
 	}
 	if m.first < 0 || m.next < m.first {
-		return marker{}, fmt.Errorf("pebblelog: partition %s/%d: head marker says %d to %d", p.Hub, p.ID, m.first, m.next)
+		return marker{}, fmt.Errorf("pebblelog: partition %v: head marker says %d to %d", p, m.first, m.next)
 	}
 	return m, nil
 }

@@ -66,7 +66,7 @@ func (p *partition) forgetLocked(first int64, pool *chunkPool) {
 
 // Drop implements hub.EventLog. Producers of the hub fail from then on; a hub of the same name starts with nothing.
 func (l *Log) Drop(ctx context.Context, name string) error {
-	if err := errors.Join(ctx.Err(), checkPartition(hub.Partition{Hub: name})); err != nil {
+	if err := errors.Join(ctx.Err(), checkHub(name)); err != nil {
 		return err
 	}
 	l.mu.Lock()

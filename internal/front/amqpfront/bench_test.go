@@ -60,7 +60,7 @@ func BenchmarkReader(b *testing.B) {
 	}
 	const kept = 50_000
 	stored := make(chan int, kept)
-	producer := log.Producer(hub.Partition{Hub: "plant"}, func(n int, err error) { stored <- n })
+	producer := log.Producer(hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents}, func(n int, err error) { stored <- n })
 	data := record("m1", strings.Repeat("x", 256))
 	for range kept {
 		if err := producer.Append(b.Context(), data); err != nil {

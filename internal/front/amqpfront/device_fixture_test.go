@@ -92,7 +92,7 @@ func (f *fixture) events(device string) []*hubward.Event {
 	f.t.Helper()
 	var events []*hubward.Event
 	for id := range 4 {
-		_, err := f.log.Read(f.t.Context(), hub.Partition{Hub: "plant", ID: id}, 0, 1<<30, func(r hub.Record) bool {
+		_, err := f.log.Read(f.t.Context(), hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: id}, 0, 1<<30, func(r hub.Record) bool {
 			e, err := eventcodec.Decode(append([]byte(nil), r.Data...))
 			if err != nil {
 				f.t.Fatal(err)

@@ -126,7 +126,7 @@ func (f *fixture) append(partition, n int) {
 func (f *fixture) appendBody(partition int, bodies ...string) {
 	f.t.Helper()
 	stored := make(chan error, len(bodies))
-	p := f.log.Producer(hub.Partition{Hub: "plant", ID: partition}, func(n int, err error) {
+	p := f.log.Producer(hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: partition}, func(n int, err error) {
 		for range n {
 			stored <- err
 		}

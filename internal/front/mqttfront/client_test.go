@@ -228,7 +228,7 @@ func (b *bench) events(n int) []*hubward.Event {
 func (b *bench) stored() (n int64) {
 	b.t.Helper()
 	for id := range 4 {
-		bounds, err := b.log.Bounds(context.Background(), hub.Partition{Hub: "plant", ID: id})
+		bounds, err := b.log.Bounds(context.Background(), hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: id})
 		if err != nil {
 			b.t.Fatal(err)
 		}
