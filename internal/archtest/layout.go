@@ -12,10 +12,11 @@ type rule struct {
 }
 
 const (
-	hubAPI     = "internal/hub"
-	eventHubs  = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
-	accessLeaf = "internal/hub/access" // the words of the hub's API: rights and principals
-	queueLeaf  = "internal/hub/c2dqueue"
+	hubAPI      = "internal/hub"
+	eventHubs   = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+	accessLeaf  = "internal/hub/access" // the words of the hub's API: rights and principals
+	queueLeaf   = "internal/hub/c2dqueue"
+	groupCommit = "internal/eventlog/groupcommit"
 )
 
 // layout is the table, in reading order: from the nouns, over the public SDKs and the command, to the hub from the
@@ -119,11 +120,12 @@ func hubPackages() []rule {
 		{pkg: accessLeaf, ours: []string{".", "sas"}, never: []string{"net", "os"}, why: "who may do what is decided from what is passed in, nothing is looked up"},
 		{pkg: queueLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the rules of a queue are pure: clock, tokens and stored queue are passed in"},
 		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
+		{pkg: groupCommit, ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: "what all event logs share does no I/O: an engine is handed in as functions"},
 		{
-			pkg: "internal/eventlog/pebblelog", ours: []string{".", hubAPI}, outside: []string{"github.com/cockroachdb/pebble/v2"},
+			pkg: "internal/eventlog/pebblelog", ours: []string{".", hubAPI, groupCommit}, outside: []string{"github.com/cockroachdb/pebble/v2"},
 			never: []string{"net", "database/sql"}, why: engine,
 		},
-		{pkg: "internal/eventlog/memlog", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
+		{pkg: "internal/eventlog/memlog", ours: []string{hubAPI, groupCommit}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{
 			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf}, outside: []string{"modernc.org/sqlite"},
 			never: []string{"net/http"}, why: engine,

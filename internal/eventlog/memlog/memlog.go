@@ -1,21 +1,20 @@
 // Package memlog is the event log in memory: hub.EventLog with the same rules as the durable one, for tests, for
-// demonstrations, and wherever events may be lost with the process. "Durable" means here: taken over by the committer.
+// demonstrations, and wherever events may be lost with the process. "Durable" means here: taken over by the committer of
+// groupcommit, so done never runs inside Append, when the producer's caller may hold locks of its own.
 //
 // It is bounded. When the committed events outgrow Options.MaxBytes, the oldest events of the partition that holds the
 // most bytes are deleted, as by a Trim, until they fit. The newest event of a partition always stays.
 //
-// One goroutine, the committer, makes what has gathered visible and calls the producers back, so done never runs inside
-// Append, when the producer's caller may hold locks of its own. Log.mu guards everything and is a leaf: no callback or
-// channel operation happens under it.
+// Log.mu guards everything and is a leaf: no callback or channel operation happens under it.
 package memlog
 
 import (
+	"bytes"
 	"context"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/eventlog/groupcommit"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -34,37 +33,26 @@ const (
 	defaultMaxBytes         = 64 << 20
 	defaultMaxGatheredBytes = 8 << 20
 	eventOverhead           = 64
-	maxPartition            = 1<<16 - 1
 )
 
 // Log is an event log in memory. It is safe for concurrent use.
 type Log struct {
-	opts      Options
-	committer sync.WaitGroup
+	group    *groupcommit.Log[state]
+	maxBytes int
 
-	mu     sync.Mutex // guards the fields below, and those of partitions and producers
-	work   sync.Cond  // on mu: the committer sleeps here
-	closed bool
-	parts  map[hub.Partition]*partition
-	bytes  int // of all committed events
-	gather gathering
-	round  uint64        // counts swaps of gather, from 1
-	room   chan struct{} // closed at the next swap; nil while nobody waits for room
+	mu    sync.Mutex // guards bytes, group, and its partitions
+	bytes int        // of all committed events
 }
 
-// partition is what the log holds of one partition.
-type partition struct {
-	hub.Partition
-	events    []record // from first on; those at or above committed are not visible yet
-	first     int64
-	committed int64
-	bytes     int // of the committed events
-	last      int64
-	lastKnown int64 // enqueued time of the newest committed event
-	any       bool  // an event was ever committed
-	dirty     bool  // in gathering.parts
-	dropped   bool
-	waiting   chan struct{} // closed when something changes; nil while nobody waits
+type (
+	partition = groupcommit.Partition[state]
+	view      = groupcommit.View[state]
+)
+
+// state is what the log holds of one partition.
+type state struct {
+	events []record // from the partition's First on, also those that are not committed yet
+	bytes  int      // of the committed events
 }
 
 type record struct {
@@ -72,16 +60,7 @@ type record struct {
 	data []byte
 }
 
-func (p *partition) next() int64 { return p.first + int64(len(p.events)) }
-
-// takeWaitingLocked appends the channel that p's waiters listen on, if there are any.
-func (p *partition) takeWaitingLocked(to []chan struct{}) []chan struct{} {
-	if p.waiting != nil {
-		to = append(to, p.waiting)
-		p.waiting = nil
-	}
-	return to
-}
+func (r record) size() int { return len(r.data) + eventOverhead }
 
 // Open returns an empty log. The caller closes it.
 func Open(o Options) *Log {
@@ -94,85 +73,162 @@ func Open(o Options) *Log {
 	if o.MaxGatheredBytes <= 0 {
 		o.MaxGatheredBytes = defaultMaxGatheredBytes
 	}
-	l := &Log{opts: o, parts: map[hub.Partition]*partition{}, round: 1}
-	l.work.L = &l.mu
-	l.committer.Go(l.commitAll)
+	l := &Log{maxBytes: o.MaxBytes}
+	l.group = groupcommit.New(&l.mu, groupcommit.Engine[state]{
+		Now: o.Now, MaxBytes: o.MaxGatheredBytes, Overhead: eventOverhead,
+		Add: addLocked, Publish: l.publishLocked,
+	})
+	l.group.Start()
 	return l
 }
 
 // Close commits what has gathered and ends the committer. What the log holds is gone. It may be called more than once.
 func (l *Log) Close() error {
-	l.mu.Lock()
-	l.closed = true
-	var waiting []chan struct{}
-	for _, part := range l.parts {
-		waiting = part.takeWaitingLocked(waiting)
-	}
-	l.mu.Unlock()
-	closeAll(waiting)
-	l.work.Signal()
-	l.committer.Wait()
+	l.group.Close()
 	return nil
-}
-
-var errClosed error = hubward.Errorf(hubward.CodeServiceUnavailable, "the event log is closed")
-
-func droppedError(name string) error {
-	return hubward.Errorf(hubward.CodeNoSuchHub, "hub %s was deleted", name)
 }
 
 // Ping implements hub.EventLog.
 func (l *Log) Ping(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return errClosed
+	if err := l.group.RefusalLocked(); err != nil {
+		return err
 	}
 	return ctx.Err()
 }
 
-// checkPartition holds partitions to what the durable log can store.
-func checkPartition(p hub.Partition) error {
-	if err := checkHub(p.Hub); err != nil {
-		return err
-	}
-	if !goodEndpoint(p.Endpoint) {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "%.60q cannot name an endpoint", p.Endpoint)
-	}
-	if p.ID < 0 || p.ID > maxPartition {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "partition %d is not in 0 to %d", p.ID, maxPartition)
-	}
-	return nil
+// Producer implements hub.EventLog.
+func (l *Log) Producer(p hub.Partition, done func(n int, err error)) hub.Producer {
+	return l.group.Producer(p, done)
 }
 
-// checkHub refuses a hub name that keys could not tell from the rest of them.
-func checkHub(name string) error {
-	if name == "" || len(name) > 255 || strings.ContainsAny(name, "\x00\x01") {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "hub name of %d bytes cannot name a log", len(name))
-	}
-	return nil
+func addLocked(part *partition, ms int64, data []byte) {
+	part.State.events = append(part.State.events, record{ms: ms, data: bytes.Clone(data)})
 }
 
-func goodEndpoint(e hub.Endpoint) bool {
-	for _, c := range []byte(e) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
+// publishLocked counts the events of a round, and deletes others until the log is within its bound.
+func (l *Log) publishLocked(parts []*partition) {
+	for _, part := range parts {
+		end := part.Committed - part.First
+		for _, e := range part.State.events[end-int64(part.Taken) : end] {
+			part.State.bytes += e.size()
+			l.bytes += e.size()
 		}
 	}
-	return e != "" && len(e) <= 50
+	for l.bytes > l.maxBytes {
+		var fullest *partition
+		for part := range l.group.PartitionsLocked() {
+			if fullest == nil || part.State.bytes > fullest.State.bytes {
+				fullest = part
+			}
+		}
+		if fullest.Committed-fullest.First <= 1 {
+			return
+		}
+		l.cutLocked(fullest, fullest.First+1)
+	}
 }
 
-func (l *Log) partitionLocked(p hub.Partition) *partition {
-	part, ok := l.parts[p]
-	if !ok {
-		part = &partition{Partition: p}
-		l.parts[p] = part
+// cutLocked deletes the events of part below sequence number cut, all of them committed.
+func (l *Log) cutLocked(part *partition, cut int64) {
+	s := &part.State
+	old := s.events[:cut-part.First]
+	for _, e := range old {
+		s.bytes -= e.size()
+		l.bytes -= e.size()
 	}
-	return part
+	clear(old)
+	s.events = s.events[len(old):]
+	part.First = cut
 }
 
-func closeAll(channels []chan struct{}) {
-	for _, c := range channels {
-		close(c)
+// Bounds implements hub.EventLog.
+func (l *Log) Bounds(ctx context.Context, p hub.Partition) (hub.Bounds, error) {
+	return l.group.Bounds(ctx, p)
+}
+
+// Wait implements hub.EventLog.
+func (l *Log) Wait(ctx context.Context, p hub.Partition, from int64) error {
+	return l.group.Wait(ctx, p, from)
+}
+
+// readStep is how many events are copied out of the log under one lock.
+const readStep = 128
+
+// Read implements hub.EventLog. It visits at least one event if there is one, whatever maxBytes is.
+func (l *Log) Read(
+	ctx context.Context, p hub.Partition, from int64, maxBytes int, visit func(hub.Record) (more bool),
+) (next int64, err error) {
+	var step [readStep]record
+	seen := 0
+	for {
+		var n int
+		if from, n, err = l.copyOut(ctx, p, from, step[:]); n == 0 || err != nil {
+			return from, err
+		}
+		for _, e := range step[:n] {
+			r := hub.Record{SequenceNumber: from, Enqueued: time.UnixMilli(e.ms).UTC(), Data: e.data[:len(e.data):len(e.data)]}
+			seen += len(e.data)
+			from++
+			if !visit(r) || seen >= maxBytes {
+				return from, nil
+			}
+		}
 	}
+}
+
+// copyOut copies the first visible events at or above from, n of them, and returns the number of the first one.
+func (l *Log) copyOut(ctx context.Context, p hub.Partition, from int64, to []record) (first int64, n int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen, err := l.group.ViewLocked(ctx, p)
+	if err != nil {
+		return from, 0, err
+	}
+	from = max(from, seen.First)
+	if from >= seen.Next {
+		return from, 0, nil
+	}
+	return from, copy(to, seen.Part.State.events[from-seen.First:seen.Next-seen.First]), nil
+}
+
+// Seek implements hub.EventLog.
+func (l *Log) Seek(ctx context.Context, p hub.Partition, t time.Time) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, at, err := l.seekLocked(ctx, p, t)
+	return at, err
+}
+
+func (l *Log) seekLocked(ctx context.Context, p hub.Partition, t time.Time) (seen view, at int64, err error) {
+	if seen, err = l.group.ViewLocked(ctx, p); err != nil {
+		return seen, 0, err
+	}
+	at, err = seen.Seek(t, func(sequence int64) (int64, error) {
+		return seen.Part.State.events[sequence-seen.First].ms, nil
+	})
+	return seen, at, err
+}
+
+// Trim implements hub.EventLog.
+func (l *Log) Trim(ctx context.Context, p hub.Partition, t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen, cut, err := l.seekLocked(ctx, p, t)
+	if err != nil || seen.Part == nil {
+		return err
+	}
+	l.cutLocked(seen.Part, cut)
+	return nil
+}
+
+// Drop implements hub.EventLog. Producers of the hub fail from then on; a hub of the same name starts with nothing.
+func (l *Log) Drop(ctx context.Context, name string) error {
+	return l.group.Drop(ctx, name, func(gone []*partition) {
+		for _, part := range gone {
+			l.bytes -= part.State.bytes
+			part.State = state{}
+		}
+	})
 }

@@ -14,8 +14,7 @@ import (
 // A gathering chunk is guarded by Log.mu. From the moment the committer takes it, buf and count do not change until the
 // chunk is recycled, so readers that hold a reference need no lock.
 type chunk struct {
-	part   *partition
-	first  int64 // sequence number of the oldest event
+	first  int64 // sequence number of the oldest event, from the moment the committer takes the chunk
 	count  int
 	buf    []byte
 	lastMS int64 // enqueued time of the newest event
@@ -55,7 +54,7 @@ func (c *chunk) visit(v *visitor, from, end int64) (next int64, err error) {
 		if sequence < from {
 			continue
 		}
-		r, err := decodeRecord(c.part.Partition, sequence, record)
+		r, err := decodeRecord(v.part, sequence, record)
 		if err != nil {
 			return sequence, err
 		}
@@ -68,6 +67,7 @@ func (c *chunk) visit(v *visitor, from, end int64) (next int64, err error) {
 
 // visitor counts what a Read has handed out.
 type visitor struct {
+	part     hub.Partition
 	fn       func(hub.Record) bool
 	maxBytes int
 	seen     int

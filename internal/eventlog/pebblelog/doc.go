@@ -26,10 +26,9 @@
 //
 // # The way of an event
 //
-// Append copies the event into its partition's gathering chunk under Log.mu and returns. One goroutine, the
-// committer, takes what all connections have gathered, writes it as one batch with one sync, makes it visible, and
-// tells each producer once. While it syncs, the next batch gathers: there is no timer. The chunk just committed stays
-// for a while as the partition's tail, so that readers that follow the log need no iterator.
+// Producers share commits as groupcommit says. Append copies the event into its partition's gathering chunk; what
+// gathers while one round is written is the next one. A round is one batch with one sync. Its chunks stay for a while as
+// the tails of their partitions, so that readers that follow the log need no iterator.
 //
 // In the batch, events are grouped by partition, and Pebble is told to end its tables at partition borders: tables then
 // never overlap, and moving data down the tree rewrites nothing.
@@ -42,5 +41,5 @@
 //
 // # Locks
 //
-// Log.mu is a leaf: no I/O, callback or channel operation happens under it.
+// Log.mu, which groupcommit shares, is a leaf: no I/O, callback or channel operation happens under it.
 package pebblelog

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/eventlog/groupcommit"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -24,26 +25,20 @@ type Log struct {
 	guard *guard
 	lock  *pebble.Lock
 	db    *pebble.DB
+	group *groupcommit.Log[state]
 
 	// Touched only by the committer.
 	batch *pebble.Batch
-	wake  []chan struct{}
+	taken []*op // belong to the round that is being committed
 
 	pressed atomic.Bool   // flushes or compactions happened: the committer looks at Pebble before its next commit
 	relief  chan struct{} // tells a committer that waits for Pebble to look again; capacity 1
 	count   counters
 
-	committer sync.WaitGroup
-	readers   sync.WaitGroup // calls that hold Pebble iterators; added under mu while the log is open
+	readers sync.WaitGroup // calls that hold Pebble iterators; added under mu while the log is open
 
-	mu     sync.Mutex // a leaf; guards the fields below, and those of partitions and producers
-	work   sync.Cond  // on mu: the committer sleeps here
-	idle   bool       // the committer sleeps
-	closed bool
-	parts  map[hub.Partition]*partition
-	gather gathering
-	round  uint64        // counts swaps of gather, from 1; a producer's share belongs to one round
-	room   chan struct{} // closed at the next swap; nil while nobody waits for room
+	mu     sync.Mutex // a leaf; guards the fields below, group, and the state of partitions
+	ops    []*op      // wait for the next round
 	chunks chunkPool
 
 	closeOnce sync.Once
@@ -57,8 +52,12 @@ func Open(o Options) (*Log, error) {
 	if o.Dir == "" {
 		return nil, errors.New("pebblelog: no folder given")
 	}
-	l := &Log{opts: o, parts: map[hub.Partition]*partition{}, relief: make(chan struct{}, 1), round: 1}
-	l.work.L = &l.mu
+	l := &Log{opts: o, relief: make(chan struct{}, 1)}
+	l.group = groupcommit.New(&l.mu, groupcommit.Engine[state]{
+		Now: o.Now, MaxBytes: o.MaxGatheredBytes, Overhead: eventOverhead,
+		NewState: newState, Refusal: l.refusal,
+		Add: l.addLocked, Take: l.takeLocked, Commit: l.commit, Publish: l.publishLocked,
+	})
 	l.chunks.maxBytes = o.MaxGatheredBytes
 	l.guard = newGuard(o.FS, l.failed)
 	if err := l.openPebble(); err != nil {
@@ -69,7 +68,7 @@ func Open(o Options) (*Log, error) {
 	}
 	l.guard.park()
 	l.batch = l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(o.MaxGatheredBytes))
-	l.committer.Go(l.commitAll)
+	l.group.Start()
 	return l, nil
 }
 
@@ -144,16 +143,7 @@ func (l *Log) Close() error {
 }
 
 func (l *Log) close() error {
-	l.mu.Lock()
-	l.closed = true
-	var waiting []chan struct{}
-	for _, part := range l.parts {
-		waiting = part.takeWaitingLocked(waiting)
-	}
-	l.mu.Unlock()
-	l.work.Signal()
-	closeAll(waiting)
-	l.committer.Wait()
+	l.group.Close()
 	l.readers.Wait()
 	l.guard.release()
 	err := l.batch.Close()
@@ -168,29 +158,36 @@ func (l *Log) close() error {
 func (l *Log) Ping(ctx context.Context) error {
 	value := binary.BigEndian.AppendUint64(nil, uint64(l.opts.Now().UnixMilli()))
 	l.mu.Lock()
-	if err := l.refusalLocked(); err != nil {
+	if err := l.group.RefusalLocked(); err != nil {
 		l.mu.Unlock()
 		return err
 	}
 	op := l.addOpLocked(func(b *pebble.Batch) error { return b.Set(probeKey, value, nil) })
 	l.mu.Unlock()
-	return l.wait(ctx, op)
+	return op.wait(ctx)
 }
 
-// refusalLocked says why the log takes no writes; nil when it does.
-func (l *Log) refusalLocked() error {
-	if cause := l.guard.failure(); cause != nil {
-		return failedError(cause)
-	}
-	if l.closed {
-		return errClosed
-	}
-	return nil
+// Producer implements hub.EventLog. After a failure of the log its Append returns CodeServiceUnavailable.
+func (l *Log) Producer(p hub.Partition, done func(n int, err error)) hub.Producer {
+	return l.group.Producer(p, done)
 }
 
-var errClosed error = hubward.Errorf(hubward.CodeServiceUnavailable, "the event log is closed")
+// Bounds implements hub.EventLog.
+func (l *Log) Bounds(ctx context.Context, p hub.Partition) (hub.Bounds, error) {
+	return l.group.Bounds(ctx, p)
+}
 
-func failedError(cause error) error {
+// Wait implements hub.EventLog.
+func (l *Log) Wait(ctx context.Context, p hub.Partition, from int64) error {
+	return l.group.Wait(ctx, p, from)
+}
+
+// refusal says that the log has failed; nil when it has not.
+func (l *Log) refusal() error {
+	cause := l.guard.failure()
+	if cause == nil {
+		return nil
+	}
 	return &hubward.Error{
 		Code: hubward.CodeServiceUnavailable, Op: "pebblelog", Message: "the event log has failed", Err: cause,
 	}
@@ -205,13 +202,13 @@ type op struct {
 
 func (l *Log) addOpLocked(write func(*pebble.Batch) error) *op {
 	o := &op{write: write, done: make(chan error, 1)}
-	l.gather.ops = append(l.gather.ops, o)
+	l.ops = append(l.ops, o)
+	l.group.RequestLocked()
 	return o
 }
 
-// wait wakes the committer and waits for op's outcome. When ctx ends first, op may still happen.
-func (l *Log) wait(ctx context.Context, o *op) error {
-	l.work.Signal()
+// wait waits for the outcome. When ctx ends first, the op may still happen.
+func (o *op) wait(ctx context.Context) error {
 	select {
 	case err := <-o.done:
 		return err
@@ -246,7 +243,7 @@ func (l *Log) Metrics() Metrics {
 		CommitTime: time.Duration(l.count.nanoseconds.Load()),
 	}
 	l.mu.Lock()
-	open := !l.closed && l.guard.failure() == nil
+	open := l.group.RefusalLocked() == nil
 	if open {
 		l.readers.Add(1)
 	}
@@ -256,10 +253,4 @@ func (l *Log) Metrics() Metrics {
 		l.readers.Done()
 	}
 	return m
-}
-
-func closeAll(channels []chan struct{}) {
-	for _, c := range channels {
-		close(c)
-	}
 }

@@ -170,6 +170,22 @@ func TestOpen_readsFormat1(t *testing.T) {
 	})
 }
 
+func TestOpen_refusesImpossibleNames(t *testing.T) {
+	for _, name := range []string{"", "h\x01", "\x01e", "h\x01E", "h\x01a\x01b"} {
+		for key, value := range map[string]string{
+			"e" + name + "\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00": strings.Repeat("\x00", 8) + "\x01",
+			"mh" + name + "\x00\x00\x03":                                "\x01" + strings.Repeat("\x00", 24),
+		} {
+			fs, _ := fill(t, 1)
+			edit(t, fs, func(db *pebble.DB) error { return db.Set([]byte(key), []byte(value), pebble.Sync) })
+			if log, err := pebblelog.Open(pebblelog.Options{Dir: "dir", FS: fs}); err == nil {
+				t.Errorf("a log with key %q was opened", key)
+				log.Close()
+			}
+		}
+	}
+}
+
 func TestOpen_refusesFolderInUse(t *testing.T) {
 	dir := t.TempDir()
 	open(t, pebblelog.Options{Dir: dir})

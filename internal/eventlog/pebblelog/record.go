@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hubward/hubward/internal/eventlog/groupcommit"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -24,9 +25,6 @@ const (
 
 	recordHeader = 8 + 1 // enqueued time and version, before the event
 	markerLen    = 1 + 8 + 8 + 8
-
-	// maxPartition is the largest partition number that a key can hold.
-	maxPartition = 1<<16 - 1
 )
 
 var (
@@ -62,7 +60,7 @@ func parseID(key []byte) (p hub.Partition, rest []byte, ok bool) {
 		p.Endpoint = hub.Endpoint(endpoint)
 		ok = p.Endpoint != hub.EndpointEvents
 	}
-	return p, rest[2:], ok && checkPartition(p) == nil
+	return p, rest[2:], ok
 }
 
 // appendPartition appends the prefix that all events of p share.
@@ -72,7 +70,7 @@ func appendPartition(key []byte, p hub.Partition) []byte {
 
 // appendPartitionEnd appends the first key behind all events of p.
 func appendPartitionEnd(key []byte, p hub.Partition) []byte {
-	if p.ID < maxPartition {
+	if p.ID < groupcommit.MaxPartition {
 		p.ID++
 		return appendPartition(key, p)
 	}

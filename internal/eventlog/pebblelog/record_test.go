@@ -67,8 +67,7 @@ func TestParseEventKey_refusesOthers(t *testing.T) {
 	for _, key := range [][]byte{
 		nil, good[:1], good[:len(good)-1], append(bytes.Clone(good), 0), []byte("mf"),
 		pebblelog.EventKey(pebblelog.PartitionStart(nil, telemetry), math.MinInt64),
-		bytes.Replace(good, []byte("h"), []byte("h\x01"), 1), bytes.Replace(good, []byte("h"), []byte("h\x01events"), 1),
-		bytes.Replace(good, []byte("h"), []byte("h\x01a\x01b"), 1), bytes.Replace(good, []byte("h"), []byte("\x01a"), 1),
+		bytes.Replace(good, []byte("h"), []byte("h\x01events"), 1),
 	} {
 		if _, _, err := pebblelog.ParseEventKey(key); err == nil {
 			t.Errorf("%x was taken for the key of an event", key)
