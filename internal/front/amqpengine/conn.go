@@ -28,7 +28,7 @@ type stage uint8
 const (
 	stageLogin   stage = iota // headers, log-in, until the peer's open was answered
 	stageOpen                 // frames go both ways
-	stageClosing              // our close is queued: nothing is sent behind it
+	stageClosing              // our close is queued, or all that comes before a cut: nothing is sent behind it
 	stageEnded                // nothing is written or read any more
 )
 
@@ -79,6 +79,7 @@ type Conn struct {
 	partial     int // bytes of deliveries that have begun
 	inFlight    int // deliveries of the peer that are not settled
 	draining    bool
+	hangingUp   bool // the flush cuts once all is written
 	lastTag     uint64
 	tagPrefix   [8]byte
 	outbox

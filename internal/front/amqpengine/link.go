@@ -27,6 +27,8 @@ type Link struct {
 	ended    bool // gone, and the program knows what became of its deliveries
 	recv     *receiver
 	send     *Sender
+
+	cutAtShutdown bool
 }
 
 // Conn is the link's connection.
@@ -43,6 +45,14 @@ func (l *Link) Attach() *amqpwire.Attach { return l.attach }
 // Context ends when the link does, with the reason as its cause; before the link's attach is answered as well. The cause
 // is an *amqpwire.Error, of either side, or ErrDetached, ErrEnded, ErrClosed, or why the connection broke.
 func (l *Link) Context() context.Context { return l.ctx }
+
+// CutAtShutdown makes Shutdown cut the connection, if the link is there then, instead of closing it in good order: for
+// clients that take a cut better than a close.
+func (l *Link) CutAtShutdown() {
+	l.conn.mu.Lock()
+	defer l.conn.mu.Unlock()
+	l.cutAtShutdown = true
+}
 
 // Refuse refuses the link: the engine answers with an attach without terminus and, 20 ms later, a detach with err.
 func (l *Link) Refuse(err *amqpwire.Error) {

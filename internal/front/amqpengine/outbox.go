@@ -140,6 +140,9 @@ func (c *Conn) flush() {
 		}
 	}
 	c.flushing = false
+	if c.hangingUp && c.stage == stageClosing {
+		c.cutLocked(c.reason)
+	}
 	if c.stage == stageClosing && c.closingSince.Load() == 0 {
 		c.closingSince.Store(c.srv.coarse.Load())
 	}

@@ -2,6 +2,7 @@ package amqpengine_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -161,6 +162,78 @@ func TestShutdown(t *testing.T) {
 		}
 		p.expectEnd()
 		s.ServeConn(theirs) // closed at once
+	})
+}
+
+// A connection with a link that asks for it is cut: behind what was settled nothing comes, no close either.
+func TestShutdown_cutsWhoTakesThatBetter(t *testing.T) {
+	var held []*amqpengine.Delivery
+	var ended error
+	h := &program{closed: func(err error) { ended = err }, attach: func(l *amqpengine.Link) {
+		l.CutAtShutdown()
+		l.AcceptReceiver(amqpengine.ReceiverOptions{Deliver: func(d *amqpengine.Delivery) { held = append(held, d) }})
+	}}
+	for name, sends := range map[string]bool{"with a delivery in flight": true, "idle": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := amqpengine.New(h, amqpengine.Options{})
+				ours, theirs := net.Pipe()
+				go s.ServeConn(theirs)
+				p := &raw{t, ours}
+				p.begin(0, 100)
+				p.attach(sending(0, "a"))
+				held = nil
+				if sends {
+					p.send(0, transfer(0, 0), 'x')
+				}
+				synctest.Wait()
+				done := make(chan error)
+				began := time.Now()
+				go func() { done <- s.Shutdown(context.Background()) }()
+				if sends {
+					p.expectSilence(time.Second)
+					began = time.Now()
+					accept(held[0])
+					expect[amqpwire.Disposition](p, 0, amqpwire.CodeDisposition)
+				}
+				p.expectEnd()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				if d := time.Since(began); d != 0 {
+					t.Errorf("after %v", d)
+				}
+				var reason *amqpwire.Error
+				if !errors.As(ended, &reason) || reason.Condition != amqpwire.ConnectionForced {
+					t.Errorf("the program is told %v", ended)
+				}
+			})
+		})
+	}
+}
+
+// A peer that does not read what comes before the cut is not waited for.
+func TestShutdown_cutsWhoDoesNotRead(t *testing.T) {
+	h := &program{attach: func(l *amqpengine.Link) {
+		l.CutAtShutdown()
+		l.AcceptReceiver(amqpengine.ReceiverOptions{Deliver: accept})
+	}}
+	synctest.Test(t, func(t *testing.T) {
+		s := amqpengine.New(h, amqpengine.Options{})
+		ours, theirs := net.Pipe()
+		go s.ServeConn(theirs)
+		p := &raw{t, ours}
+		p.begin(0, 100)
+		p.attach(sending(0, "a"))
+		p.send(0, transfer(0, 0), 'x')
+		synctest.Wait() // the disposition is being written
+		began := time.Now()
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("after %v", d)
+		}
 	})
 }
 
