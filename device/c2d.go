@@ -72,7 +72,6 @@ func (c *Client) Receive(ctx context.Context) (*C2DMessage, error) {
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "the client is not connected: call Connect first")
 	}
 	c.in.want()
-	defer c.in.unwant()
 	c.nudge()
 	for {
 		if m := c.in.take(); m != nil {
@@ -81,8 +80,10 @@ func (c *Client) Receive(ctx context.Context) (*C2DMessage, error) {
 		select {
 		case <-c.in.arrived:
 		case <-ctx.Done():
+			c.in.unwant()
 			return nil, ctx.Err()
 		case <-c.done:
+			c.in.unwant()
 			_, err := c.running()
 			return nil, err
 		}
@@ -99,7 +100,7 @@ type inbox struct {
 	queue   []*C2DMessage
 }
 
-// want notes that a call of Receive waits, unwant that it no longer does.
+// want notes that a call of Receive waits; take that gives it a message, or unwant, that it no longer does.
 func (b *inbox) want() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,11 +114,11 @@ func (b *inbox) unwant() {
 	b.waiting--
 }
 
-// isWanted reports whether Receive was ever called, and whether it waits now.
+// isWanted reports whether Receive was ever called, and whether it waits now for more than there is.
 func (b *inbox) isWanted() (ever, now bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.wanted, b.waiting > 0
+	return b.wanted, b.waiting > len(b.queue)
 }
 
 func (b *inbox) put(m *C2DMessage) {
@@ -127,7 +128,7 @@ func (b *inbox) put(m *C2DMessage) {
 	b.signal()
 }
 
-// take returns the oldest message, nil when there is none.
+// take returns the oldest message to a call of Receive that waits, nil when there is none.
 func (b *inbox) take() *C2DMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,6 +137,7 @@ func (b *inbox) take() *C2DMessage {
 	}
 	m := b.queue[0]
 	b.queue = b.queue[1:]
+	b.waiting--
 	if len(b.queue) > 0 {
 		b.signal() // there may be another call waiting
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -292,6 +293,39 @@ func TestHTTPSClient_errorForms(t *testing.T) {
 		if hubward.CodeOf(err) != test.code || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%d %.40s: %v", test.status, test.body, err)
 		}
+	}
+}
+
+// What a client asks for is locked: it asks for what Receive waits for, and no more.
+func TestClient_httpsAsksForWhatIsWanted(t *testing.T) {
+	var locked atomic.Int64
+	hub := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusPreconditionFailed)
+			return
+		}
+		w.Header().Set("ETag", fmt.Sprintf(`"%d"`, locked.Add(1)))
+		fmt.Fprint(w, "x")
+	}))
+	defer hub.Close()
+	c, err := device.NewFromConnectionString("HostName="+strings.TrimPrefix(hub.URL, "https://")+";DeviceId=d1;SharedAccessKey="+testKey,
+		&device.Options{Protocol: device.HTTPS, TLSConfig: hub.Client().Transport.(*http.Transport).TLSClientConfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(100) {
+		if _, err := c.Receive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := locked.Load(); n != i+1 {
+			t.Fatalf("%d messages are locked, %d were received", n, i+1)
+		}
+	}
+	if err := c.Close(t.Context()); err != nil || locked.Load() != 100 {
+		t.Errorf("%v, %d messages are locked", err, locked.Load())
 	}
 }
 
