@@ -94,6 +94,7 @@ func hubPackages() []rule {
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
 		{pkg: "internal/restwire", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
+		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
 		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{
