@@ -93,6 +93,7 @@ func hubPackages() []rule {
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
 		{pkg: "internal/restwire", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
+		{pkg: "internal/sysprops", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the table of system properties names things: codecs and front ends look them up in it"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
 		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
 		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
