@@ -126,11 +126,11 @@ func (c Code) HTTPStatus() int { return int(c) / 1000 }
 // Error is the one error type that crosses packages. Front ends map Code to their wire and send Message; Err, the
 // cause, is logged and never sent.
 type Error struct {
-	Code    Code
-	Op      string // where it happened, e.g. "hub.CreateDevice"; added once per layer
-	Device  string // the subject, if any
-	Message string // what was wrong, for the peer; holds no secret and no ';' (SDKs split at it)
-	Err     error  // cause; stays on the server
+	Code     Code
+	Op       string   // where it happened, e.g. "hub.CreateDevice"; added once per layer
+	Identity Identity // the subject, if any
+	Message  string   // what was wrong, for the peer; holds no secret and no ';' (SDKs split at it)
+	Err      error    // cause; stays on the server
 }
 
 // Errorf makes an Error with a code and a text for the peer.
@@ -148,8 +148,8 @@ func (e *Error) Error() string {
 	if e.Op != "" {
 		text = e.Op + ": " + text
 	}
-	if e.Device != "" {
-		text += " (device " + e.Device + ")"
+	if e.Identity != (Identity{}) {
+		text += " (" + e.Identity.String() + ")"
 	}
 	if e.Message != "" {
 		text += ": " + e.Message

@@ -26,7 +26,8 @@ type Message struct {
 	ContentEncoding string // "utf-8", "utf-16" or "utf-32" for the same purpose
 	CreationTime    string // ISO 8601, as the sender wrote it
 	Expiry          time.Time
-	OutputName      string // module outputs
+	TTL             time.Duration // how long after its arrival it expires; zero: as Expiry says, which counts if both are there
+	OutputName      string        // module outputs
 	InterfaceID     string
 	Subject         string // component name, Plug and Play
 	Schema          string

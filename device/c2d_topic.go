@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/sysprops"
 )
 
 // deviceboundFilter is what a device subscribes to for its messages.
@@ -35,27 +36,16 @@ func deviceboundMessage(device, topic string) (*hubward.Message, bool) {
 	return m, true
 }
 
+// deviceboundNames are the names of system properties in such a topic.
+var deviceboundNames = sysprops.Known(sysprops.MQTT, sysprops.ToDevice)
+
 func setProperty(m *hubward.Message, name, value string, null bool) {
-	switch name {
-	case "$.to":
-		m.To = value
-	case "$.mid":
-		m.MessageID = value
-	case "$.cid":
-		m.CorrelationID = value
-	case "$.uid":
-		m.UserID = value
-	case "$.ct":
-		m.ContentType = value
-	case "$.ce":
-		m.ContentEncoding = value
-	case "$.ctime":
-		m.CreationTime = value
-	case "$.exp":
-		m.Expiry, _ = time.Parse(time.RFC3339Nano, value)
-	case "iothub-ack":
-		m.Ack = hubward.Ack(value)
-	default:
+	switch p := deviceboundNames.Find(name); p {
+	case sysprops.None:
 		m.Properties = append(m.Properties, hubward.Property{Name: name, Value: value, Null: null})
+	case sysprops.Expiry:
+		m.Expiry, _ = time.Parse(time.RFC3339Nano, value)
+	default:
+		*p.Text(m) = value
 	}
 }

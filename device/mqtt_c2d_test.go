@@ -66,12 +66,14 @@ func (p *peer) acknowledged(want uint16) {
 	}
 }
 
-// complete completes m while the hub's end reads PUBACK.
-func (p *peer) complete(m *device.C2DMessage, id uint16) {
+// complete completes m while the hub's end reads a PUBACK for each of ids.
+func (p *peer) complete(m *device.C2DMessage, ids ...uint16) {
 	p.t.Helper()
 	result := make(chan error, 1)
 	go func() { result <- m.Complete(p.t.Context()) }()
-	p.acknowledged(id)
+	for _, id := range ids {
+		p.acknowledged(id)
+	}
 	if err := <-result; err != nil {
 		p.t.Errorf("Complete: %v", err)
 	}
@@ -242,13 +244,7 @@ func TestReceive_withoutMessageID_isNotTakenForAnother(t *testing.T) {
 		p.deliver(3, true, "%24.to=x", "on") // joins b
 		p.deliver(4, true, "%24.to=x", "on") // it is b again, as far as one can tell
 		synctest.Wait()                      // the client has read both
-		result := make(chan error, 1)
-		go func() { result <- b.Complete(t.Context()) }()
-		p.acknowledged(3)
-		p.acknowledged(4)
-		if err := <-result; err != nil {
-			t.Error(err)
-		}
+		p.complete(b, 3, 4)
 		n.shut(client, p)
 	})
 }
@@ -263,13 +259,7 @@ func TestReceive_redeliveryOnOneConnection_isCompletedOnce(t *testing.T) {
 		m := (<-first).m
 		p.deliver(2, true, "%24.mid=m", "on") // the hub took the lock for ended
 		synctest.Wait()
-		result := make(chan error, 1)
-		go func() { result <- m.Complete(t.Context()) }()
-		p.acknowledged(1)
-		p.acknowledged(2)
-		if err := <-result; err != nil {
-			t.Error(err)
-		}
+		p.complete(m, 1, 2)
 		n.shut(client, p)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/sysprops"
 )
 
 const (
@@ -68,32 +69,14 @@ type bag struct {
 	err   error
 }
 
-// addSystem writes the system properties that are set. The order is the one that other SDKs use.
-//
-// Source: Azure/azure-iot-sdk-node common/transport/mqtt/src/mqtt_base.ts.
+// telemetryNames are the system properties of telemetry, in order.
+var telemetryNames = sysprops.Written(sysprops.MQTT, sysprops.FromDevice)
+
+// addSystem writes the system properties that are set.
 func (b *bag) addSystem(m *hubward.Message) {
-	expiry := ""
-	if !m.Expiry.IsZero() {
-		expiry = hubward.Time{Time: m.Expiry}.String()
-	}
-	for _, p := range [...]struct{ name, value string }{
-		{"$.on", m.OutputName},
-		{"$.mid", m.MessageID},
-		{"$.cid", m.CorrelationID},
-		{"$.uid", m.UserID},
-		{"$.to", m.To},
-		{"$.ct", m.ContentType},
-		{"$.ce", m.ContentEncoding},
-		{"$.ctime", m.CreationTime},
-		{"$.ifid", m.InterfaceID},
-		{"$.exp", expiry},
-		{"$.sub", m.Subject},
-		{"$.schema", m.Schema},
-		{"$.diagid", m.TraceID},
-		{"$.diagctx", m.TraceContext},
-	} {
-		if p.value != "" {
-			b.add(p.name, p.value)
+	for _, n := range telemetryNames {
+		if value := n.Property.Value(m); value != "" {
+			b.add(n.Text, value)
 		}
 	}
 }

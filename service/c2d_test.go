@@ -41,7 +41,7 @@ func TestC2D_againstAHub(t *testing.T) {
 		"an ack":            {c.SendC2D(ctx, "d#1", &hubward.Message{Ack: "x"}), hubward.CodeArgumentInvalid},
 		"a large message":   {c.SendC2D(ctx, "d#1", &hubward.Message{Body: make([]byte, 64<<10+1)}), hubward.CodeMessageTooLarge},
 		"a name":            {c.SendC2D(ctx, "d#1", &hubward.Message{Properties: []hubward.Property{{Name: "a b"}}}), hubward.CodeArgumentInvalid},
-		"a right":           {newHubClient(t, h, "device").SendC2D(ctx, "d#1", &hubward.Message{}), hubward.CodeUnauthorizedAccess},
+		"a permission":      {newHubClient(t, h, "device").SendC2D(ctx, "d#1", &hubward.Message{}), hubward.CodeUnauthorizedAccess},
 	} {
 		if test.err == nil || hubward.CodeOf(test.err) != test.code {
 			t.Errorf("%s: %v", name, test.err)

@@ -157,7 +157,7 @@ func TestErrors_fromEveryEnvelope(t *testing.T) {
 			if !errors.As(err, &got) {
 				t.Fatalf("error %v", err)
 			}
-			test.want.Op, test.want.Device = "service.Device", "d1"
+			test.want.Op, test.want.Identity = "service.Device", hubward.Identity{Device: "d1"}
 			if diff := cmp.Diff(test.want, *got); diff != "" {
 				t.Error(diff)
 			}

@@ -11,7 +11,7 @@ type ConsumerGroup struct {
 }
 
 // ConsumerGroups lists the consumer groups of a hub, $Default first. Like all calls on consumer groups, it needs the
-// operator, or a policy of that hub that has all rights. Hubward only.
+// operator, or a policy of that hub that has all permissions. Hubward only.
 //
 // Errors: CodeNoSuchHub, CodeUnauthorizedAccess.
 func (c *Client) ConsumerGroups(ctx context.Context, hub string) ([]ConsumerGroup, error) {

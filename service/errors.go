@@ -38,7 +38,7 @@ func answerError(r *request, res *http.Response) error {
 			text = "the answer was HTTP " + res.Status
 		}
 	}
-	return &hubward.Error{Code: code, Op: r.op, Device: r.device, Message: text}
+	return &hubward.Error{Code: code, Op: r.op, Identity: hubward.Identity{Device: r.device}, Message: text}
 }
 
 // parseEnvelope takes apart the forms in which hubs send errors: Message "ErrorCode:Name;text", a numeric errorCode

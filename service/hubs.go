@@ -37,7 +37,7 @@ type FeedbackSettings struct {
 	MaxDeliveryCount int      `json:"maxDeliveryCount,omitzero"` // 1 to 100; 10
 }
 
-// NewHub is a wish for a hub. Zero Partitions means 4, zero Retention 24 hours.
+// NewHub says what hub to create. Zero Partitions means 4, zero Retention 24 hours.
 type NewHub struct {
 	Name          string
 	HostNames     []string
@@ -68,7 +68,7 @@ func (c *Client) ThisHub(ctx context.Context) (*Hub, error) {
 }
 
 // Hubs lists the hubs of the process, oldest first. It needs the operator: a policy of the first hub that has all
-// rights. Hubward only.
+// permissions. Hubward only.
 //
 // Errors: CodeUnauthorizedAccess.
 func (c *Client) Hubs(ctx context.Context) ([]Hub, error) {

@@ -60,5 +60,5 @@ func (c *Client) RegenerateDeviceKeys(ctx context.Context, which KeyChoice, ids 
 
 // Err returns the row's failure as an error.
 func (e *KeyError) Err() error {
-	return &hubward.Error{Code: hubward.Code(e.ErrorCode), Op: "service.RegenerateDeviceKeys", Device: e.DeviceID, Message: e.ErrorStatus}
+	return &hubward.Error{Code: hubward.Code(e.ErrorCode), Op: "service.RegenerateDeviceKeys", Identity: hubward.Identity{Device: e.DeviceID}, Message: e.ErrorStatus}
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// The rights of a shared access policy.
+// The permissions of a shared access policy.
 const (
 	RegistryRead   = "RegistryRead"
 	RegistryWrite  = "RegistryWrite" // implies RegistryRead
@@ -16,13 +16,13 @@ const (
 // Policy is a shared access policy of a hub, with its keys.
 type Policy struct {
 	Name         string   `json:"name"`
-	Rights       []string `json:"rights"`
+	Permissions  []string `json:"permissions"`
 	PrimaryKey   string   `json:"primaryKey"`   // base64
 	SecondaryKey string   `json:"secondaryKey"` // base64
 }
 
 // Policies lists the policies of a hub. Like all calls on policies, it needs the operator, or a policy of that hub
-// that has all rights. Hubward only.
+// that has all permissions. Hubward only.
 //
 // Errors: CodeNoSuchHub, CodeUnauthorizedAccess.
 func (c *Client) Policies(ctx context.Context, hub string) ([]Policy, error) {
@@ -34,8 +34,8 @@ func (c *Client) Policies(ctx context.Context, hub string) ([]Policy, error) {
 // CreatePolicy adds a policy with new keys. Hubward only.
 //
 // Errors: CodePolicyAlreadyExists, CodeArgumentInvalid, CodeQuotaExceeded, CodeNoSuchHub, CodeUnauthorizedAccess.
-func (c *Client) CreatePolicy(ctx context.Context, hub, name string, rights ...string) (*Policy, error) {
-	body := map[string][]string{"rights": rights}
+func (c *Client) CreatePolicy(ctx context.Context, hub, name string, permissions ...string) (*Policy, error) {
+	body := map[string][]string{"permissions": permissions}
 	return c.policyCall(ctx, &request{op: "service.CreatePolicy", method: http.MethodPut, path: policyPath(hub, name), body: body})
 }
 

@@ -47,7 +47,7 @@ func (c *Client) CreateDevice(ctx context.Context, d hubward.Device) (*hubward.D
 func (c *Client) UpdateDevice(ctx context.Context, d hubward.Device) (*hubward.Device, error) {
 	if d.ETag == "" {
 		err := hubward.Errorf(hubward.CodeArgumentInvalid, "an update needs the etag of the identity, or AnyETag")
-		err.Op, err.Device = "service.UpdateDevice", d.DeviceID
+		err.Op, err.Identity = "service.UpdateDevice", hubward.Identity{Device: d.DeviceID}
 		return nil, err
 	}
 	return c.putDevice(ctx, "service.UpdateDevice", &d, d.ETag)

@@ -21,9 +21,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/config"
 	"github.com/hubward/hubward/internal/front/listen"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/obs"
 )
 
@@ -56,10 +58,11 @@ type App struct {
 	level     *slog.LevelVar
 	engines   engines
 	hub       *hub.Hub
+	operator  *access.Principal // with which the program manages hubs
 	metrics   *obs.Metrics
 	certs     *listen.Certificates
 	limit     *listen.Limit
-	changed   chan struct{} // a hub's configuration was stored; holds one
+	changed   chan struct{} // a hub was created, changed or deleted; holds one
 	draining  chan struct{} // closed when Run begins to stop
 	protocols protocols
 
@@ -92,7 +95,10 @@ func Open(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &App{o: o, cfg: cfg, level: new(slog.LevelVar), changed: make(chan struct{}, 1), draining: make(chan struct{})}
+	a := &App{
+		o: o, cfg: cfg, level: new(slog.LevelVar), operator: access.Process(access.HubRef{}),
+		changed: make(chan struct{}, 1), draining: make(chan struct{}),
+	}
 	if level, err := obs.ParseLevel(cfg.Log.Level); err == nil { // Validate has seen it
 		a.level.Set(level)
 	}
@@ -124,8 +130,8 @@ func (a *App) open(ctx context.Context) error {
 		Log: a.engines.logStats,
 	})
 	a.hub, err = hub.Open(ctx, hub.Options{
-		Store: watchedStore{Store: a.engines.store, app: a}, Log: a.engines.log, Observer: a.metrics,
-		Logger: a.logger, Now: a.o.Now, Rand: a.o.Rand,
+		Store: a.engines.store, Log: a.engines.log, Cluster: a.engines.cluster, Observer: a.metrics,
+		Logger: a.logger, Now: a.o.Now, Rand: a.o.Rand, HubsChanged: a.hubsChanged,
 	})
 	if err != nil {
 		return err
@@ -136,11 +142,15 @@ func (a *App) open(ctx context.Context) error {
 	if err := a.openCertificates(); err != nil {
 		return err
 	}
-	return a.refresh(ctx, true)
+	return a.refresh(true)
 }
 
-func (a *App) openCertificates() (err error) {
-	a.names = certificateNames(a.hub.Hubs())
+func (a *App) openCertificates() error {
+	hubs, err := a.hub.Hubs(a.operator)
+	if err != nil {
+		return err
+	}
+	a.names = certificateNames(hubs)
 	a.certs, err = listen.OpenCertificates(listen.CertificateOptions{
 		Dir: filepath.Join(a.cfg.Data, "tls"), Names: slices.Clone(a.names), KeyType: a.cfg.TLS.KeyType,
 		CertFile: a.cfg.TLS.Certificate, KeyFile: a.cfg.TLS.Key,
@@ -179,17 +189,30 @@ func (a *App) Close() error {
 
 // hubStats is what the metrics look up.
 func (a *App) hubStats(ctx context.Context) ([]obs.HubStats, error) {
+	hubs, err := a.hub.Hubs(a.operator)
+	if err != nil {
+		return nil, err
+	}
 	var stats []obs.HubStats
-	for _, c := range a.hub.Hubs() {
-		registry, err := a.hub.DeviceStatistics(ctx, c.Name)
+	for i := range hubs {
+		s, err := a.statsOfHub(ctx, &hubs[i])
+		if hubward.CodeOf(err) == hubward.CodeNoSuchHub {
+			continue // it was deleted meanwhile
+		}
 		if err != nil {
 			return stats, err
 		}
-		live, err := a.hub.ServiceStatistics(c.Name)
-		if err != nil {
-			return stats, err
-		}
-		stats = append(stats, obs.HubStats{Hub: c.Name, Devices: registry.TotalDeviceCount, Connected: live.ConnectedDeviceCount})
+		stats = append(stats, s)
 	}
 	return stats, nil
+}
+
+func (a *App) statsOfHub(ctx context.Context, c *hub.Config) (obs.HubStats, error) {
+	p := access.Process(access.HubRef{Name: c.Name, Created: c.Created})
+	registry, err := a.hub.DeviceStatistics(ctx, p)
+	if err != nil {
+		return obs.HubStats{}, err
+	}
+	live, err := a.hub.ServiceStatistics(ctx, p)
+	return obs.HubStats{Hub: c.Name, Devices: registry.TotalDeviceCount, Connected: live.ConnectedDeviceCount}, err
 }

@@ -3,7 +3,6 @@ package app
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -24,15 +23,20 @@ const servicePolicy = "service"
 // defaultAMQPPort is where clients of UseDevelopmentEmulator=true go when the endpoint names no port.
 const defaultAMQPPort = "5672"
 
-// refresh brings what depends on the hubs' configurations up to date: the names in the certificate, and the connection
-// strings of the first hub. always rewrites the file even if nothing in it has changed.
-func (a *App) refresh(ctx context.Context, always bool) error {
+// refresh brings what depends on the hubs' configurations up to date: what is counted, the names in the certificate, and
+// the connection strings of the first hub. always rewrites the file even if nothing in it has changed.
+func (a *App) refresh(always bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	hubs, err := a.engines.store.Hubs(ctx)
+	hubs, err := a.hub.Hubs(a.operator)
 	if err != nil {
 		return err
 	}
+	groups := make(map[string][]string, len(hubs))
+	for i := range hubs {
+		groups[hubs[i].Name] = hubs[i].ConsumerGroups
+	}
+	a.metrics.KeepHubs(groups)
 	if names := certificateNames(hubs); !slices.Equal(names, a.names) {
 		if err := a.certs.Reload(slices.Clone(names)); err != nil {
 			return err

@@ -25,7 +25,7 @@ func TestConnectionStrings_file(t *testing.T) {
 	}
 	defer a.Close()
 	keys := map[string]string{}
-	for _, p := range a.Hub().Hubs()[0].Policies {
+	for _, p := range firstHub(t, a).Policies {
 		keys[p.Name] = p.PrimaryKey
 	}
 	want := strings.Join([]string{
@@ -117,7 +117,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func TestRun_regeneratedKeyReachesTheFile(t *testing.T) {
 	r := start(t, t.TempDir(), nil, func(o *app.Options) { o.Memory = true })
-	p, err := r.app.Hub().RegeneratePolicyKey(t.Context(), "hubward", hub.OwnerPolicy, true)
+	p, err := r.app.Hub().RegeneratePolicyKey(t.Context(), process(t, r.app), "hubward", hub.OwnerPolicy, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestRun_regeneratedKeyReachesTheFile(t *testing.T) {
 
 func TestRun_newHubIsInTheCertificate(t *testing.T) {
 	r := start(t, t.TempDir(), nil, func(o *app.Options) { o.Memory = true })
-	if _, err := r.app.Hub().CreateHub(t.Context(), hub.NewHub{Name: "Second", HostNames: []string{"second.example.com"}}); err != nil {
+	if _, err := r.app.Hub().CreateHub(t.Context(), process(t, r.app), hub.NewHub{Name: "Second", HostNames: []string{"second.example.com"}}); err != nil {
 		t.Fatal(err)
 	}
 	pool := r.client().Transport.(*http.Transport).TLSClientConfig.RootCAs
@@ -157,7 +157,7 @@ func TestReload(t *testing.T) {
 	if err := r.app.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c := r.app.Hub().Hubs()[0]
+	c := firstHub(t, r.app)
 	if c.Retention != 72*time.Hour || c.HostNames[0] != "new.example.com" {
 		t.Errorf("retention %s, host names %v", c.Retention, c.HostNames)
 	}
@@ -175,7 +175,7 @@ func TestReload(t *testing.T) {
 	if err := r.app.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c := r.app.Hub().Hubs()[0]; c.HostNames[0] != "new.example.com" || r.owner().HostName != "new.example.com" {
+	if c := firstHub(t, r.app); c.HostNames[0] != "new.example.com" || r.owner().HostName != "new.example.com" {
 		t.Errorf("a reload without host names left %v", c.HostNames)
 	}
 
@@ -183,7 +183,7 @@ func TestReload(t *testing.T) {
 	if err := r.app.Reload(t.Context()); err == nil {
 		t.Error("a broken configuration reloads")
 	}
-	if c := r.app.Hub().Hubs()[0]; c.Retention != 72*time.Hour {
+	if c := firstHub(t, r.app); c.Retention != 72*time.Hour {
 		t.Errorf("a broken configuration changed the retention to %s", c.Retention)
 	}
 }

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/eventlog/pebblelog"
 	"github.com/hubward/hubward/internal/hub"
@@ -13,13 +15,14 @@ import (
 
 // engines keep the data.
 type engines struct {
-	store hub.Store
-	log   hub.EventLog
+	store   hub.Store
+	log     hub.EventLog
+	cluster hub.Cluster
 
 	logStats func() obs.LogStats // nil: the log counts nothing
 }
 
-// openEngines opens store and log: in the data folder, or in memory.
+// openEngines opens store and log, in the data folder or in memory, and makes the cluster of this one process.
 func (a *App) openEngines(ctx context.Context) error {
 	path := filepath.Join(a.cfg.Data, "registry.db")
 	if a.o.Memory {
@@ -31,6 +34,15 @@ func (a *App) openEngines(ctx context.Context) error {
 	}
 	a.engines.store = store
 	a.closers = append(a.closers, store.Close)
+	// What an earlier process has claimed is void: the store knows by the number of the start.
+	epoch, err := store.NextEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	if epoch > localcluster.MaxEpoch {
+		return fmt.Errorf("the data folder %s was started %d times, which is more than it can count", a.cfg.Data, epoch)
+	}
+	a.engines.cluster = localcluster.New(localcluster.Options{Epoch: epoch})
 	if a.o.Memory {
 		log := memlog.Open(memlog.Options{Now: a.o.Now})
 		a.engines.log = log

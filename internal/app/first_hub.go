@@ -12,11 +12,14 @@ import (
 
 // prepareFirstHub creates the operator's hub in a new data folder, and adjusts it in an old one.
 func (a *App) prepareFirstHub(ctx context.Context) error {
-	hubs := a.hub.Hubs()
+	hubs, err := a.hub.Hubs(a.operator)
+	if err != nil {
+		return err
+	}
 	if len(hubs) > 0 {
 		return a.adjustFirstHub(ctx, hubs[0], a.cfg)
 	}
-	_, err := a.hub.CreateHub(ctx, hub.NewHub{
+	_, err = a.hub.CreateHub(ctx, a.operator, hub.NewHub{
 		Name: a.cfg.Hub, HostNames: a.cfg.HostNames, Partitions: a.cfg.Partitions, Retention: a.cfg.Retention,
 	})
 	if err != nil {
@@ -41,7 +44,7 @@ func (a *App) adjustFirstHub(ctx context.Context, stored hub.Config, cfg config.
 	if change.HostNames == nil && change.Retention == 0 {
 		return nil
 	}
-	c, err := a.hub.UpdateHub(ctx, stored.Name, change)
+	c, err := a.hub.UpdateHub(ctx, a.operator, stored.Name, change)
 	if err != nil {
 		return fmt.Errorf("the hub %s cannot be brought up to date: %w", stored.Name, err)
 	}

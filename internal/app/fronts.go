@@ -68,7 +68,7 @@ func (a *App) bind(ctx context.Context) (*fronts, error) {
 		}
 		f.listeners = append(f.listeners, bound{listener: open})
 	}
-	if err := a.noteAddresses(ctx, f); err != nil {
+	if err := a.noteAddresses(f); err != nil {
 		return nil, errors.Join(err, f.closeListeners())
 	}
 	a.connect(f)
@@ -83,13 +83,13 @@ func (f *fronts) closeListeners() (err error) {
 }
 
 // noteAddresses puts into the connection strings where a listener really is: port 0 became another.
-func (a *App) noteAddresses(ctx context.Context, f *fronts) error {
+func (a *App) noteAddresses(f *fronts) error {
 	for _, b := range f.listeners {
 		if b.listener.Option() == "amqp" {
 			a.mu.Lock()
 			a.plainAMQP = b.listener.Addr().String()
 			a.mu.Unlock()
-			return a.refresh(ctx, false)
+			return a.refresh(false)
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func (a *App) httpFront(b *bound, handler http.Handler, wrap func(*http.Server, 
 	}
 }
 
-// ended turns the error that says "as you wished" into nil.
+// ended turns the error that a server returns after its shutdown into nil.
 func ended(err, closed error) error {
 	if errors.Is(err, closed) {
 		return nil

@@ -15,6 +15,8 @@ import (
 
 	"github.com/hubward/hubward/internal/app"
 	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -140,6 +142,26 @@ func (r *running) owner() sas.ConnectionString {
 		r.t.Fatal(err)
 	}
 	return cs
+}
+
+// process is the principal of the program itself, in the first hub.
+func process(t *testing.T, a *app.App) *access.Principal {
+	t.Helper()
+	ref, err := a.Hub().FirstHub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return access.Process(ref)
+}
+
+// firstHub returns the configuration of the first hub.
+func firstHub(t *testing.T, a *app.App) hub.Config {
+	t.Helper()
+	hubs, err := a.Hub().Hubs(process(t, a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hubs[0]
 }
 
 func readFile(t *testing.T, name string) []byte {

@@ -20,12 +20,16 @@ func (a *App) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{a.reloadCertificates(), a.adjustFirstHub(ctx, a.hub.Hubs()[0], next)}
+	hubs, err := a.hub.Hubs(a.operator)
+	if err != nil {
+		return err
+	}
+	errs := []error{a.reloadCertificates(), a.adjustFirstHub(ctx, hubs[0], next)}
 	if level, err := obs.ParseLevel(next.Log.Level); err == nil {
 		a.level.Set(level)
 	}
 	a.adopt(next)
-	errs = append(errs, a.refresh(ctx, true))
+	errs = append(errs, a.refresh(true))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

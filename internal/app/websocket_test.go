@@ -59,7 +59,7 @@ func (r *running) connectMQTT(nc net.Conn, d *hubward.Device) *mqttClient {
 
 func TestWebSocket_mqtt(t *testing.T) {
 	r := start(t, t.TempDir(), map[string][]string{"mqtts": {"off"}, "max-connections": {"1"}}, memory)
-	d, err := r.app.Hub().PutDevice(t.Context(), "hubward", hubward.Device{DeviceID: "d1"}, "")
+	d, err := r.app.Hub().PutDevice(t.Context(), process(t, r.app), hubward.Device{DeviceID: "d1"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestWebSocket_mqtt(t *testing.T) {
 // The drain waits for acknowledgements that are on their way, and the client sees a good end.
 func TestWebSocket_drain(t *testing.T) {
 	r := start(t, t.TempDir(), nil, memory)
-	d, err := r.app.Hub().PutDevice(t.Context(), "hubward", hubward.Device{DeviceID: "d1"}, "")
+	d, err := r.app.Hub().PutDevice(t.Context(), process(t, r.app), hubward.Device{DeviceID: "d1"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestWebSocket_refusals(t *testing.T) {
 
 func TestReaderMetrics_followTheGroups(t *testing.T) {
 	r := start(t, t.TempDir(), nil, memory)
-	if err := r.app.Hub().CreateConsumerGroup(t.Context(), "hubward", "archive"); err != nil {
+	if err := r.app.Hub().CreateConsumerGroup(t.Context(), process(t, r.app), "hubward", "archive"); err != nil {
 		t.Fatal(err)
 	}
 	m := r.app.Metrics()
@@ -164,11 +164,31 @@ func TestReaderMetrics_followTheGroups(t *testing.T) {
 	if _, text := r.admin("/metrics"); !strings.Contains(text, `hubward_eventhub_readers{consumer_group="archive",hub="hubward"} 1`) {
 		t.Error("the group has no metric")
 	}
-	if err := r.app.Hub().DeleteConsumerGroup(t.Context(), "hubward", "archive"); err != nil {
+	if err := r.app.Hub().DeleteConsumerGroup(t.Context(), process(t, r.app), "hubward", "archive"); err != nil {
 		t.Fatal(err)
 	}
-	_, text := r.admin("/metrics")
-	if strings.Contains(text, `"archive"`) || !strings.Contains(text, `hubward_eventhub_readers{consumer_group="$Default",hub="hubward"} 1`) {
-		t.Error("the metrics do not follow the groups")
+	eventually(t, "the group's metrics are gone", func() bool {
+		_, text := r.admin("/metrics")
+		return !strings.Contains(text, `"archive"`)
+	})
+	if _, text := r.admin("/metrics"); !strings.Contains(text, `hubward_eventhub_readers{consumer_group="$Default",hub="hubward"} 1`) {
+		t.Error("the metrics of the other group are gone")
 	}
+}
+
+func TestMetrics_followTheHubs(t *testing.T) {
+	r := start(t, t.TempDir(), nil, memory)
+	if _, err := r.app.Hub().CreateHub(t.Context(), process(t, r.app), hub.NewHub{Name: "two"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, text := r.admin("/metrics"); !strings.Contains(text, `iothub_devices{hub="two"} 0`) {
+		t.Error("the hub has no metrics")
+	}
+	if err := r.app.Hub().DeleteHub(t.Context(), process(t, r.app), "two"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hub's metrics are gone", func() bool {
+		_, text := r.admin("/metrics")
+		return !strings.Contains(text, `"two"`)
+	})
 }

@@ -14,8 +14,9 @@ type rule struct {
 const (
 	hubAPI      = "internal/hub"
 	eventHubs   = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
-	accessLeaf  = "internal/hub/access" // the words of the hub's API: rights and principals
+	accessLeaf  = "internal/hub/access" // the words of the hub's API: permissions and principals
 	queueLeaf   = "internal/hub/c2dqueue"
+	c2dLeaf     = "internal/hub/c2d"
 	groupCommit = "internal/eventlog/groupcommit"
 )
 
@@ -36,7 +37,7 @@ func publicPackages() []rule {
 			why: "tokens and connection strings are pure: keys and the time are passed in",
 		},
 		{
-			pkg: "device", ours: []string{".", "sas", "internal/mqttwire", "internal/restwire"},
+			pkg: "device", ours: []string{".", "sas", "internal/mqttwire", "internal/restwire", "internal/sysprops"},
 			outside: []string{"github.com/Azure/go-amqp", "github.com/coder/websocket"},
 			why:     "a device program must not carry the hub or the service SDK",
 		},
@@ -76,7 +77,7 @@ func hubPackages() []rule {
 				".", "sas", hubAPI, accessLeaf, "internal/config", "internal/obs",
 				"internal/front/listen", "internal/front/mqttfront", "internal/front/amqpfront", "internal/front/restfront",
 				"internal/front/adminfront", "internal/front/wsconn",
-				"internal/eventlog/pebblelog", "internal/eventlog/memlog", "internal/store/sqlstore",
+				"internal/eventlog/pebblelog", "internal/eventlog/memlog", "internal/store/sqlstore", "internal/cluster/localcluster",
 			},
 			outside: []string{"golang.org/x/sync", "golang.org/x/sys", "github.com/prometheus/client_golang"},
 			why:     "the composition root wires what others declare; rules belong to the hub",
@@ -92,18 +93,18 @@ func hubPackages() []rule {
 		{pkg: "internal/front/connset", never: []string{"net/http", "os"}, why: "it keeps connections of any kind and knows no protocol"},
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
-		{pkg: "internal/restwire", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
 		{pkg: "internal/sysprops", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the table of system properties names things: codecs and front ends look them up in it"},
-		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
-		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
+		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops"}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
+		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", "internal/front/unacked", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
 		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{
 			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/connset", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
 			why: "the engine is a library that any AMQP server could use: it knows no hub",
 		},
 		{
-			pkg: "internal/front/amqpfront", ours: []string{".", "sas", "internal/amqpwire", "internal/front/amqpengine", hubAPI, accessLeaf, "internal/hub/eventcodec"},
+			pkg: "internal/front/amqpfront", ours: []string{".", "sas", "internal/amqpwire", "internal/front/amqpengine", "internal/front/unacked", "internal/sysprops", hubAPI, accessLeaf, "internal/hub/eventcodec"},
 			never: []string{"net/http", "database/sql"}, why: front,
 		},
 		{
@@ -115,25 +116,30 @@ func hubPackages() []rule {
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
 		},
 		{
-			pkg: hubAPI, ours: []string{".", "sas", accessLeaf, queueLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			pkg: hubAPI, ours: []string{".", "sas", accessLeaf, queueLeaf, c2dLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
 			never: []string{"net", "database/sql"},
 			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
 		},
+		{
+			pkg: c2dLeaf, ours: []string{".", queueLeaf}, never: []string{"net", "os", "database/sql"},
+			why: "queues of messages are edited in a store and handed to receivers: who these are, and on which node, the hub says",
+		},
 		{pkg: accessLeaf, ours: []string{".", "sas"}, never: []string{"net", "os"}, why: "who may do what is decided from what is passed in, nothing is looked up"},
 		{pkg: queueLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the rules of a queue are pure: clock, tokens and stored queue are passed in"},
-		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
+		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire", "internal/sysprops"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
 		{pkg: groupCommit, ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: "what all event logs share does no I/O: an engine is handed in as functions"},
 		{
 			pkg: "internal/eventlog/pebblelog", ours: []string{".", hubAPI, groupCommit}, outside: []string{"github.com/cockroachdb/pebble/v2"},
 			never: []string{"net", "database/sql"}, why: engine,
 		},
 		{pkg: "internal/eventlog/memlog", ours: []string{hubAPI, groupCommit}, never: []string{"net", "os", "database/sql"}, why: engine},
+		{pkg: "internal/cluster/localcluster", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{
-			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf}, outside: []string{"modernc.org/sqlite"},
+			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf}, outside: []string{"modernc.org/sqlite"},
 			never: []string{"net/http"}, why: engine,
 		},
 		{
-			pkg: "internal/obs", ours: []string{".", hubAPI}, outside: []string{"github.com/prometheus/client_golang"},
+			pkg: "internal/obs", ours: []string{".", hubAPI, c2dLeaf}, outside: []string{"github.com/prometheus/client_golang"},
 			why: "observation implements a port of the hub and is told what happens: it reaches for nothing itself",
 		},
 	}
@@ -143,8 +149,9 @@ func testPackages() []rule {
 	const suite = "a conformance suite knows the ports only, so that every implementation can run it"
 	return []rule{
 		{pkg: "internal/logtest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
-		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
-		{pkg: "internal/testhub", ours: []string{".", "sas", "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
+		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/clustertest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/testhub", ours: []string{".", "sas", accessLeaf, "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
 		{pkg: "internal/childhub", ours: []string{"sas"}, why: "a hub in a child process is told apart from our own code by nothing but its wire and its files"},
 		{
 			pkg: "internal/front/amqpengine/testnode", ours: []string{"internal/amqpwire", "internal/front/amqpengine"}, never: []string{"net/http", "database/sql"},

@@ -253,10 +253,10 @@ func TestPolicy_lifeCycle(t *testing.T) {
 	c.ok("hub", "create", "two")
 	type policyJSON struct {
 		Name, PrimaryKey string
-		Rights           []string
+		Permissions      []string
 	}
-	made := fromJSON[policyJSON](t, c.ok("policy", "create", "reader", "--right", "ServiceConnect", "--right", "registryread", "--hub", "two", "-o", "json"))
-	if diff := cmp.Diff([]string{"RegistryRead", "ServiceConnect"}, made.Rights); diff != "" {
+	made := fromJSON[policyJSON](t, c.ok("policy", "create", "reader", "--permissions", "ServiceConnect,registryread", "--hub", "two", "-o", "json"))
+	if diff := cmp.Diff([]string{"RegistryRead", "ServiceConnect"}, made.Permissions); diff != "" {
 		t.Error(diff)
 	}
 	renewed := fromJSON[policyJSON](t, c.ok("policy", "regenerate", "reader", "--key", "primary", "--hub", "two", "-o", "json"))
@@ -275,17 +275,14 @@ func TestPolicy_lifeCycle(t *testing.T) {
 
 type quietSession struct{}
 
-func (quietSession) Close(error) {}
+func (quietSession) Deliver(hub.Delivery) {}
+func (quietSession) Close(error)          {}
 
 // sender logs a device in and returns a function that stores its telemetry.
 func sender(t *testing.T, h *testhub.Hub, id string) func(hubward.Message) {
 	t.Helper()
-	d := h.CreateDevice(id)
-	token, err := sas.Sign("localhost/devices/"+id, string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	link, err := h.App.Hub().Connect(t.Context(), hub.ConnectRequest{Host: h.Host, Identity: hubward.Identity{Device: id}, Token: token, Session: quietSession{}})
+	h.CreateDevice(id)
+	link, err := h.App.Hub().Connect(t.Context(), h.Process(), hub.ConnectRequest{Identity: hubward.Identity{Device: id}, Session: quietSession{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (h *hubCommands) create() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create NAME [--hostname HOST]... [--partitions N] [--retention DURATION] [--c2d-ttl DURATION] [--c2d-max-deliveries N] " +
 			"[--feedback-ttl DURATION] [--feedback-lock DURATION] [--feedback-max-deliveries N]", Short: "Make a hub",
-		Long: "Make a hub with the five default policies. It also answers to NAME.localhost.\nThe login must be of a policy of the first hub that has all rights.",
+		Long: "Make a hub with the five default policies. It also answers to NAME.localhost.\nThe login must be of a policy of the first hub that has all permissions.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n.Name, n.Retention, n.CloudToDevice = args[0], time.Duration(retention), c2d.settings()
@@ -69,7 +69,7 @@ func (h *hubCommands) update() *cobra.Command {
 		Short: "Change the settings of a hub",
 		Long: "Change a hub; what no flag names stays as it is. The host names that are given replace all that it had. For the\n" +
 			"first hub, those that hubward serve is given win again when it starts or reloads.\n" +
-			"The login must be of a policy of the first hub that has all rights.",
+			"The login must be of a policy of the first hub that has all permissions.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			change.Retention, change.CloudToDevice = time.Duration(retention), c2d.settings()

@@ -63,17 +63,17 @@ func (p *policyCommands) list() *cobra.Command {
 }
 
 func (p *policyCommands) create() *cobra.Command {
-	var rights []string
+	var permissions []string
 	cmd := &cobra.Command{
-		Use: "create NAME --right RIGHT... [--hub NAME]", Short: "Make a policy",
-		Long: "Make a policy with new keys. Rights are RegistryRead, RegistryWrite, ServiceConnect and DeviceConnect.",
+		Use: "create NAME --permissions PERMISSION,... [--hub NAME]", Short: "Make a policy",
+		Long: "Make a policy with new keys. Permissions are RegistryRead, RegistryWrite, ServiceConnect and DeviceConnect.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(rights) == 0 {
-				return usagef(cmd, "a policy needs at least one --right: RegistryRead, RegistryWrite, ServiceConnect or DeviceConnect")
+			if len(permissions) == 0 {
+				return usagef(cmd, "a policy needs --permissions, at least one of RegistryRead, RegistryWrite, ServiceConnect or DeviceConnect")
 			}
 			return p.withHub(cmd, func(c *service.Client, hub string) error {
-				policy, err := c.CreatePolicy(cmd.Context(), hub, args[0], rights...)
+				policy, err := c.CreatePolicy(cmd.Context(), hub, args[0], permissions...)
 				if err != nil {
 					return err
 				}
@@ -81,7 +81,7 @@ func (p *policyCommands) create() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().StringSliceVar(&rights, "right", nil, "`right` that the policy gives (repeatable)")
+	cmd.Flags().StringSliceVar(&permissions, "permissions", nil, "`permissions` that the policy gives, separated by commas (repeatable)")
 	return cmd
 }
 
@@ -156,10 +156,10 @@ func (p *policyCommands) print(policies ...service.Policy) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{policy.Name, strings.Join(policy.Rights, ","), policy.PrimaryKey, policy.SecondaryKey})
+		rows = append(rows, []string{policy.Name, strings.Join(policy.Permissions, ","), policy.PrimaryKey, policy.SecondaryKey})
 	}
 	if p.out.json {
 		return nil
 	}
-	return writeTable(p.env.Stdout, []string{"POLICY", "RIGHTS", "PRIMARY KEY", "SECONDARY KEY"}, rows)
+	return writeTable(p.env.Stdout, []string{"POLICY", "PERMISSIONS", "PRIMARY KEY", "SECONDARY KEY"}, rows)
 }

@@ -2,15 +2,15 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // MaxBulkItems bounds one bulk call.
 //
-// Source: spec/service-rest.md 4.3.
+// Source: learn.microsoft.com/rest/api/iothub/service/bulk-registry/update-registry.
 const MaxBulkItems = 100
 
 // ImportMode is the verb of one bulk item. Modes are compared without case.
@@ -42,64 +42,50 @@ type BulkItem struct {
 	Mode     ImportMode
 }
 
-// BulkResult is the answer to a bulk call, in the service's JSON.
-type BulkResult struct {
-	IsSuccessful bool          `json:"isSuccessful"`
-	Errors       []BulkError   `json:"errors"`
-	Warnings     []BulkWarning `json:"warnings"`
-}
-
 // BulkError says why one row failed.
 type BulkError struct {
-	DeviceID    string             `json:"deviceId"`
-	ModuleID    hubward.NullString `json:"moduleId"`
-	ErrorCode   hubward.Code       `json:"errorCode"`
-	ErrorStatus string             `json:"errorStatus"`
-	Operation   ImportMode         `json:"operation"`
+	Identity  hubward.Identity
+	Operation ImportMode
+	Err       error
 }
 
-// BulkWarning says what was left out of a row that was done. This package makes none; package restfront makes one kind,
-// DeviceRegisteredWithoutTwin, for rows that bring a twin.
-type BulkWarning struct {
-	DeviceID      string `json:"deviceId"`
-	WarningCode   string `json:"warningCode"`
-	WarningStatus string `json:"warningStatus"`
-}
-
-// BulkDevices runs up to 100 rows. Good rows stay when others fail.
+// BulkDevices runs up to 100 rows and returns those that failed. Good rows stay when others fail. p has RegistryWrite.
 //
-// Errors, for the call as a whole: CodeTooManyDevices; CodeDeviceDefinedMultipleTimes, with nothing applied.
+// Errors, for the call as a whole: CodeUnauthorizedAccess, CodeNoSuchHub; CodeTooManyDevices; CodeDeviceDefinedMultipleTimes,
+// with nothing applied.
 //
-// Source: spec/service-rest.md 4.3.
-func (h *Hub) BulkDevices(ctx context.Context, hub string, items []BulkItem) (BulkResult, error) {
-	result := BulkResult{Errors: []BulkError{}, Warnings: []BulkWarning{}}
-	if _, _, err := h.find(hub); err != nil {
-		return result, err
+// Source: learn.microsoft.com/rest/api/iothub/service/bulk-registry/update-registry.
+func (h *Hub) BulkDevices(ctx context.Context, p *access.Principal, items []BulkItem) ([]BulkError, error) {
+	s, _, err := h.permit(p, access.RegistryWrite, allDevices)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkBulk(items); err != nil {
-		return result, err
+		return nil, err
 	}
 	outcomes := make([]error, len(items))
-	edits := make([]*DeviceEdit, len(items))
-	var runnable []*DeviceEdit
+	edits := make([]*IdentityEdit, len(items))
+	var runnable []*IdentityEdit
 	for i := range items {
-		if edits[i], outcomes[i] = h.bulkEdit(&items[i]); outcomes[i] == nil {
+		if edits[i], outcomes[i] = h.bulkEdit(s.ref.Name, &items[i]); outcomes[i] == nil {
 			runnable = append(runnable, edits[i])
 		}
 	}
-	if err := h.editDevices(ctx, hub, runnable...); err != nil {
-		return result, err
+	h.recordOnce(ctx) // what happened to a connection happened before its identity is deleted
+	if err := h.editIdentities(ctx, s, runnable...); err != nil {
+		return nil, err
 	}
+	var failed []BulkError
 	for i := range items {
 		if outcomes[i] == nil {
 			outcomes[i] = edits[i].Err
 		}
 		if outcomes[i] != nil {
-			result.Errors = append(result.Errors, bulkError(&items[i], outcomes[i]))
+			id := hubward.Identity{Device: items[i].Device.DeviceID, Module: items[i].ModuleID}
+			failed = append(failed, BulkError{Identity: id, Operation: items[i].Mode, Err: outcomes[i]})
 		}
 	}
-	result.IsSuccessful = len(result.Errors) == 0
-	return result, nil
+	return failed, nil
 }
 
 func checkBulk(items []BulkItem) error {
@@ -117,20 +103,8 @@ func checkBulk(items []BulkItem) error {
 	return nil
 }
 
-func bulkError(item *BulkItem, err error) BulkError {
-	text := "the hub could not do it"
-	var e *hubward.Error
-	if errors.As(err, &e) && e.Message != "" {
-		text = e.Message
-	}
-	return BulkError{
-		DeviceID: item.Device.DeviceID, ModuleID: hubward.NullString(item.ModuleID),
-		ErrorCode: hubward.CodeOf(err), ErrorStatus: text, Operation: item.Mode,
-	}
-}
-
 // bulkEdit turns a row into an edit, or says what is wrong with it.
-func (h *Hub) bulkEdit(item *BulkItem) (*DeviceEdit, error) {
+func (h *Hub) bulkEdit(hub string, item *BulkItem) (*IdentityEdit, error) {
 	mode, err := parseImportMode(item.Mode)
 	if err != nil {
 		return nil, err
@@ -139,32 +113,37 @@ func (h *Hub) bulkEdit(item *BulkItem) (*DeviceEdit, error) {
 	if item.ModuleID != "" {
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub has no module identities")
 	}
-	id := item.Device.DeviceID
+	id := hubward.Identity{Device: item.Device.DeviceID}
+	var apply func(old *Registration) (*Registration, []HubEvent, error)
 	switch mode {
 	case ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub cannot change twins in bulk")
 	case ModeDelete, ModeDeleteIfMatchETag:
-		if err := hubward.ValidateID(id); err != nil {
+		if err := hubward.ValidateID(id.Device); err != nil {
 			return nil, err
 		}
-		return &DeviceEdit{ID: id, Edit: func(old *hubward.Device) (*hubward.Device, error) {
-			return nil, checkMatch(old, id, item.match(old))
-		}}, nil
+		remove, err := h.newRemoval(hub)
+		if err != nil {
+			return nil, err
+		}
+		apply = remove.apply
+	default:
+		put, err := h.newPut(hub, &Registration{Device: item.Device})
+		if err != nil {
+			return nil, err
+		}
+		apply = put.apply
 	}
-	put, err := h.newDevicePut(item.Device)
-	if err != nil {
-		return nil, err
-	}
-	return &DeviceEdit{ID: id, Edit: func(old *hubward.Device) (*hubward.Device, error) {
+	return &IdentityEdit{ID: id, Edit: func(old *Registration) (*Registration, []HubEvent, error) {
 		if err := checkMatch(old, id, item.match(old)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return put.apply(old)
+		return apply(old)
 	}}, nil
 }
 
 // match turns a mode into the If-Match value of a single call, given what is stored.
-func (item *BulkItem) match(old *hubward.Device) string {
+func (item *BulkItem) match(old *Registration) string {
 	etag := item.ETag
 	if etag == "" {
 		etag = `""` // matches no etag

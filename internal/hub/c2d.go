@@ -3,224 +3,208 @@ package hub
 import (
 	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
-// Bounds of cloud-to-device messages.
+// Bounds of cloud-to-device messages. The bounds of a lock are those of a feedback lock.
 //
-// Source: spec/device.md 4.3, spec/features.md CD5, CD6, CD12; the bounds of a lock are those of a feedback lock.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d and iot-hub-devguide-quotas-throttling.
 const (
-	MaxC2DSize = 64 << 10 // bytes, as hubward.Message.Size counts them
 	maxC2DTTL  = 48 * time.Hour
 	c2dLock    = time.Minute
 	minC2DLock = 5 * time.Second
 	maxC2DLock = 5 * time.Minute
 )
 
-// C2DDelivery is one message on its way to a device. It is locked: nobody else gets it until it is settled or the lock
-// ends.
-type C2DDelivery struct {
-	Message       *hubward.Message // with a message id and an expiry, whether or not its sender gave them
-	Sequence      int64            // of the device's queue, from 1
-	Enqueued      time.Time
-	DeliveryCount int    // earlier deliveries that were abandoned
-	LockToken     string // a GUID, new with each lock
-	LockedUntil   time.Time
-	Redelivered   bool // it was handed to a device before
-}
-
-// C2DOutcome is what a device makes of a message.
-type C2DOutcome = c2dqueue.Outcome
-
-// The outcomes. C2DReturn is the hub's: the connection ended, and the message goes back without a count.
-const (
-	C2DComplete = c2dqueue.Complete // done: it leaves the queue
-	C2DReject   = c2dqueue.Reject   // never again: it leaves the queue
-	C2DAbandon  = c2dqueue.Abandon  // give it back, and count that
-	C2DReturn   = c2dqueue.Return
+// The words of package c2d that front ends use.
+type (
+	C2DDelivery = c2d.Delivery
+	C2DOutcome  = c2d.Outcome
+	C2DReceiver = c2d.Receiver
 )
 
-// SendC2D puts a message into a device's queue and returns once it is durable there. It keeps nothing of m. A message
+// What an identity makes of a message.
+const (
+	C2DComplete = c2d.Complete // done: it leaves the queue
+	C2DReject   = c2d.Reject   // never again: it leaves the queue
+	C2DAbandon  = c2d.Abandon  // give it back, and count that
+	C2DReturn   = c2d.Return   // the connection ended: give it back without a count
+)
+
+// c2dPaths are what a back end's token may be limited to when it sends to an identity: over HTTPS its path, over AMQP the
+// node that takes messages for all.
+func c2dPaths(id hubward.Identity) [][]string {
+	return [][]string{append(access.PathOf(id), "messages", "devicebound"), {"messages", "devicebound"}}
+}
+
+// SendC2D puts a message into an identity's queue and returns once it is durable there. It keeps nothing of m. A message
 // without an id gets a GUID; one whose expiry is zero or in the year 1, which some clients send for "none", gets the hub's
-// default.
+// default. p has ServiceConnect.
 //
-// Errors: CodeDeviceNotFound, also for a disabled device; CodeDeviceMaximumQueueDepth; CodeMessageTooLarge;
-// CodeArgumentInvalid for an expiry in the past or more than two days ahead, or an unknown ack; CodeNoSuchHub; the
-// store's.
+// Errors: CodeUnauthorizedAccess; CodeDeviceNotFound, also for a disabled device; CodeModuleNotFound;
+// CodeDeviceMaximumQueueDepth; CodeMessageTooLarge; CodeArgumentInvalid for what checkC2D refuses, and with ErrExpiry;
+// CodeNoSuchHub; the store's.
 //
-// Source: spec/amqp.md 5.4, 6.1, spec/clients.md 8.9.
-func (h *Hub) SendC2D(ctx context.Context, hub, device string, m *hubward.Message) error {
-	_, config, err := h.find(hub)
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
+func (h *Hub) SendC2D(ctx context.Context, p *access.Principal, to hubward.Identity, m *hubward.Message) error {
+	_, config, err := h.permit(p, access.ServiceConnect, c2dPaths(to)...)
 	if err != nil {
 		return err
 	}
-	now := h.now().UTC()
-	message, content, err := h.newC2D(m, now, config.C2D.DefaultTTL)
+	message, content, err := h.newC2D(m, h.now().UTC(), config.C2D.DefaultTTL)
 	if err != nil {
 		return err
 	}
-	change := h.changeQueue(hub, device, func(q *c2dqueue.Queue, live string) error {
-		if q.Disabled {
-			return &hubward.Error{Code: hubward.CodeDeviceNotFound, Device: device, Message: "The device '" + device + "' is disabled."}
-		}
-		q.Tidy(now, live)
-		return q.Append(message, content)
-	})
-	if err := h.changeOne(ctx, change); err != nil {
-		return err
-	}
-	h.observer.CloudToDevice(hub, C2DSent, 1)
-	h.c2d.wake(change.key())
-	return nil
+	return h.queues.Send(ctx, c2d.Key{Hub: config.Name, Identity: to}, message, content)
 }
 
 // newC2D checks a message and returns what is stored of it.
 func (h *Hub) newC2D(m *hubward.Message, now time.Time, ttl time.Duration) (c2dqueue.Message, []byte, error) {
-	var none c2dqueue.Message
-	if size := m.Size(); size > MaxC2DSize {
-		return none, nil, hubward.Errorf(hubward.CodeMessageTooLarge, "the message has %d bytes, the limit is %d", size, MaxC2DSize)
+	if err := checkC2D(m); err != nil {
+		return c2dqueue.Message{}, nil, err
 	}
-	ack := hubward.Ack(strings.ToLower(string(m.Ack)))
-	switch ack {
-	case "":
-		ack = hubward.AckNone
-	case hubward.AckNone, hubward.AckPositive, hubward.AckNegative, hubward.AckFull:
-	default:
-		return none, nil, hubward.Errorf(hubward.CodeArgumentInvalid, "iothub-ack: %.40q is not none, positive, negative or full", m.Ack)
+	expires, err := c2dExpiry(m, now, ttl)
+	if err != nil {
+		return c2dqueue.Message{}, nil, err
 	}
-	expires := now.Add(ttl)
+	stored := *m
+	stored.Ack = cmp.Or(hubward.Ack(strings.ToLower(string(m.Ack))), hubward.AckNone)
+	if stored.MessageID == "" {
+		if stored.MessageID, err = h.newGUID(); err != nil {
+			return c2dqueue.Message{}, nil, err
+		}
+	}
+	return c2dqueue.Message{ID: stored.MessageID, Ack: stored.Ack, Enqueued: now, Expires: expires}, c2dqueue.Encode(&stored), nil
+}
+
+// ErrExpiry is in the chain of the error of a message to a device whose expiry is in the past or too far ahead: AMQP has a
+// condition of its own for that.
+var ErrExpiry = errors.New("the expiry is out of range")
+
+// c2dExpiry is when a message that was sent now expires.
+func c2dExpiry(m *hubward.Message, now time.Time, ttl time.Duration) (time.Time, error) {
+	expires := now.Add(cmp.Or(m.TTL, ttl))
 	if m.Expiry.Year() > 1 {
 		expires = m.Expiry.UTC()
 	}
 	if !expires.After(now) {
-		return none, nil, hubward.Errorf(hubward.CodeArgumentInvalid, "the message's expiry %s is in the past", hubward.Time{Time: expires})
+		return expires, badExpiry("the message's expiry %s is in the past", hubward.Time{Time: expires})
 	}
 	if expires.After(now.Add(maxC2DTTL)) {
-		return none, nil, hubward.Errorf(hubward.CodeArgumentInvalid, "the message's expiry %s is more than %s ahead", hubward.Time{Time: expires}, maxC2DTTL)
+		return expires, badExpiry("the message's expiry %s is more than %s ahead", hubward.Time{Time: expires}, maxC2DTTL)
 	}
-	stored := *m
-	stored.Ack = ack
-	if stored.MessageID == "" {
-		id, err := h.newGUID()
-		if err != nil {
-			return none, nil, err
-		}
-		stored.MessageID = id
-	}
-	return c2dqueue.Message{ID: stored.MessageID, Ack: ack, Enqueued: now, Expires: expires}, c2dqueue.Encode(&stored), nil
+	return expires, nil
 }
 
-// TakeC2D locks a device's next message for lock (zero: 60 s), for a device that polls. It returns nil when there is none.
+func badExpiry(format string, args ...any) error {
+	e := hubward.Errorf(hubward.CodeArgumentInvalid, format, args...)
+	e.Err = ErrExpiry
+	return e
+}
+
+// PurgeC2D empties an identity's queue, locked messages included, and returns how many there were. p has ServiceConnect.
 //
-// Errors: CodeArgumentInvalid for a lock outside 5 s to 5 min; CodeDeviceNotFound; CodeNoSuchHub; the store's.
-func (h *Hub) TakeC2D(ctx context.Context, hub, device string, lock time.Duration) (*C2DDelivery, error) {
-	if _, _, err := h.find(hub); err != nil {
+// Errors: CodeUnauthorizedAccess; CodeDeviceNotFound; CodeModuleNotFound; CodeNoSuchHub; the store's.
+func (h *Hub) PurgeC2D(ctx context.Context, p *access.Principal, id hubward.Identity) (int, error) {
+	s, _, err := h.permit(p, access.ServiceConnect, access.PathOf(id))
+	if err != nil {
+		return 0, err
+	}
+	return h.queues.Purge(ctx, c2d.Key{Hub: s.ref.Name, Identity: id})
+}
+
+// TakeC2D locks the next message of an identity that polls, for lock (zero: 60 s). It returns nil when there is none. p
+// speaks for the identity.
+//
+// Errors: CodeUnauthorizedAccess; CodeArgumentInvalid for a lock outside 5 s to 5 min; CodeDeviceNotFound;
+// CodeModuleNotFound; CodeNoSuchHub; the store's.
+func (h *Hub) TakeC2D(ctx context.Context, p *access.Principal, lock time.Duration) (*C2DDelivery, error) {
+	s, _, err := h.permitIdentity(p)
+	if err != nil {
 		return nil, err
 	}
 	lock = cmp.Or(lock, c2dLock)
 	if lock < minC2DLock || lock > maxC2DLock {
 		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "the message's lock: %s is not within %s to %s", lock, minC2DLock, maxC2DLock)
 	}
-	token, err := h.newGUID()
-	if err != nil {
-		return nil, err
-	}
-	var locked []c2dqueue.Message
-	change := h.changeQueue(hub, device, func(q *c2dqueue.Queue, live string) (err error) {
-		now := h.now().UTC()
-		q.Tidy(now, live)
-		locked, err = q.Lock(1, now.Add(lock), "", func() (string, error) { return token, nil })
-		return err
-	})
-	if err := h.changeOne(ctx, change); err != nil || len(locked) == 0 {
-		return nil, err
-	}
-	deliveries, err := h.loadC2D(ctx, change.key(), locked)
-	if err != nil || len(deliveries) == 0 {
-		return nil, err
-	}
-	h.handedOut(hub, deliveries[0])
-	return deliveries[0], nil
+	return h.queues.Take(ctx, c2d.Key{Hub: s.ref.Name, Identity: p.Identity}, lock)
 }
 
-// loadC2D reads the contents of locked messages, which are in order. One that was purged meanwhile is left out.
-func (h *Hub) loadC2D(ctx context.Context, key queueKey, locked []c2dqueue.Message) ([]*C2DDelivery, error) {
-	var deliveries []*C2DDelivery
-	var damaged error
-	rest := locked
-	err := h.store.QueuedContents(ctx, key.hub, key.device, locked[0].Sequence, locked[len(locked)-1].Sequence, func(sequence int64, content []byte) {
-		for len(rest) > 0 && rest[0].Sequence < sequence {
-			rest = rest[1:]
-		}
-		if len(rest) == 0 || rest[0].Sequence != sequence {
+// SettleC2D ends the lock of a message and returns once that is durable. p speaks for the identity whose message it is.
+//
+// Errors: CodeUnauthorizedAccess; CodeDeviceMessageLockLost when the lock has ended or never was; CodeDeviceNotFound;
+// CodeModuleNotFound; CodeNoSuchHub; the store's.
+func (h *Hub) SettleC2D(ctx context.Context, p *access.Principal, lockToken string, outcome C2DOutcome) error {
+	s, _, err := h.permitIdentity(p)
+	if err != nil {
+		return err
+	}
+	return h.queues.Settle(ctx, c2d.Key{Hub: s.ref.Name, Identity: p.Identity}, lockToken, outcome)
+}
+
+// ReceiveC2D has the identity's messages delivered to the link's Session: at most credit of them at first, and as many more
+// as the receiver's Credit grants. Messages that an earlier connection held come first, at once. A second receiver of a link
+// replaces the first. The link's end ends it: what is not settled then goes back without a count.
+func (l *Link) ReceiveC2D(credit int) *C2DReceiver {
+	r := l.hub.queues.Receive(c2d.ReceiverOptions{
+		Key: c2d.Key{Hub: l.state.ref.Name, Identity: l.Principal.Identity}, Fence: l.claim.Fence,
+		Generation: l.Principal.Generation, Credit: credit, Active: l.isActive,
+		Deliver: func(d *C2DDelivery) { l.session.Deliver(d) },
+	})
+	l.receiver.Store(r)
+	if l.hub.links.live(l.key()) != l {
+		r.Stop() // it was taken over, or has ended: perhaps before it was stored here
+	}
+	return r
+}
+
+// messagesVisible wakes the node that an identity is connected to: it may have messages.
+func (h *Hub) messagesVisible(key c2d.Key) {
+	ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+	defer cancel()
+	owner, err := h.cluster.Owner(ctx, key.Hub, key.Identity)
+	if err == nil && owner != nil {
+		if owner.Node == h.node {
+			h.queues.Wake(key)
 			return
 		}
-		l := &rest[0]
-		m, err := c2dqueue.Decode(content)
+		err = h.tell(ctx, owner.Node, subjectVisible, key)
+	}
+	if err != nil {
+		h.logger.Warn("a message to a device waits for its next connection", "hub", key.Hub, "device", key.Identity.String(), "error", err)
+	}
+}
+
+// messagesDue sets the timer of the node that ends locks and messages. Later times it finds in the store when it looks.
+func (h *Hub) messagesDue(at time.Time) {
+	if at.Before(h.now().Add(c2d.MaxSleep)) {
+		h.announce(subjectDue, at)
+	}
+}
+
+// sweepC2D ends locks and messages at their time, until ctx ends. It is one node's job at a time.
+func (h *Hub) sweepC2D(ctx context.Context) {
+	for {
+		h.sweepTimer.Reset()
+		next, err := h.queues.Sweep(ctx)
 		if err != nil {
-			damaged = hubward.Wrap(hubward.CodeServerError, "hub.loadC2D", err)
+			next = h.now().Add(sweepRetry)
+			if ctx.Err() == nil {
+				h.logger.Error("messages to devices: locks and expiries are late", "error", err)
+			}
+		}
+		h.sweepTimer.Set(next)
+		if !h.sweepTimer.Wait(ctx) {
 			return
 		}
-		m.Expiry = l.Expires
-		deliveries = append(deliveries, &C2DDelivery{
-			Message: m, Sequence: sequence, Enqueued: l.Enqueued, DeliveryCount: l.DeliveryCount,
-			LockToken: l.Lock.Token, LockedUntil: l.Lock.Until, Redelivered: l.HandedOut,
-		})
-	})
-	return deliveries, cmp.Or(err, damaged)
+	}
 }
 
-func (h *Hub) handedOut(hub string, d *C2DDelivery) {
-	h.observer.CloudToDevice(hub, C2DDelivered, 1)
-	h.observer.DeviceBytes(hub, d.Message.Size())
-}
-
-// SettleC2D ends the lock of a message and returns once that is durable.
-//
-// Errors: CodeDeviceMessageLockLost when the lock has ended or never was; CodeDeviceNotFound; CodeNoSuchHub; the store's.
-func (h *Hub) SettleC2D(ctx context.Context, hub, device, lockToken string, outcome C2DOutcome) error {
-	_, config, err := h.find(hub)
-	if err != nil {
-		return err
-	}
-	change := h.changeQueue(hub, device, func(q *c2dqueue.Queue, live string) error {
-		now := h.now().UTC()
-		if err := q.Settle(lockToken, outcome, now, config.C2D.MaxDeliveryCount); err != nil {
-			return err
-		}
-		q.Tidy(now, live)
-		return nil
-	})
-	if err := h.changeOne(ctx, change); err != nil {
-		return err
-	}
-	if outcome == C2DAbandon {
-		h.observer.CloudToDevice(hub, C2DAbandoned, 1)
-	}
-	h.c2d.wake(change.key())
-	return nil
-}
-
-// PurgeC2D empties a device's queue, locked messages included, and returns how many there were.
-//
-// Errors: CodeDeviceNotFound; CodeNoSuchHub; the store's.
-func (h *Hub) PurgeC2D(ctx context.Context, hub, device string) (int, error) {
-	if _, _, err := h.find(hub); err != nil {
-		return 0, err
-	}
-	purged := 0
-	err := h.changeOne(ctx, h.changeQueue(hub, device, func(q *c2dqueue.Queue, live string) error {
-		now := h.now().UTC()
-		q.Tidy(now, live)
-		purged = q.Purge(now)
-		return nil
-	}))
-	if err != nil {
-		return 0, err
-	}
-	return purged, nil
-}
+const sweepRetry = time.Second

@@ -9,15 +9,15 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/store/sqlstore"
-	"github.com/hubward/hubward/sas"
 )
 
 // benchC2D is a running hub on a file, with devices that receive and complete at once, or do not receive at all.
 type benchC2D struct {
-	*hub.Hub
+	api
 	b       *testing.B
 	devices []chan struct{} // one for each message that a device may have waiting
 }
@@ -28,7 +28,7 @@ func newBenchC2D(b *testing.B, devices int, receive bool) *benchC2D {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: memlog.Open(memlog.Options{})})
+	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: memlog.Open(memlog.Options{}), Cluster: localcluster.New(localcluster.Options{Epoch: 1})})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -40,10 +40,10 @@ func newBenchC2D(b *testing.B, devices int, receive bool) *benchC2D {
 		<-ended
 		store.Close()
 	})
-	if _, err := h.CreateHub(b.Context(), hub.NewHub{Name: "plant"}); err != nil {
+	x := &benchC2D{api: api{h, func() {}}, b: b}
+	if _, err := x.CreateHub(b.Context(), hub.NewHub{Name: "plant"}); err != nil {
 		b.Fatal(err)
 	}
-	x := &benchC2D{Hub: h, b: b}
 	for i := range devices {
 		x.add(fmt.Sprint("d", i), receive)
 	}
@@ -60,27 +60,27 @@ func (x *benchC2D) add(id string, receive bool) {
 	if !receive {
 		return
 	}
-	token, err := sas.Sign("plant.localhost/devices/"+id, string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(time.Hour))
+	token, err := sign("plant.localhost", d, time.Now().Add(time.Hour))
 	if err != nil {
 		x.b.Fatal(err)
 	}
-	link, err := x.Connect(x.b.Context(), hub.ConnectRequest{
-		Host: "plant.localhost", Identity: hubward.Identity{Device: id}, Token: token, Session: &session{},
-	})
-	if err != nil {
-		x.b.Fatal(err)
-	}
-	var r atomic.Pointer[hub.C2DReceiver]
-	r.Store(link.ReceiveC2D(0, func(d *hub.C2DDelivery) {
-		r.Load().Settle(d.LockToken, hub.C2DComplete, func(err error) {
+	session := &session{deliver: func(delivery hub.Delivery) {
+		d := delivery.(*hub.C2DDelivery)
+		d.Receiver.Settle(d.LockToken, hub.C2DComplete, func(err error) {
 			if err != nil {
 				x.b.Error(err)
 			}
 			<-room
 		})
-		r.Load().Credit(1)
-	}))
-	r.Load().Credit(40)
+		d.Receiver.Credit(1)
+	}}
+	link, err := x.logIn(x.b.Context(), logIn{
+		Host: "plant.localhost", Identity: hubward.Identity{Device: id}, Token: token, Session: session,
+	})
+	if err != nil {
+		x.b.Fatal(err)
+	}
+	link.ReceiveC2D(40)
 }
 
 var benchMessage = &hubward.Message{MessageID: "m", Body: make([]byte, 256)}

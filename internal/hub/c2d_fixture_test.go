@@ -11,19 +11,23 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/store/sqlstore"
-	"github.com/hubward/hubward/sas"
 )
 
-// plant is a running hub "plant" in a bubble of testing/synctest: its clock is the bubble's.
+// plant is a running hub "plant" in a bubble of testing/synctest: its clock is the bubble's. With two nodes, back ends call
+// the first, and connections come to both in turn, the second first.
 type plant struct {
-	*hub.Hub
+	api
 	t     *testing.T
+	nodes []api
 	store *faultyStore
-	seen  counter
-	stop  func() // ends the hub's Run and waits for it
+	seen  *counter
+	stop  func()       // ends the hub's Run and waits for it
+	next  atomic.Int64 // the node that the next connection comes to
 }
 
 // faultyStore fails queue edits while it is broken.
@@ -35,7 +39,7 @@ type faultyStore struct {
 
 var errBroken = errors.New("the disk is full")
 
-func (s *faultyStore) EditQueues(ctx context.Context, edits []*hub.QueueEdit) error {
+func (s *faultyStore) EditQueues(ctx context.Context, edits []*c2d.Edit) error {
 	s.edits.Add(1)
 	if s.broken.Load() {
 		return errBroken
@@ -47,10 +51,10 @@ func (s *faultyStore) EditQueues(ctx context.Context, edits []*hub.QueueEdit) er
 type counter struct {
 	hub.Observer
 	mu     sync.Mutex
-	counts map[hub.C2DEvent]int
+	counts map[c2d.Counted]int
 }
 
-func (c *counter) CloudToDevice(_ string, what hub.C2DEvent, n int) {
+func (c *counter) CloudToDevice(_ string, what c2d.Counted, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts[what] += n
@@ -58,7 +62,7 @@ func (c *counter) CloudToDevice(_ string, what hub.C2DEvent, n int) {
 
 func (c *counter) DeviceBytes(string, int) {}
 
-func (c *counter) all() map[hub.C2DEvent]int {
+func (c *counter) all() map[c2d.Counted]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.counts)
@@ -82,28 +86,37 @@ func inPlant(t *testing.T, test func(t *testing.T, p *plant)) {
 	})
 }
 
+// epochs makes the epochs of the processes of a test.
+var epochs atomic.Uint64
+
 // openPlant opens and runs a hub on a store.
 func openPlant(t *testing.T, store hub.Store) *plant {
 	t.Helper()
-	p := &plant{t: t, store: &faultyStore{Store: store}, seen: counter{counts: make(map[hub.C2DEvent]int)}}
+	p := &plant{t: t, store: &faultyStore{Store: store}, seen: &counter{counts: make(map[c2d.Counted]int)}}
 	log := memlog.Open(memlog.Options{})
-	h, err := hub.Open(t.Context(), hub.Options{Store: p.store, Log: log, Observer: &p.seen})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Hub = h
+	cluster := localcluster.New(localcluster.Options{Epoch: epochs.Add(1)})
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		h.Run(ctx)
-	}()
+	var running sync.WaitGroup
+	for range nodeCount() {
+		h, err := hub.Open(t.Context(), hub.Options{Store: p.store, Log: log, Cluster: cluster, Observer: p.seen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.nodes = append(p.nodes, api{h, synctest.Wait})
+		running.Go(func() { h.Run(ctx) })
+	}
+	p.api = p.nodes[0]
 	p.stop = sync.OnceFunc(func() {
 		cancel()
-		<-ended
+		running.Wait()
 		log.Close()
 	})
 	return p
+}
+
+// other is the node that the next connection comes to.
+func (p *plant) other() api {
+	return p.nodes[p.next.Add(1)%int64(len(p.nodes))]
 }
 
 // restart ends the hub's Run and opens another hub on the same store.
@@ -133,19 +146,35 @@ func (p *plant) send(device string, names ...string) {
 	}
 }
 
-func (p *plant) connect(d *hubward.Device) *hub.Link {
+// connection is a device's link with its session.
+type connection struct {
+	*hub.Link
+	session  *session
+	receiver *hub.C2DReceiver
+}
+
+// receive has the connection's messages handed to deliver.
+func (c *connection) receive(credit int, deliver func(*hub.C2DDelivery)) {
+	c.session.mu.Lock()
+	c.session.deliver = func(d hub.Delivery) { deliver(d.(*hub.C2DDelivery)) }
+	c.session.mu.Unlock()
+	c.receiver = c.ReceiveC2D(credit)
+}
+
+func (p *plant) connect(d *hubward.Device) connection {
 	p.t.Helper()
-	token, err := sas.Sign("plant.localhost/devices/"+d.DeviceID, string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(100*time.Hour))
+	token, err := sign("plant.localhost", d, time.Now().Add(100*time.Hour))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	link, err := p.Connect(p.t.Context(), hub.ConnectRequest{
-		Host: "plant.localhost", Identity: hubward.Identity{Device: d.DeviceID}, Token: token, Session: &session{},
+	s := &session{}
+	link, err := p.other().logIn(p.t.Context(), logIn{
+		Host: "plant.localhost", Identity: hubward.Identity{Device: d.DeviceID}, Token: token, Session: s,
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return link
+	return connection{Link: link, session: s}
 }
 
 // inbox is what a connected device has got.
@@ -156,13 +185,14 @@ type inbox struct {
 	in []*hub.C2DDelivery
 }
 
-func (p *plant) receive(link *hub.Link, credit int) *inbox {
+func (p *plant) receive(c connection, credit int) *inbox {
 	b := &inbox{t: p.t}
-	b.C2DReceiver = link.ReceiveC2D(credit, func(d *hub.C2DDelivery) {
+	c.receive(credit, func(d *hub.C2DDelivery) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.in = append(b.in, d)
 	})
+	b.C2DReceiver = c.receiver
 	return b
 }
 

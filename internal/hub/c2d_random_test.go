@@ -18,8 +18,7 @@ type unruly struct {
 	d      *hubward.Device
 	random *rand.Rand
 
-	link     *hub.Link
-	receiver *hub.C2DReceiver
+	link connection
 
 	mu      sync.Mutex
 	arrived []*hub.C2DDelivery
@@ -27,12 +26,12 @@ type unruly struct {
 }
 
 func (u *unruly) connect() {
-	if u.link != nil && u.random.IntN(2) == 0 {
+	if u.link.Link != nil && u.random.IntN(2) == 0 {
 		u.link.Disconnect() // otherwise the new link takes over
 	}
 	u.link = u.p.connect(u.d)
 	var last int64
-	u.receiver = u.link.ReceiveC2D(1+u.random.IntN(20), func(d *hub.C2DDelivery) {
+	u.link.receive(1+u.random.IntN(20), func(d *hub.C2DDelivery) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if d.Sequence <= last && !d.Redelivered {
@@ -57,14 +56,14 @@ func (u *unruly) step() {
 		if u.random.IntN(10) == 0 {
 			continue // it is forgotten, until its lock ends or the connection does
 		}
-		u.receiver.Settle(d.LockToken, outcome, func(err error) { u.settled(d, outcome, err) })
-		u.receiver.Credit(1)
+		d.Receiver.Settle(d.LockToken, outcome, func(err error) { u.settled(d, outcome, err) })
+		u.link.receiver.Credit(1)
 	}
 	switch u.random.IntN(8) {
 	case 0:
 		u.connect()
 	case 1:
-		u.receiver.SetCredit(u.random.IntN(10))
+		u.link.receiver.SetCredit(u.random.IntN(10))
 	case 2:
 		u.poll()
 	case 3:

@@ -10,7 +10,7 @@ import (
 // C2DSettings are a hub's settings of cloud-to-device messages and their feedback. Zero members mean their defaults; in
 // the Config of a hub none is zero.
 //
-// Source: spec/features.md CD6, CD7, CD10.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d, configuration options.
 type C2DSettings struct {
 	DefaultTTL               time.Duration // of a message without an expiry: 1 min to 2 d; 1 h
 	MaxDeliveryCount         int           // 1 to 100; 10

@@ -14,7 +14,7 @@ func TestUpdateHub_c2dSettings(t *testing.T) {
 	defaults := hub.C2DSettings{
 		DefaultTTL: time.Hour, MaxDeliveryCount: 10, FeedbackTTL: time.Hour, FeedbackLock: time.Minute, FeedbackMaxDeliveryCount: 10,
 	}
-	if c, err := f.Hub.Hub("plant"); err != nil || c.C2D != defaults {
+	if c, err := f.HubOf("plant"); err != nil || c.C2D != defaults {
 		t.Errorf("a new hub has %+v, %v", c.C2D, err)
 	}
 	for _, c := range []struct {
@@ -48,7 +48,7 @@ func TestUpdateHub_c2dSettings(t *testing.T) {
 	if _, err := f.UpdateHub(t.Context(), "plant", hub.HubChange{C2D: hub.C2DSettings{DefaultTTL: time.Hour}}); err != nil {
 		t.Fatal(err)
 	}
-	if c, _ := f.Hub.Hub("plant"); c.C2D.MaxDeliveryCount != 100 || c.C2D.DefaultTTL != time.Hour {
+	if c, _ := f.HubOf("plant"); c.C2D.MaxDeliveryCount != 100 || c.C2D.DefaultTTL != time.Hour {
 		t.Errorf("after a change of one member: %+v", c.C2D)
 	}
 }

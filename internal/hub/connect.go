@@ -9,103 +9,123 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 )
 
-// ConnectRequest is a device's wish to be connected.
+// ConnectRequest says as whom a peer that has logged in wants to be connected.
 type ConnectRequest struct {
-	Host     string // as the client spelt it: selects the hub
 	Identity hubward.Identity
-	Token    string  // the SAS token
 	ModelID  string  // Plug and Play model, stamped on telemetry
-	Session  Session // whom the hub tells to close
+	Session  Session // whom the hub calls; it may be called before Connect has returned
 }
 
-// maxConnectTries bounds the log-ins that are repeated because the identity was edited meanwhile.
-const maxConnectTries = 5
+const (
+	// verifiedFor is how long what Authenticate has read of an identity is good enough to claim its link.
+	verifiedFor = 5 * time.Second
+	// tellTimeout bounds what a call waits for another node to be told of something.
+	tellTimeout = 2 * time.Second
+)
 
-// Connect logs a device in. From its return on the new link is the one live link of the identity: an older one has
-// been told to close. The caller ends the link with Disconnect.
+// Connect makes a link for an identity. From its return on it is the one live link of the identity in the cluster: an
+// older one has been told to close. The caller ends the link with Disconnect.
 //
-// Errors: CodeHubNotFound; CodeUnauthorizedAccess for an unknown or disabled device, a bad signature, scope or
-// expiry; anything else is the store's, and worth a retry.
-//
-// Source: spec/device.md 2.7, 2.8, 8.
-func (h *Hub) Connect(ctx context.Context, r ConnectRequest) (*Link, error) {
-	name, err := h.HubFor(r.Host)
+// Errors: CodeUnauthorizedAccess for a principal that is not good for the identity (any more), has expired, or a disabled
+// identity; CodeDeviceNotFound; CodeModuleNotFound; CodeNoSuchHub; CodeConnectionClosedOnNewOne when it was taken over in
+// that moment; anything else is the store's or the cluster's, and worth a retry.
+func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest) (*Link, error) {
+	s, _, err := h.permit(p, access.DeviceConnect, access.PathOf(r.Identity))
 	if err != nil {
 		return nil, err
 	}
-	s, _, err := h.find(name)
-	if err != nil {
-		return nil, err
+	if p.Expired(h.now()) {
+		return nil, unauthorized(errors.New("the token has expired"))
 	}
-	return h.connect(s, r.Identity, r.ModelID, r.Session, func() (access.Principal, error) {
-		return h.authenticateDevice(ctx, s, r.Identity, r.Token)
-	})
-}
-
-// connect makes the link of an identity that authenticate vouches for; it asks anew when the identity was edited meanwhile.
-func (h *Hub) connect(s *state, id hubward.Identity, model string, session Session, authenticate func() (access.Principal, error)) (*Link, error) {
-	for range maxConnectTries {
-		link, err := h.tryConnect(s, id, model, session, authenticate)
-		if !errors.Is(err, errEdited) {
-			return link, err
+	if h.connections.isFull() {
+		return nil, hubward.Errorf(hubward.CodeServiceUnavailable, "the store is behind with connections, try again")
+	}
+	// Who may not connect must not displace who is connected.
+	if p.Identity != r.Identity || h.now().Sub(p.Verified) > verifiedFor {
+		if _, err := h.speak(ctx, s, p, r.Identity); err != nil {
+			return nil, err
 		}
 	}
-	return nil, hubward.Errorf(hubward.CodeServiceUnavailable, "the identity is being changed, try again")
-}
-
-func (h *Hub) tryConnect(s *state, id hubward.Identity, model string, session Session, authenticate func() (access.Principal, error)) (*Link, error) {
-	edits := h.sessions.edits(sessionKey{s.name, id})
-	principal, err := authenticate()
+	key := linkKey{s.ref.Name, r.Identity}
+	h.links.begin(key)
+	claim, err := h.claim(ctx, key)
 	if err != nil {
+		h.links.abandon(key)
+		return nil, err
+	}
+	// What the registry says now counts: who edits the identity after this read finds the claim.
+	principal, err := h.speak(ctx, s, p, r.Identity)
+	if err != nil {
+		h.links.abandon(key)
+		h.release(claim)
 		return nil, err
 	}
 	now := h.now().UTC()
-	link := &Link{Principal: principal, ModelID: model, hub: h, state: s, session: session, since: now}
-	link.active.Store(now.UnixMilli())
-	old, err := h.sessions.install(link, edits)
-	if err != nil {
+	l := &Link{Principal: principal, ModelID: r.ModelID, hub: h, state: s, session: r.Session, claim: claim, since: now}
+	l.active.Store(now.UnixMilli())
+	if err := h.links.install(l); err != nil {
+		h.release(claim)
 		return nil, err
 	}
-	if old != nil {
-		old.session.Close(errTakenOver)
-	}
-	h.activity.connected(link, now)
-	return link, nil
+	h.connections.connected(l, now)
+	return l, nil
 }
 
-// authenticateDevice checks a device-side token against the registry and the policies.
-func (h *Hub) authenticateDevice(ctx context.Context, s *state, id hubward.Identity, token string) (access.Principal, error) {
-	t, err := h.parseToken(s, token)
+// claim makes this node the owner of an identity's link, and has who owned it close.
+func (h *Hub) claim(ctx context.Context, key linkKey) (Claim, error) {
+	claim, displaced, err := h.cluster.Claim(ctx, key.hub, key.id, h.node)
 	if err != nil {
-		return access.Principal{}, err
+		return Claim{}, err
 	}
-	if hubward.ValidateID(id.Device) != nil || id.Module != "" {
-		return access.Principal{}, unauthorized(errors.New("no such identity"))
+	if displaced != nil {
+		h.closeClaim(ctx, *displaced, errTakenOver)
 	}
-	device, err := h.store.Device(ctx, s.name, id.Device)
+	return claim, nil
+}
+
+// release gives a claim back, and reports whether it was still the identity's newest. That the cluster cannot be reached
+// is no reason to keep a connection's goroutine: a node that is gone from the cluster has lost its claims.
+func (h *Hub) release(c Claim) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+	defer cancel()
+	released, err := h.cluster.Release(ctx, c)
 	if err != nil {
-		if hubward.CodeOf(err) == hubward.CodeDeviceNotFound {
-			err = unauthorized(err)
+		h.logger.Warn("a connection could not be signed off", "hub", c.Hub, "device", c.Identity.String(), "error", err)
+	}
+	return released
+}
+
+// closeClaim has the node that holds a claim close its link.
+func (h *Hub) closeClaim(ctx context.Context, c Claim, reason error) {
+	if c.Node == h.node {
+		h.links.close(linkKey{c.Hub, c.Identity}, c.Fence, reason)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	defer cancel()
+	err := h.tell(ctx, c.Node, subjectClose, closeLink{
+		Hub: c.Hub, Identity: c.Identity, Fence: c.Fence, Reason: reasonOf(reason),
+	})
+	if err != nil {
+		h.logger.Warn("another node was not told to close a connection", "hub", c.Hub, "device", c.Identity.String(), "node", c.Node, "error", err)
+	}
+}
+
+// closeIdentity closes the connection of an identity, and, withModules, those of a device's modules.
+func (h *Hub) closeIdentity(ctx context.Context, hub string, id hubward.Identity, withModules bool, reason error) {
+	claims, err := h.cluster.Owners(ctx, hub, id.Device)
+	if err != nil {
+		h.logger.Error("connections of an identity that was changed could not be found", "hub", hub, "device", id.String(), "error", err)
+		return
+	}
+	for _, c := range claims {
+		if c.Identity == id || withModules {
+			h.closeClaim(ctx, c, reason)
 		}
-		return access.Principal{}, err
 	}
-	if device.Status != hubward.StatusEnabled {
-		return access.Principal{}, unauthorized(errDeviceDisabled)
-	}
-	p, err := access.DeviceToken(t, id, device, h.policies(s), h.now())
-	p.Hub = s.name
-	return p, err
-}
-
-func (h *Hub) policies(s *state) []access.Policy {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return s.config.Policies
 }
 
 // CloseAfter is when the link's credential is too old to live on, or zero when it does not age.
-//
-// Source: spec/device.md 8.4.
 func (l *Link) CloseAfter() time.Time {
 	if l.Principal.Expires.IsZero() {
 		return time.Time{}
@@ -115,8 +135,26 @@ func (l *Link) CloseAfter() time.Time {
 
 // Disconnect ends the link, and its receiver of messages. It may be called more than once.
 func (l *Link) Disconnect() {
-	l.stopC2D()
-	if l.hub.sessions.remove(l) {
-		l.hub.activity.disconnected(l, l.hub.now().UTC())
+	l.ended.Do(func() {
+		if r := l.receiver.Load(); r != nil {
+			r.Stop()
+		}
+		l.hub.links.remove(l)
+		if l.hub.release(l.claim) {
+			l.hub.connections.disconnected(l, l.hub.now().UTC())
+		}
+	})
+}
+
+// live returns what is known of an identity's connection now, nil when it has none. Of a connection on another node only
+// its existence is known here.
+func (h *Hub) live(ctx context.Context, hub string, id hubward.Identity) (l *Link, connected bool) {
+	owner, err := h.cluster.Owner(ctx, hub, id)
+	if err != nil || owner == nil {
+		return nil, false
 	}
+	if l = h.links.live(linkKey{hub, id}); l != nil && l.claim.Fence == owner.Fence {
+		return l, true
+	}
+	return nil, true
 }

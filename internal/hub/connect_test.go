@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -29,8 +28,8 @@ func (f *fixture) policyToken(policy, resource string) string {
 	return ""
 }
 
-// Module identities are not there yet: neither the device's key nor a policy's lets one in.
-func TestConnect_refusesModules(t *testing.T) {
+// A module that is not registered gets in neither with its device's key nor with a policy's.
+func TestConnect_unknownModule(t *testing.T) {
 	f := newFixture(t)
 	d := f.createDevice("d1")
 	resource := "plant.example/devices/d1/modules/m1"
@@ -39,10 +38,10 @@ func TestConnect_refusesModules(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, token := range map[string]string{"the device's key": own, "a policy": f.policyToken("device", resource)} {
-		_, err := f.Connect(t.Context(), hub.ConnectRequest{
+		_, err := f.logIn(t.Context(), logIn{
 			Host: "plant.example", Identity: hubward.Identity{Device: "d1", Module: "m1"}, Token: token, Session: &session{},
 		})
-		wantCode(t, what, err, hubward.CodeUnauthorizedAccess)
+		wantCode(t, what, err, hubward.CodeModuleNotFound)
 	}
 }
 
@@ -50,11 +49,11 @@ func TestConnect_refusesModules(t *testing.T) {
 func TestRegeneratePolicyKey_leavesConnections(t *testing.T) {
 	f := newFixture(t)
 	f.createDevice("d1")
-	request := hub.ConnectRequest{
+	request := logIn{
 		Host: "plant.example", Identity: hubward.Identity{Device: "d1"},
 		Token: f.policyToken("device", "plant.example/devices/d1"), Session: &session{},
 	}
-	link, err := f.Connect(t.Context(), request)
+	link, err := f.logIn(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +71,7 @@ func TestRegeneratePolicyKey_leavesConnections(t *testing.T) {
 		t.Error(err)
 	}
 	request.Session = &session{}
-	_, err = f.Connect(t.Context(), request)
+	_, err = f.logIn(t.Context(), request)
 	wantCode(t, "the old key", err, hubward.CodeUnauthorizedAccess)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // DefaultConsumerGroup exists in every hub and cannot be deleted.
@@ -14,8 +15,14 @@ const DefaultConsumerGroup = "$Default"
 // maxConsumerGroups bounds the groups of a hub.
 const maxConsumerGroups = 100
 
-// ConsumerGroups returns the names of a hub's consumer groups, $Default first.
-func (h *Hub) ConsumerGroups(hub string) ([]string, error) {
+// ConsumerGroups returns the names of a hub's consumer groups, $Default first. p is the operator's or the hub's owner's;
+// others see those of their own hub by OwnHub.
+//
+// Errors: CodeNoSuchHub.
+func (h *Hub) ConsumerGroups(p *access.Principal, hub string) ([]string, error) {
+	if err := h.permitOwner(p, hub); err != nil {
+		return nil, err
+	}
 	_, c, err := h.find(hub)
 	if err != nil {
 		return nil, err
@@ -23,10 +30,13 @@ func (h *Hub) ConsumerGroups(hub string) ([]string, error) {
 	return slices.Clone(c.ConsumerGroups), nil
 }
 
-// CreateConsumerGroup adds a consumer group; one that exists is no error.
+// CreateConsumerGroup adds a consumer group; one that exists is no error. p is the operator's or the hub's owner's.
 //
 // Errors: CodeNoSuchHub, CodeArgumentInvalid for the name, CodeQuotaExceeded.
-func (h *Hub) CreateConsumerGroup(ctx context.Context, hub, name string) error {
+func (h *Hub) CreateConsumerGroup(ctx context.Context, p *access.Principal, hub, name string) error {
+	if err := h.permitOwner(p, hub); err != nil {
+		return err
+	}
 	_, err := h.editHub(ctx, hub, func(_ *state, c *Config) error {
 		if _, ok := findGroup(c, name); ok {
 			return nil
@@ -43,26 +53,24 @@ func (h *Hub) CreateConsumerGroup(ctx context.Context, hub, name string) error {
 	return err
 }
 
-// DeleteConsumerGroup removes a consumer group and ends its readers.
+// DeleteConsumerGroup removes a consumer group and ends its readers. p is the operator's or the hub's owner's.
 //
 // Errors: CodeNoSuchHub, CodeNoSuchConsumerGroup; CodeInvalidOperation for $Default.
-func (h *Hub) DeleteConsumerGroup(ctx context.Context, hub, name string) error {
+func (h *Hub) DeleteConsumerGroup(ctx context.Context, p *access.Principal, hub, name string) error {
+	if err := h.permitOwner(p, hub); err != nil {
+		return err
+	}
 	if strings.EqualFold(name, DefaultConsumerGroup) {
 		return hubward.Errorf(hubward.CodeInvalidOperation, "the consumer group %s cannot be deleted", DefaultConsumerGroup)
 	}
-	var reading *places
-	_, err := h.editHub(ctx, hub, func(s *state, c *Config) error {
+	_, err := h.editHub(ctx, hub, func(_ *state, c *Config) error {
 		group, ok := findGroup(c, name)
 		if !ok {
 			return noSuchGroup(name)
 		}
 		c.ConsumerGroups = slices.DeleteFunc(c.ConsumerGroups, func(g string) bool { return g == group })
-		name, reading = group, &s.places
 		return nil
 	})
-	if err == nil {
-		reading.endGroup(name, noSuchGroup(name))
-	}
 	return err
 }
 

@@ -4,31 +4,36 @@ import (
 	"context"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // KeyRotation is the outcome of one identity's key regeneration.
 type KeyRotation struct {
-	ID  string
+	ID  hubward.Identity
 	Key hubward.SymmetricKey // both keys as they are now
 	Err error
 }
 
-// RegenerateDeviceKeys replaces the primary, the secondary, or both keys of SAS identities, up to 100 in a call, and
-// disconnects their devices. It returns one outcome per id, in order.
+// keysPath is what a token for the call may be limited to.
+var keysPath = []string{"devices", "keys", "regenerate"}
+
+// RegenerateKeys replaces the primary, the secondary, or both keys of identities that have keys, up to 100 in a call, and
+// disconnects them. It returns one outcome per identity, in order. p has RegistryWrite.
 //
-// Errors, for the call as a whole: CodeTooManyDevices, CodeNoSuchHub. Per identity: CodeDeviceNotFound;
-// CodeInvalidOperation when it has no keys.
+// Errors, for the call as a whole: CodeUnauthorizedAccess, CodeTooManyDevices, CodeNoSuchHub. Per identity:
+// CodeDeviceNotFound, CodeModuleNotFound; CodeInvalidOperation when it has no keys.
 //
-// Source: spec/service-rest.md 4.2, "Key regenerate D9".
-func (h *Hub) RegenerateDeviceKeys(ctx context.Context, hub string, ids []string, primary, secondary bool) ([]KeyRotation, error) {
-	if _, _, err := h.find(hub); err != nil {
+// Source: Azure/azure-iot-cli-extension, which alone calls it.
+func (h *Hub) RegenerateKeys(ctx context.Context, p *access.Principal, ids []hubward.Identity, primary, secondary bool) ([]KeyRotation, error) {
+	s, _, err := h.permit(p, access.RegistryWrite, keysPath)
+	if err != nil {
 		return nil, err
 	}
 	if len(ids) > MaxBulkItems {
 		return nil, hubward.Errorf(hubward.CodeTooManyDevices, "%d devices in one call are more than %d", len(ids), MaxBulkItems)
 	}
 	rotations := make([]KeyRotation, len(ids))
-	edits := make([]*DeviceEdit, len(ids))
+	edits := make([]*IdentityEdit, len(ids))
 	for i, id := range ids {
 		rotations[i].ID = id
 		edit, err := h.keyEdit(&rotations[i], primary, secondary)
@@ -37,7 +42,7 @@ func (h *Hub) RegenerateDeviceKeys(ctx context.Context, hub string, ids []string
 		}
 		edits[i] = edit
 	}
-	if err := h.editDevices(ctx, hub, edits...); err != nil {
+	if err := h.editIdentities(ctx, s, edits...); err != nil {
 		return nil, err
 	}
 	for i, e := range edits {
@@ -46,7 +51,7 @@ func (h *Hub) RegenerateDeviceKeys(ctx context.Context, hub string, ids []string
 	return rotations, nil
 }
 
-func (h *Hub) keyEdit(r *KeyRotation, primary, secondary bool) (*DeviceEdit, error) {
+func (h *Hub) keyEdit(r *KeyRotation, primary, secondary bool) (*IdentityEdit, error) {
 	var fresh hubward.SymmetricKey
 	if err := h.completeKeys(&fresh); err != nil {
 		return nil, err
@@ -55,12 +60,12 @@ func (h *Hub) keyEdit(r *KeyRotation, primary, secondary bool) (*DeviceEdit, err
 	if err != nil {
 		return nil, err
 	}
-	edit := func(old *hubward.Device) (*hubward.Device, error) {
+	edit := func(old *Registration) (*Registration, []HubEvent, error) {
 		if old == nil {
-			return nil, deviceNotFound(r.ID)
+			return nil, nil, identityNotFound(r.ID)
 		}
 		if old.Authentication == nil || old.Authentication.Type != hubward.AuthSAS {
-			return nil, hubward.Errorf(hubward.CodeInvalidOperation, "the device does not authenticate with keys")
+			return nil, nil, hubward.Errorf(hubward.CodeInvalidOperation, "the identity does not authenticate with keys")
 		}
 		next, auth := *old, *old.Authentication
 		if primary {
@@ -71,7 +76,7 @@ func (h *Hub) keyEdit(r *KeyRotation, primary, secondary bool) (*DeviceEdit, err
 		}
 		next.Authentication, next.ETag = &auth, etag
 		r.Key = auth.SymmetricKey
-		return &next, nil
+		return &next, nil, nil
 	}
-	return &DeviceEdit{ID: r.ID, Edit: edit}, nil
+	return &IdentityEdit{ID: r.ID, Edit: edit}, nil
 }

@@ -8,7 +8,7 @@ import (
 
 // Limits of an identity's fields.
 //
-// Source: spec/service-rest.md 4.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry, device identity properties.
 const (
 	maxStatusReason = 128
 	minKeySize      = 16

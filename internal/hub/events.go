@@ -6,25 +6,18 @@ import (
 	"context"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/eventcodec"
 )
 
-// Position says where a reader starts. After wins over the other fields; the zero Position is Latest.
-type Position struct {
-	Earliest bool          // the oldest event that is kept
-	Time     time.Time     // the first event enqueued at or after it
-	After    map[int]int64 // per partition: the event after this sequence number; partitions not named start as the other fields say
-}
-
 // EventQuery says which events a reader wants.
 type EventQuery struct {
-	Hub           string
 	ConsumerGroup string // empty means $Default
 	DeviceID      string // empty means all
 	From          Position
+	After         map[int]int64 // per partition: the event after this sequence number; partitions not named start at From
 }
 
 // Bounds of one ReadEvents call.
@@ -37,23 +30,29 @@ const (
 // ends, visit fails, or the hub or the consumer group is deleted, and returns that error. Events of one device come in
 // order; partitions are interleaved as they are read; none is of a later hub of the same name. visit is called with nil
 // when the reader is in position and each time it is about to wait: a front end flushes then. It does not count as a
-// reader of its consumer group.
+// reader of its consumer group. p has ServiceConnect.
 //
-// Errors: CodeNoSuchHub and CodeNoSuchConsumerGroup, also when it is deleted meanwhile; otherwise the log's, ctx's or
-// visit's.
-func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.Event) error) error {
-	s, group, partitions, err := h.partitionsFor(q)
+// Errors: CodeUnauthorizedAccess; CodeNoSuchHub and CodeNoSuchConsumerGroup, also when it is deleted meanwhile; otherwise
+// the log's, ctx's or visit's.
+func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery, visit func(*hubward.Event) error) error {
+	name := cmp.Or(q.ConsumerGroup, DefaultConsumerGroup)
+	s, c, err := h.permit(p, access.ServiceConnect, eventStreamPath, groupPath(p.Hub.Name, name))
 	if err != nil {
 		return err
 	}
-	place := newPlace(placeKey{group, allPartitions}, "", nil)
-	if err := h.enter(s, place); err != nil {
+	group, ok := findGroup(c, name)
+	if !ok {
+		return noSuchGroup(name)
+	}
+	handle := newReaderHandle(readerKey{group, allPartitions})
+	if err := h.openHandle(s, handle); err != nil {
 		return err
 	}
-	defer s.places.leave(place)
+	defer s.readers.remove(handle)
+	partitions := partitionsFor(c, q.DeviceID)
 	starts := make([]int64, len(partitions))
 	for i, p := range partitions {
-		if starts[i], err = h.start(ctx, p, q.From); err != nil {
+		if starts[i], err = h.start(ctx, p, &q); err != nil {
 			return err
 		}
 	}
@@ -63,15 +62,15 @@ func (h *Hub) ReadEvents(ctx context.Context, q EventQuery, visit func(*hubward.
 	for i, p := range partitions {
 		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], q.DeviceID, events)) })
 	}
-	err = deliver(ctx, place, events, visit)
+	err = handOver(ctx, handle, events, visit)
 	cancel(nil)
 	readers.Wait()
 	return err
 }
 
-// deliver calls visit until it fails, or ctx or the place ends. It looks at that before each event: what the log gives
+// handOver calls visit until it fails, or ctx or the reader ends. It looks at that before each event: what the log gives
 // out after a hub was deleted may be of the next one of its name.
-func deliver(ctx context.Context, place *place, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
+func handOver(ctx context.Context, reader *readerHandle, events <-chan *hubward.Event, visit func(*hubward.Event) error) error {
 	for {
 		var e *hubward.Event
 		select {
@@ -82,12 +81,12 @@ func deliver(ctx context.Context, place *place, events <-chan *hubward.Event, vi
 			}
 			select {
 			case e = <-events:
-			case <-place.ctx.Done():
+			case <-reader.ctx.Done():
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
-		if ended := place.ended(); ended != nil {
+		if ended := reader.ended(); ended != nil {
 			return ended
 		}
 		if err := visit(e); err != nil {
@@ -96,40 +95,27 @@ func deliver(ctx context.Context, place *place, events <-chan *hubward.Event, vi
 	}
 }
 
-// partitionsFor checks the query and returns the hub, its consumer group and the partitions that the query touches: one
-// when it names a device.
-func (h *Hub) partitionsFor(q EventQuery) (s *state, group string, partitions []Partition, err error) {
-	s, c, err := h.find(q.Hub)
-	if err != nil {
-		return nil, "", nil, err
+// eventStreamPath is what a token for event streams may be limited to.
+var eventStreamPath = []string{"$hubward", "events"}
+
+// partitionsFor returns the partitions that hold the events of a device; of all devices when it is empty.
+func partitionsFor(c *Config, device string) []Partition {
+	if device != "" {
+		return []Partition{{c.Name, EndpointEvents, PartitionOf(device, c.Partitions)}}
 	}
-	group, ok := findGroup(c, cmp.Or(q.ConsumerGroup, DefaultConsumerGroup))
-	if !ok {
-		return nil, "", nil, noSuchGroup(q.ConsumerGroup)
-	}
-	if q.DeviceID != "" {
-		return s, group, []Partition{{q.Hub, EndpointEvents, PartitionOf(q.DeviceID, c.Partitions)}}, nil
-	}
-	partitions = make([]Partition, c.Partitions)
+	partitions := make([]Partition, c.Partitions)
 	for i := range partitions {
-		partitions[i] = Partition{q.Hub, EndpointEvents, i}
+		partitions[i] = Partition{c.Name, EndpointEvents, i}
 	}
-	return s, group, partitions, nil
+	return partitions
 }
 
-// start turns a position into the sequence number to read from.
-func (h *Hub) start(ctx context.Context, p Partition, from Position) (int64, error) {
-	if after, ok := from.After[p.ID]; ok {
+// start returns the sequence number to read from.
+func (h *Hub) start(ctx context.Context, p Partition, q *EventQuery) (int64, error) {
+	if after, ok := q.After[p.ID]; ok {
 		return after + 1, nil
 	}
-	start := Start{Kind: StartLatest}
-	if from.Earliest {
-		start.Kind = StartEarliest
-	}
-	if !from.Time.IsZero() {
-		start = Start{Kind: StartTime, Time: from.Time, Inclusive: true}
-	}
-	return h.seek(ctx, p, start)
+	return h.seek(ctx, p, q.From)
 }
 
 // followPartition sends the events of one partition, from a sequence number on, until ctx ends.
@@ -189,6 +175,4 @@ func decodeRecord(p Partition, r Record, device string) (*hubward.Event, error) 
 
 // FormatOffset returns the offset of an event. Offsets are opaque to clients and need only grow: ours are the sequence
 // number in decimal.
-//
-// Source: spec/event-hubs-endpoint.md 7.
 func FormatOffset(sequence int64) string { return strconv.FormatInt(sequence, 10) }

@@ -2,7 +2,6 @@ package hub_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -20,13 +19,9 @@ type record struct {
 	status  hubward.FeedbackStatus
 }
 
-func recordsOf(t *testing.T, b *hub.FeedbackBatch) (records []record) {
+func recordsOf(t *testing.T, b *hub.NotificationDelivery) (records []record) {
 	t.Helper()
-	var list []hubward.Feedback
-	if err := json.Unmarshal(b.Body, &list); err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range list {
+	for _, f := range b.Feedback {
 		if f.Description != string(f.StatusCode) || f.DeviceID == "" || f.DeviceGenerationID == "" || f.EnqueuedTime.IsZero() {
 			t.Errorf("record %+v", f)
 		}
@@ -83,10 +78,11 @@ func TestFeedback_body(t *testing.T) {
 		}
 		want := `[{"originalMessageId":"m <&> \u00fc \ud83d\ude00 \u007f","deviceGenerationId":"` + d.GenerationID +
 			`","deviceId":"d'1","enqueuedTimeUtc":"2000-01-01T00:00:00.0000000Z","statusCode":"Success","description":"Success"}]`
-		if string(b.Body) != want {
-			t.Errorf("body\n%s, want\n%s", b.Body, want)
+		body, err := hubward.AppendFeedback(nil, b.Feedback)
+		if err != nil || string(body) != want {
+			t.Errorf("body\n%s, %v, want\n%s", body, err, want)
 		}
-		if len(b.ID) != 36 || len(b.LockToken) != 36 || b.ID == b.LockToken || !b.Enqueued.Equal(time.Now()) || b.Count != 0 {
+		if len(b.ID) != 36 || len(b.LockToken) != 36 || b.ID == b.LockToken || !b.Enqueued.Equal(time.Now()) || b.DeliveryCount != 0 {
 			t.Errorf("batch %+v", b)
 		}
 	})
@@ -178,16 +174,16 @@ func TestFeedback_lockAndOutcomes(t *testing.T) {
 		}
 		p.device("d")
 		p.finish("d", "1")
-		take := func(count int) *hub.FeedbackBatch {
+		take := func(count int) *hub.NotificationDelivery {
 			t.Helper()
 			synctest.Wait()
 			b, err := p.TakeFeedback(t.Context(), "plant")
-			if err != nil || b == nil || b.Count != count {
+			if err != nil || b == nil || b.DeliveryCount != count {
 				t.Fatalf("feedback %+v, %v, want count %d", b, err, count)
 			}
 			return b
 		}
-		settle := func(b *hub.FeedbackBatch, o hub.C2DOutcome) error {
+		settle := func(b *hub.NotificationDelivery, o hub.C2DOutcome) error {
 			return p.SettleFeedback(t.Context(), "plant", b.LockToken, o)
 		}
 		first := take(0)
@@ -243,7 +239,7 @@ func TestWaitFeedback(t *testing.T) {
 	inPlant(t, func(t *testing.T, p *plant) {
 		p.device("d")
 		ctx, cancel := context.WithCancel(t.Context())
-		got := make(chan *hub.FeedbackBatch, 9)
+		got := make(chan *hub.NotificationDelivery, 9)
 		ended := make(chan error, 3)
 		for range 3 {
 			go func() {
@@ -272,7 +268,7 @@ func TestWaitFeedback(t *testing.T) {
 			t.Fatal(err)
 		}
 		again = <-got
-		if again.Count != 1 || time.Since(start) != time.Minute {
+		if again.DeliveryCount != 1 || time.Since(start) != time.Minute {
 			t.Errorf("after %s: %+v", time.Since(start), again)
 		}
 		if err := p.SettleFeedback(ctx, "plant", again.LockToken, hub.C2DComplete); err != nil {
@@ -294,6 +290,7 @@ func TestWaitFeedback(t *testing.T) {
 
 func TestWaitFeedback_hubDeleted(t *testing.T) {
 	inPlant(t, func(t *testing.T, p *plant) {
+		time.Sleep(time.Second) // the oldest hub is the first one
 		if _, err := p.CreateHub(t.Context(), hub.NewHub{Name: "other"}); err != nil {
 			t.Fatal(err)
 		}

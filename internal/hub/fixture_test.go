@@ -1,27 +1,60 @@
 package hub_test
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/store/sqlstore"
-	"github.com/hubward/hubward/sas"
 )
 
-// fixture is a hub with memory backends and a clock that tests move.
+// nodesVariable says on how many nodes the tests run: 1, unless it is set.
+const nodesVariable = "HUBWARD_TEST_NODES"
+
+func nodeCount() int {
+	if os.Getenv(nodesVariable) == "2" {
+		return 2
+	}
+	return 1
+}
+
+// TestMain runs the tests, and then, when all of them are asked for, runs them once more on two nodes: two hubs in one
+// process over one store, one log and one cluster.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 && nodeCount() == 1 {
+		again := exec.Command(os.Args[0], os.Args[1:]...)
+		again.Env = append(os.Environ(), nodesVariable+"=2")
+		again.Stdout, again.Stderr = os.Stdout, os.Stderr
+		if err := again.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "on two nodes:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// fixture is a hub with memory backends and a clock that tests move. With two nodes, back ends call the first, and
+// connections come to both in turn, the second first.
 type fixture struct {
-	*hub.Hub
+	api
 	t     *testing.T
 	store *sqlstore.Store
 	log   *memlog.Log
+	nodes []api
 
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	next int // the node that the next connection comes to
 }
 
 // newFixture has the hub "plant", which answers to plant.example.
@@ -41,15 +74,74 @@ func newBareFixture(t *testing.T, random io.Reader) *fixture {
 		t.Fatal(err)
 	}
 	f.store, f.log = store, memlog.Open(memlog.Options{Now: f.clock})
-	f.Hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: f.log, Now: f.clock, Rand: random})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		f.log.Close()
 		store.Close()
 	})
+	cluster := localcluster.New(localcluster.Options{Epoch: 1})
+	for i := range nodeCount() {
+		h, err := hub.Open(t.Context(), hub.Options{
+			Store: store, Log: f.log, Cluster: cluster, Node: fmt.Sprint("node ", i), Now: f.clock, Rand: random,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.nodes = append(f.nodes, api{h, f.awaitChange})
+	}
+	f.api = f.nodes[0]
+	f.run()
 	return f
+}
+
+// run runs the nodes until the test ends.
+func (f *fixture) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, n := range f.nodes {
+		running.Go(func() { n.Run(ctx) })
+	}
+	f.t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+}
+
+// awaitChange waits until all nodes know the same configurations.
+func (f *fixture) awaitChange() {
+	f.t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		same := true
+		for _, n := range f.nodes[1:] {
+			same = same && sameVersions(f.nodes[0], n)
+		}
+		if same {
+			return
+		}
+		if time.Now().After(end) {
+			f.t.Fatal("the nodes do not agree on the configurations")
+		}
+	}
+}
+
+func sameVersions(a, b api) bool {
+	hubs, others := a.AllHubs(), b.AllHubs()
+	if len(hubs) != len(others) {
+		return false
+	}
+	for i := range hubs {
+		if hubs[i].Name != others[i].Name || hubs[i].Version != others[i].Version {
+			return false
+		}
+	}
+	return true
+}
+
+// other is the node that the next device or reader comes to.
+func (f *fixture) other() api {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next++
+	return f.nodes[f.next%len(f.nodes)]
 }
 
 func (f *fixture) clock() time.Time {
@@ -84,17 +176,27 @@ func (f *fixture) createDevice(id string) *hubward.Device {
 
 func (f *fixture) token(d *hubward.Device) string {
 	f.t.Helper()
-	token, err := sas.Sign("plant.example/devices/"+d.DeviceID, string(d.Authentication.SymmetricKey.PrimaryKey), "", f.clock().Add(time.Hour))
+	token, err := sign("plant.example", d, f.clock().Add(time.Hour))
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	return token
 }
 
-// session is a hub.Session that remembers why it was closed.
+// session is a hub.Session that remembers why it was closed, and hands what is delivered to a function.
 type session struct {
-	mu     sync.Mutex
-	reason error
+	mu      sync.Mutex
+	reason  error
+	deliver func(hub.Delivery)
+}
+
+func (s *session) Deliver(d hub.Delivery) {
+	s.mu.Lock()
+	deliver := s.deliver
+	s.mu.Unlock()
+	if deliver != nil {
+		deliver(d)
+	}
 }
 
 func (s *session) Close(reason error) {
@@ -113,7 +215,7 @@ func (s *session) closed() error {
 
 func (f *fixture) connect(d *hubward.Device) (*hub.Link, *session, error) {
 	s := &session{}
-	link, err := f.Connect(f.t.Context(), hub.ConnectRequest{
+	link, err := f.other().logIn(f.t.Context(), logIn{
 		Host: "plant.example", Identity: hubward.Identity{Device: d.DeviceID}, Token: f.token(d), Session: s,
 	})
 	return link, s, err
@@ -123,5 +225,15 @@ func wantCode(t *testing.T, what string, err error, want hubward.Code) {
 	t.Helper()
 	if err == nil || hubward.CodeOf(err) != want {
 		t.Errorf("%s: got %v, want %v", what, err, want)
+	}
+}
+
+// record has the nodes store what is known of connections.
+func (f *fixture) record(t *testing.T) {
+	t.Helper()
+	for _, n := range f.nodes {
+		if err := n.RecordNow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

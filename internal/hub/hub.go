@@ -3,47 +3,64 @@ package hub
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
-// Options are what a Hub is made of. Store and Log are required.
+// Options are what a Hub is made of. Store, Log and Cluster are required.
 type Options struct {
-	Store    Store
-	Log      EventLog
+	Store   Store
+	Log     EventLog
+	Cluster Cluster
+	// Node names this process among those of the cluster; empty: a GUID. Two running processes have different names.
+	Node     string
 	Observer Observer         // nil: nobody is told
 	Logger   *slog.Logger     // nil: nothing is logged
 	Now      func() time.Time // nil: time.Now
 	Rand     io.Reader        // nil: crypto/rand.Reader; where keys and generation ids come from
 	// SASGrace is how long a connection outlives its token; zero means five minutes.
-	//
-	// Source: spec/device.md 8.4.
 	SASGrace time.Duration
+	// HubsChanged is called when a hub was created, changed or deleted, by whatever node. It must not block. nil: nobody is
+	// told.
+	HubsChanged func()
 }
 
 const defaultSASGrace = 5 * time.Minute
 
-// Hub serves the hubs of one process. It is safe for concurrent use.
+// Hub serves the hubs of a cluster, as one of its nodes. It is safe for concurrent use.
 type Hub struct {
-	store    Store
-	log      EventLog
-	observer Observer
-	logger   *slog.Logger
-	now      func() time.Time
-	rand     io.Reader
-	sasGrace time.Duration
+	store       Store
+	log         EventLog
+	cluster     Cluster
+	node        string
+	observer    Observer
+	logger      *slog.Logger
+	now         func() time.Time
+	rand        io.Reader
+	sasGrace    time.Duration
+	hubsChanged func()
 
-	sessions *sessions
-	activity *activityRecorder
-	c2d      *c2dPumps
+	links       *links
+	connections *connectionRecorder
+	queues      *c2d.Queues
+	owned       *ownedPartitions
 
-	feedbackAlarm *alarm // of batchFeedbackUntil
+	sweepTimer    *c2d.Timer    // of the job that ends locks and messages
+	feedbackTimer *c2d.Timer    // of the job that makes notifications of feedback
+	reload        chan struct{} // configurations may have changed; holds one
+	outbox        *outboxNews
 
-	editing sync.Mutex // serialises changes of hub configurations, so that store and memory agree; held across ports
+	leave func() // leaves the cluster
+	tasks tasks  // what works in the background of readers
+
+	editing sync.Mutex // serialises changes and loads of configurations in this process; held across ports
 
 	mu    sync.RWMutex // guards the fields below
 	order []*state     // oldest first
@@ -52,20 +69,50 @@ type Hub struct {
 
 // state is one hub in memory. A hub that is made anew under the same name has another one.
 type state struct {
-	name   string
-	places places  // who reads it; closed by DeleteHub, before the log drops the hub's events
-	config *Config // guarded by Hub.mu; replaced as a whole, never changed in place
+	ref    access.HubRef
+	gone   chan struct{} // closed when the hub was deleted
+	config *Config       // guarded by Hub.mu; replaced as a whole, never changed in place
 
-	feedback feedback // closed by DeleteHub
+	readers       readers       // of this node
+	registrations registrations // of the partitions that this node owns
+	feedback      feedbackCount
+	notifications notificationWaiters
 }
 
 func newState(c *Config) *state {
-	return &state{name: c.Name, config: c}
+	return &state{ref: access.HubRef{Name: c.Name, Created: c.Created}, gone: make(chan struct{}), config: c}
 }
 
-// Open loads the hubs from the store. The caller runs Run until the hub is no longer needed.
+// Open joins the cluster and loads the hubs from the store. The caller runs Run until the hub is no longer needed.
 func Open(ctx context.Context, o Options) (*Hub, error) {
-	h := &Hub{store: o.Store, log: o.Log, observer: o.Observer, logger: o.Logger, now: o.Now, rand: o.Rand, sasGrace: o.SASGrace}
+	h := &Hub{
+		store: o.Store, log: o.Log, cluster: o.Cluster, node: o.Node, observer: o.Observer, logger: o.Logger, now: o.Now,
+		rand: o.Rand, sasGrace: o.SASGrace, hubsChanged: o.HubsChanged,
+		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
+		reload: make(chan struct{}, 1), outbox: newOutboxNews(),
+	}
+	if err := h.setDefaults(); err != nil {
+		return nil, err
+	}
+	h.tasks.ctx, h.tasks.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	h.sweepTimer, h.feedbackTimer = c2d.NewTimer(h.now), c2d.NewTimer(h.now)
+	h.queues = c2d.New(c2d.Options{
+		Store: h.store, Observer: h.observer, Logger: h.logger, Now: h.now, NewGUID: h.newGUID,
+		MaxDeliveries: h.maxDeliveries, Visible: h.messagesVisible, Due: h.messagesDue, Feedback: h.feedbackAdded,
+	})
+	leave, err := h.cluster.Join(ctx, h.node, node{h})
+	if err != nil {
+		return nil, err
+	}
+	h.leave = leave
+	if err := h.load(ctx); err != nil {
+		leave()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *Hub) setDefaults() (err error) {
 	if h.observer == nil {
 		h.observer = silent{}
 	}
@@ -81,40 +128,58 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 	if h.sasGrace == 0 {
 		h.sasGrace = defaultSASGrace
 	}
-	h.sessions = newSessions()
-	h.activity = newActivityRecorder()
-	h.feedbackAlarm = newAlarm()
-	epoch, err := h.newGUID()
-	if err != nil {
-		return nil, err
+	if h.hubsChanged == nil {
+		h.hubsChanged = func() {}
 	}
-	h.c2d = newC2DPumps(epoch)
-	configs, err := h.store.Hubs(ctx)
-	if err != nil {
-		return nil, err
+	if h.node == "" {
+		h.node, err = h.newGUID()
 	}
-	for i := range configs {
-		configs[i].C2D = configs[i].C2D.or(defaultC2DSettings)
-		s := newState(&configs[i])
-		s.feedback.waiting = 1 // perhaps: one look will tell
-		h.order = append(h.order, s)
-	}
-	h.indexHostsLocked()
-	return h, nil
+	return err
 }
 
-// Run does the hub's background work: it trims telemetry that has outlived its retention, stores what is known of
-// connections, and delivers, expires and reports messages to devices. It blocks until ctx ends, stores what has gathered,
-// and returns. It runs once.
+// Run does the hub's background work: it follows the configurations, stores what is known of connections, delivers messages
+// to devices, and does its share of the cluster's jobs. It blocks until ctx ends, stores what has gathered, leaves the
+// cluster, and returns. It runs once.
 func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { h.trimUntil(ctx) })
-	wg.Go(func() { h.recordActivityUntil(ctx) })
-	wg.Go(func() { h.pumpC2DUntil(ctx) })
-	wg.Go(func() { h.sweepC2DUntil(ctx) })
-	wg.Go(func() { h.batchFeedbackUntil(ctx) })
+	wg.Go(func() { h.followConfigs(ctx) })
+	wg.Go(func() { h.recordConnections(ctx) })
+	wg.Go(func() { h.queues.Run(ctx) })
+	for _, j := range h.jobs() {
+		wg.Go(func() { h.doJob(ctx, j) })
+	}
 	wg.Wait()
+	h.tasks.end()
+	h.leave()
 	return nil
+}
+
+// tasks are goroutines that end with the hub's Run.
+type tasks struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu   sync.Mutex
+	over bool // guarded by mu: no more begin
+}
+
+// background runs f on a goroutine of its own, with a context that ends with Run; not any more once Run has ended.
+func (h *Hub) background(f func(ctx context.Context)) {
+	t := &h.tasks
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over {
+		t.running.Go(func() { f(t.ctx) })
+	}
+}
+
+func (t *tasks) end() {
+	t.mu.Lock()
+	t.over = true
+	t.mu.Unlock()
+	t.cancel()
+	t.running.Wait()
 }
 
 // Ping makes one durable write in the store and one in the log, and returns the first failure: the readiness probe.
@@ -128,6 +193,17 @@ func (h *Hub) Ping(ctx context.Context) error {
 // SASGrace is how long a connection outlives its token.
 func (h *Hub) SASGrace() time.Duration { return h.sasGrace }
 
+// newGUID makes a random GUID in its usual form.
+func (h *Hub) newGUID() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(h.rand, b[:]); err != nil {
+		return "", hubward.Wrap(hubward.CodeServerError, "hub.newGUID", err)
+	}
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}
+
 // silent is the Observer that tells nobody.
 type silent struct{}
 
@@ -135,4 +211,4 @@ func (silent) TelemetryAttempt(string, int)               {}
 func (silent) TelemetryStored(string, int)                {}
 func (silent) TelemetryRefused(string, hubward.Code, int) {}
 func (silent) DeviceBytes(string, int)                    {}
-func (silent) CloudToDevice(string, C2DEvent, int)        {}
+func (silent) CloudToDevice(string, c2d.Counted, int)     {}

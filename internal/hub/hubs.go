@@ -3,17 +3,20 @@ package hub
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
 
 // Bounds and defaults of a hub's configuration.
 //
-// Source: spec/features.md 21 and BE4, BE6; a retention above seven days is ours.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-read-builtin and
+// learn.microsoft.com/azure/event-hubs/event-hubs-features; a retention above seven days is ours.
 const (
 	MaxPartitions     = 32
 	defaultPartitions = 4
@@ -28,7 +31,7 @@ const (
 // localHosts are the names under which the first hub answers whatever it is called.
 var localHosts = []string{"localhost", "127.0.0.1", "::1"}
 
-// NewHub is a wish for a hub. Zero Partitions means 4, zero Retention 24 hours.
+// NewHub says what hub to create. Zero Partitions means 4, zero Retention 24 hours.
 type NewHub struct {
 	Name       string
 	HostNames  []string
@@ -37,10 +40,13 @@ type NewHub struct {
 	C2D        C2DSettings
 }
 
-// CreateHub makes a hub with the five default policies and returns it once it is durable.
+// CreateHub makes a hub with the five default policies and returns it once it is durable. p is the operator's.
 //
 // Errors: CodeArgumentInvalid names the field; CodeHubAlreadyExists; CodeQuotaExceeded beyond 1,000 hubs.
-func (h *Hub) CreateHub(ctx context.Context, n NewHub) (Config, error) {
+func (h *Hub) CreateHub(ctx context.Context, p *access.Principal, n NewHub) (Config, error) {
+	if err := h.permitOperator(p); err != nil {
+		return Config{}, err
+	}
 	c, err := n.config(h.now())
 	if err != nil {
 		return Config{}, err
@@ -53,24 +59,24 @@ func (h *Hub) CreateHub(ctx context.Context, n NewHub) (Config, error) {
 	if err := h.checkNewHub(&c); err != nil {
 		return Config{}, err
 	}
-	// A hub of this name may have been deleted while the process was on its way down: its events must not come back.
-	if err := h.log.Drop(ctx, c.Name); err != nil {
-		return Config{}, err
-	}
 	if err := h.store.SaveHub(ctx, c); err != nil {
 		return Config{}, err
 	}
-	h.mu.Lock()
-	h.order = append(h.order, newState(&c))
-	h.indexHostsLocked()
-	h.mu.Unlock()
+	c.Version++
+	// A hub of this name may have been deleted while its node was on its way down: its events must not come back.
+	if err := h.trimBefore(ctx, &c, c.Created); err != nil {
+		return Config{}, err
+	}
+	h.put(&c)
+	h.announce(subjectHubs, nil)
 	return c.clone(), nil
 }
 
 func (n NewHub) config(now time.Time) (Config, error) {
 	c := Config{
 		Name: n.Name, Partitions: n.Partitions, Retention: n.Retention,
-		ConsumerGroups: []string{DefaultConsumerGroup}, C2D: n.C2D.or(defaultC2DSettings), Created: now.UTC(),
+		ConsumerGroups: []string{DefaultConsumerGroup}, C2D: n.C2D.or(defaultC2DSettings),
+		Created: now.UTC().Truncate(time.Microsecond), // which every store keeps: it tells the hub from a later one of its name
 	}
 	if c.Partitions == 0 {
 		c.Partitions = defaultPartitions
@@ -139,8 +145,8 @@ func (h *Hub) checkNewHub(c *Config) error {
 		return hubward.Errorf(hubward.CodeQuotaExceeded, "there are %d hubs already", maxHubs)
 	}
 	for _, s := range h.order {
-		if strings.EqualFold(s.name, c.Name) {
-			return hubward.Errorf(hubward.CodeHubAlreadyExists, "hub %s exists already", s.name)
+		if strings.EqualFold(s.ref.Name, c.Name) {
+			return hubward.Errorf(hubward.CodeHubAlreadyExists, "hub %s exists already", s.ref.Name)
 		}
 	}
 	return h.checkHostsLocked(c, nil)
@@ -150,7 +156,7 @@ func (h *Hub) checkNewHub(c *Config) error {
 func (h *Hub) checkHostsLocked(c *Config, self *state) error {
 	for _, host := range c.HostNames {
 		if other, ok := h.hosts[host]; ok && other != self {
-			return hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %s is a name of hub %s", host, other.name)
+			return hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %s is a name of hub %s", host, other.ref.Name)
 		}
 	}
 	return nil
@@ -164,10 +170,13 @@ type HubChange struct {
 }
 
 // UpdateHub changes the host names, the retention and the cloud-to-device settings of a hub. Messages that are in a queue
-// keep their expiry.
+// keep their expiry. p is the operator's.
 //
 // Errors: CodeNoSuchHub; CodeArgumentInvalid names the field.
-func (h *Hub) UpdateHub(ctx context.Context, name string, change HubChange) (Config, error) {
+func (h *Hub) UpdateHub(ctx context.Context, p *access.Principal, name string, change HubChange) (Config, error) {
+	if err := h.permitOperator(p); err != nil {
+		return Config{}, err
+	}
 	hosts, err := normalHostNames(change.HostNames)
 	if err != nil {
 		return Config{}, err
@@ -192,41 +201,62 @@ func (h *Hub) UpdateHub(ctx context.Context, name string, change HubChange) (Con
 	})
 }
 
-// editHub changes one hub's configuration: on a copy, then in the store, then in memory.
+// maxEditTries bounds the edits of a configuration that are made anew because another node changed it meanwhile.
+const maxEditTries = 10
+
+// editHub changes one hub's configuration: on a copy, then in the store, which compares its version, then in memory. edit
+// runs again on what is stored when that is newer than what this node knows.
 func (h *Hub) editHub(ctx context.Context, name string, edit func(*state, *Config) error) (Config, error) {
 	h.editing.Lock()
 	defer h.editing.Unlock()
-	s, c, err := h.find(name)
-	if err != nil {
-		return Config{}, err
+	for range maxEditTries {
+		s, c, err := h.find(name)
+		if err != nil {
+			return Config{}, err
+		}
+		next := c.clone()
+		if err := edit(s, &next); err != nil {
+			return Config{}, err
+		}
+		err = h.store.SaveHub(ctx, next)
+		if err == nil {
+			next.Version++
+			h.put(&next)
+			h.announce(subjectHubs, nil)
+			return next.clone(), nil
+		}
+		if hubward.CodeOf(err) != hubward.CodePreconditionFailed {
+			return Config{}, err
+		}
+		if err := h.loadLocked(ctx); err != nil {
+			return Config{}, err
+		}
 	}
-	next := c.clone()
-	if err := edit(s, &next); err != nil {
-		return Config{}, err
-	}
-	if err := h.store.SaveHub(ctx, next); err != nil {
-		return Config{}, err
-	}
-	h.mu.Lock()
-	s.config = &next
-	h.indexHostsLocked()
-	h.mu.Unlock()
-	return next.clone(), nil
+	return Config{}, hubward.Errorf(hubward.CodeServiceUnavailable, "the hub is being changed, try again")
 }
 
-// Hubs returns all hubs, oldest first. The first one is the operator's: its owner policy manages the others.
-func (h *Hub) Hubs() []Config {
+// Hubs returns all hubs, oldest first. The first one is the operator's: its owner policy manages the others. p is the
+// operator's.
+func (h *Hub) Hubs(p *access.Principal) ([]Config, error) {
+	if err := h.permitOperator(p); err != nil {
+		return nil, err
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	out := make([]Config, len(h.order))
 	for i, s := range h.order {
 		out[i] = s.config.clone()
 	}
-	return out
+	return out, nil
 }
 
-// Hub returns one hub by name, or CodeNoSuchHub.
-func (h *Hub) Hub(name string) (Config, error) {
+// Hub returns one hub by name. p is the operator's.
+//
+// Errors: CodeNoSuchHub.
+func (h *Hub) Hub(p *access.Principal, name string) (Config, error) {
+	if err := h.permitOperator(p); err != nil {
+		return Config{}, err
+	}
 	_, c, err := h.find(name)
 	if err != nil {
 		return Config{}, err
@@ -234,9 +264,30 @@ func (h *Hub) Hub(name string) (Config, error) {
 	return c.clone(), nil
 }
 
-// DeleteHub removes a hub with its devices, policies and telemetry, closes its connections, and ends those who read its
-// events. The first hub cannot be deleted: CodeInvalidOperation.
-func (h *Hub) DeleteHub(ctx context.Context, name string) error {
+// OwnHub returns the hub that p was let into, without its policies.
+//
+// Errors: CodeNoSuchHub.
+func (h *Hub) OwnHub(p *access.Principal) (Config, error) {
+	_, c, err := h.findRef(p.Hub)
+	if err != nil {
+		return Config{}, err
+	}
+	if p.Expired(h.now().Add(-h.sasGrace)) {
+		return Config{}, unauthorized(errors.New("the token has expired"))
+	}
+	own := c.clone()
+	own.Policies = nil
+	return own, nil
+}
+
+// DeleteHub removes a hub with its devices, policies and events, closes its connections, and ends those who read its
+// events. The first hub cannot be deleted: CodeInvalidOperation. p is the operator's.
+//
+// Errors: CodeNoSuchHub.
+func (h *Hub) DeleteHub(ctx context.Context, p *access.Principal, name string) error {
+	if err := h.permitOperator(p); err != nil {
+		return err
+	}
 	h.editing.Lock()
 	defer h.editing.Unlock()
 	s, _, err := h.find(name)
@@ -253,16 +304,16 @@ func (h *Hub) DeleteHub(ctx context.Context, name string) error {
 	h.order = slices.DeleteFunc(h.order, func(other *state) bool { return other == s })
 	h.indexHostsLocked()
 	h.mu.Unlock()
-	s.places.close(noSuchHub(name))
-	s.feedback.close(noSuchHub(name))
-	h.sessions.closeHub(name, errHubDeleted)
+	h.end(s)
+	h.hubsChanged()
+	h.announce(subjectHubs, nil)
 	return h.log.Drop(ctx, name)
 }
 
-// HubFor returns the name of the hub that answers to host, which may carry a port and be spelt in any case.
+// HubFor returns the hub that answers to host, which may carry a port and be spelt in any case.
 //
 // Errors: CodeHubNotFound.
-func (h *Hub) HubFor(host string) (string, error) {
+func (h *Hub) HubFor(host string) (access.HubRef, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	host = sas.TrimPort(host)
@@ -271,9 +322,35 @@ func (h *Hub) HubFor(host string) (string, error) {
 		s, ok = h.hosts[strings.ToLower(host)]
 	}
 	if !ok {
-		return "", hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", host)
+		return access.HubRef{}, hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", host)
 	}
-	return s.name, nil
+	return s.ref, nil
+}
+
+// FirstHub returns the operator's hub, for who names none.
+//
+// Errors: CodeHubNotFound when there is no hub.
+func (h *Hub) FirstHub() (access.HubRef, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.order) == 0 {
+		return access.HubRef{}, hubward.Errorf(hubward.CodeHubNotFound, "there is no hub")
+	}
+	return h.order[0].ref, nil
+}
+
+// HostOf returns the host name that a hub goes by, for a client that has used none.
+//
+// Errors: CodeNoSuchHub, also when there is a later hub of its name.
+func (h *Hub) HostOf(ref access.HubRef) (string, error) {
+	_, c, err := h.findRef(ref)
+	if err != nil {
+		return "", err
+	}
+	if len(c.HostNames) > 0 {
+		return c.HostNames[0], nil
+	}
+	return strings.ToLower(c.Name) + ".localhost", nil
 }
 
 // indexHostsLocked rebuilds the table of host names. Given names win over NAME.localhost, and those over the local
@@ -286,7 +363,7 @@ func (h *Hub) indexHostsLocked() {
 		}
 	}
 	for i, s := range h.order {
-		names := []string{strings.ToLower(s.name) + ".localhost"}
+		names := []string{strings.ToLower(s.ref.Name) + ".localhost"}
 		if i == 0 {
 			names = append(names, localHosts...)
 		}
@@ -302,11 +379,20 @@ func (h *Hub) find(name string) (*state, *Config, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for _, s := range h.order {
-		if s.name == name {
+		if s.ref.Name == name {
 			return s, s.config, nil
 		}
 	}
 	return nil, nil, noSuchHub(name)
+}
+
+// findRef is find for one hub and no later one of its name.
+func (h *Hub) findRef(ref access.HubRef) (*state, *Config, error) {
+	s, c, err := h.find(ref.Name)
+	if err == nil && !s.ref.Created.Equal(ref.Created) {
+		return nil, nil, noSuchHub(ref.Name)
+	}
+	return s, c, err
 }
 
 func noSuchHub(name string) error {

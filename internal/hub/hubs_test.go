@@ -57,7 +57,7 @@ func (f *fixture) ingest(hubName, device string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	link, err := f.Connect(f.t.Context(), hub.ConnectRequest{
+	link, err := f.logIn(f.t.Context(), logIn{
 		Host: host, Identity: hubward.Identity{Device: device}, Token: token, Session: &session{},
 	})
 	if err != nil {
@@ -88,7 +88,7 @@ func TestReadEvents_endsWithItsHub(t *testing.T) {
 		f.createHub("second")
 		waits, ended := make(chan struct{}, 1), make(chan error)
 		go func() {
-			ended <- f.ReadEvents(t.Context(), hub.EventQuery{Hub: "second"}, func(e *hubward.Event) error {
+			ended <- f.ReadEvents(t.Context(), "second", hub.EventQuery{From: hub.Position{Kind: hub.PositionLatest}}, func(e *hubward.Event) error {
 				if e != nil {
 					return fmt.Errorf("got an event of %s", e.DeviceID)
 				}
@@ -106,7 +106,7 @@ func TestReadEvents_endsWithItsHub(t *testing.T) {
 		f := newFixture(t)
 		f.createHub("second")
 		f.ingest("second", "old")
-		err := f.ReadEvents(t.Context(), hub.EventQuery{Hub: "second", From: hub.Position{Earliest: true}}, func(e *hubward.Event) error {
+		err := f.ReadEvents(t.Context(), "second", hub.EventQuery{}, func(e *hubward.Event) error {
 			switch {
 			case e == nil:
 				return nil

@@ -27,15 +27,12 @@ func (l *Link) Ingest(done func(n int, err error)) *Ingest {
 }
 
 func (h *Hub) newIngest(s *state, p *access.Principal, model string, active *atomic.Int64, done func(n int, err error)) *Ingest {
-	name := s.name
-	h.mu.RLock()
-	partitions := s.config.Partitions
-	h.mu.RUnlock()
-	partition := Partition{Hub: name, Endpoint: EndpointEvents, ID: PartitionOf(p.Device.Device, partitions)}
+	name := s.ref.Name
+	partition := Partition{Hub: name, Endpoint: EndpointEvents, ID: PartitionOf(p.Identity.Device, h.config(s).Partitions)}
 	return &Ingest{
 		hub: h, name: name, active: active,
 		stamps: eventcodec.NewStamps(eventcodec.Origin{
-			Identity: p.Device, Generation: p.Generation, AuthMethod: p.AuthMethod(),
+			Identity: p.Identity, Generation: p.Generation, AuthMethod: p.AuthMethod(),
 			ModelID: model, Source: eventcodec.SourceTelemetry,
 		}),
 		producer: h.log.Producer(partition, func(n int, err error) {
@@ -50,21 +47,24 @@ func (h *Hub) newIngest(s *state, p *access.Principal, model string, active *ato
 	}
 }
 
-// Telemetry queues one device-to-cloud message and returns: done reports when it is durable. It keeps nothing of m. It
-// blocks while the log's queue is full.
+// Telemetry queues one device-to-cloud message and returns: done reports when it is durable. It keeps nothing of m, whose
+// TTL becomes an Expiry. It blocks while the log's queue is full.
 //
-// Errors: CodeMessageTooLarge beyond 256 KiB; otherwise the log's or ctx's. After an error nothing was queued.
+// Errors: those of CheckTelemetry; otherwise the log's or ctx's. After an error nothing was queued.
 func (i *Ingest) Telemetry(ctx context.Context, m *hubward.Message) error {
-	size := m.Size()
-	if err := checkTelemetrySize(size); err != nil {
+	size, err := checkTelemetry(m)
+	if err != nil {
 		i.refused(err)
 		return err
 	}
 	now := i.hub.now()
+	if m.TTL > 0 && m.Expiry.IsZero() {
+		m.Expiry = now.Add(m.TTL).UTC()
+	}
 	i.active.Store(now.UnixMilli())
 	buf := recordBuffers.Get().(*[]byte)
 	*buf = eventcodec.Append((*buf)[:0], i.stamps, now, m)
-	err := i.producer.Append(ctx, *buf)
+	err = i.producer.Append(ctx, *buf)
 	if cap(*buf) <= maxPooledRecord {
 		recordBuffers.Put(buf)
 	}
@@ -73,13 +73,6 @@ func (i *Ingest) Telemetry(ctx context.Context, m *hubward.Message) error {
 		return err
 	}
 	i.hub.observer.DeviceBytes(i.name, size)
-	return nil
-}
-
-func checkTelemetrySize(size int) error {
-	if size > hubward.MaxMessageSize {
-		return hubward.Errorf(hubward.CodeMessageTooLarge, "the message has %d bytes, the limit is %d", size, hubward.MaxMessageSize)
-	}
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -11,7 +10,7 @@ import (
 
 func (f *fixture) authorize(d *hubward.Device) access.Principal {
 	f.t.Helper()
-	p, err := f.AuthorizeDevice(f.t.Context(), "plant", hubward.Identity{Device: d.DeviceID}, f.token(d), nil)
+	p, err := f.Authenticate(f.t.Context(), access.Credential{Hub: "plant", Identity: hubward.Identity{Device: d.DeviceID}, Token: f.token(d)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -32,11 +31,7 @@ func TestIngestOnce_isNoConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := f.Run(ctx); err != nil { // stores what has gathered
-		t.Fatal(err)
-	}
+	f.record(t)
 	for id, want := range map[string]hubward.ConnectionState{"calling": hubward.Disconnected, "connected": hubward.Connected} {
 		d, err := f.Device(t.Context(), "plant", id)
 		if err != nil || d.ConnectionState != want || !d.LastActivityTime.Equal(f.clock()) {
@@ -58,6 +53,6 @@ func TestIngestOnce_allOrAnError(t *testing.T) {
 	wantCode(t, "too large together", f.IngestOnce(t.Context(), &p, []*hubward.Message{half, half, {Body: []byte("x")}}), hubward.CodeMessageTooLarge)
 	f.log.Close()
 	wantCode(t, "closed log", f.IngestOnce(t.Context(), &p, []*hubward.Message{half}), hubward.CodeServiceUnavailable)
-	p.Hub = "none"
+	p.Hub.Name = "none"
 	wantCode(t, "no hub", f.IngestOnce(t.Context(), &p, []*hubward.Message{half}), hubward.CodeNoSuchHub)
 }

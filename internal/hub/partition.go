@@ -6,7 +6,7 @@ import "encoding/binary"
 // It is the public Event Hubs partition-key hash: Jenkins lookup3 with both seeds zero, the two halves folded to a
 // signed 16-bit number.
 //
-// Source: spec/event-hubs-endpoint.md 12.
+// Source: Azure/azure-sdk-for-js sdk/eventhub/event-hubs/src/impl/partitionKeyToIdMapper.ts.
 func PartitionOf(device string, n int) int {
 	b, c := lookup3(device)
 	p := int(int16(b^c)) % n

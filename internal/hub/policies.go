@@ -10,7 +10,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 )
 
-// OwnerPolicy is the default policy with all rights.
+// OwnerPolicy is the default policy with all permissions.
 const OwnerPolicy = "iothubowner"
 
 // keySize is the size of a generated key, in bytes.
@@ -18,19 +18,19 @@ const keySize = 32
 
 // maxCustomPolicies bounds the policies beyond the five default ones.
 //
-// Source: spec/service-rest.md 1.3.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling.
 const maxCustomPolicies = 16
 
-var defaultPolicyRights = []access.Policy{
-	{Name: OwnerPolicy, Rights: access.AllRights},
-	{Name: "service", Rights: access.ServiceConnect},
-	{Name: "device", Rights: access.DeviceConnect},
-	{Name: "registryRead", Rights: access.RegistryRead},
-	{Name: "registryReadWrite", Rights: access.RegistryWrite},
+var defaultPolicyTable = []access.Policy{
+	{Name: OwnerPolicy, Permissions: access.AllPermissions},
+	{Name: "service", Permissions: access.ServiceConnect},
+	{Name: "device", Permissions: access.DeviceConnect},
+	{Name: "registryRead", Permissions: access.RegistryRead},
+	{Name: "registryReadWrite", Permissions: access.RegistryWrite},
 }
 
 func (h *Hub) defaultPolicies() ([]access.Policy, error) {
-	policies := slices.Clone(defaultPolicyRights)
+	policies := slices.Clone(defaultPolicyTable)
 	for i := range policies {
 		if err := h.makePolicyKeys(&policies[i]); err != nil {
 			return nil, err
@@ -56,8 +56,12 @@ func (h *Hub) newKey() (string, error) {
 	return base64.StdEncoding.EncodeToString(raw), nil
 }
 
-// Policies returns a hub's shared access policies with their keys, in order of creation.
-func (h *Hub) Policies(hub string) ([]access.Policy, error) {
+// Policies returns a hub's shared access policies with their keys, in order of creation. p is the operator's or the hub's
+// owner's.
+func (h *Hub) Policies(p *access.Principal, hub string) ([]access.Policy, error) {
+	if err := h.permitOwner(p, hub); err != nil {
+		return nil, err
+	}
 	_, c, err := h.find(hub)
 	if err != nil {
 		return nil, err
@@ -65,40 +69,47 @@ func (h *Hub) Policies(hub string) ([]access.Policy, error) {
 	return slices.Clone(c.Policies), nil
 }
 
-// CreatePolicy adds a policy with new keys.
+// CreatePolicy adds a policy with new keys. p is the operator's or the hub's owner's.
 //
 // Errors: CodeNoSuchHub, CodeArgumentInvalid for the name, CodePolicyAlreadyExists, CodeQuotaExceeded beyond 16
 // policies of one's own.
-func (h *Hub) CreatePolicy(ctx context.Context, hub, name string, rights access.Rights) (access.Policy, error) {
-	p := access.Policy{Name: name, Rights: rights}
-	if err := checkPolicyName(name); err != nil {
-		return p, err
+func (h *Hub) CreatePolicy(ctx context.Context, p *access.Principal, hub, name string, permissions access.Permissions) (access.Policy, error) {
+	policy := access.Policy{Name: name, Permissions: permissions}
+	if err := h.permitOwner(p, hub); err != nil {
+		return policy, err
 	}
-	if err := h.makePolicyKeys(&p); err != nil {
-		return p, err
+	if err := checkPolicyName(name); err != nil {
+		return policy, err
+	}
+	if err := h.makePolicyKeys(&policy); err != nil {
+		return policy, err
 	}
 	_, err := h.editHub(ctx, hub, func(_ *state, c *Config) error {
 		if findPolicy(c.Policies, name) >= 0 {
 			return hubward.Errorf(hubward.CodePolicyAlreadyExists, "policy %s exists already", name)
 		}
-		if len(c.Policies) >= len(defaultPolicyRights)+maxCustomPolicies {
+		if len(c.Policies) >= len(defaultPolicyTable)+maxCustomPolicies {
 			return hubward.Errorf(hubward.CodeQuotaExceeded, "a hub has up to %d policies beyond the default ones", maxCustomPolicies)
 		}
-		c.Policies = append(c.Policies, p)
+		c.Policies = append(c.Policies, policy)
 		return nil
 	})
-	return p, err
+	return policy, err
 }
 
-// RegeneratePolicyKey replaces one key of a policy. Connections that it opened live on until their tokens end.
+// RegeneratePolicyKey replaces one key of a policy. Connections that it opened live on until their tokens end. p is the
+// operator's or the hub's owner's.
 //
 // Errors: CodeNoSuchHub, CodeNoSuchPolicy.
-func (h *Hub) RegeneratePolicyKey(ctx context.Context, hub, name string, primary bool) (access.Policy, error) {
+func (h *Hub) RegeneratePolicyKey(ctx context.Context, p *access.Principal, hub, name string, primary bool) (access.Policy, error) {
+	if err := h.permitOwner(p, hub); err != nil {
+		return access.Policy{}, err
+	}
 	key, err := h.newKey()
 	if err != nil {
 		return access.Policy{}, err
 	}
-	var p access.Policy
+	var policy access.Policy
 	_, err = h.editHub(ctx, hub, func(_ *state, c *Config) error {
 		i := findPolicy(c.Policies, name)
 		if i < 0 {
@@ -109,14 +120,19 @@ func (h *Hub) RegeneratePolicyKey(ctx context.Context, hub, name string, primary
 		} else {
 			c.Policies[i].SecondaryKey = key
 		}
-		p = c.Policies[i]
+		policy = c.Policies[i]
 		return nil
 	})
-	return p, err
+	return policy, err
 }
 
-// DeletePolicy removes a policy. The owner policy stays: CodeInvalidOperation.
-func (h *Hub) DeletePolicy(ctx context.Context, hub, name string) error {
+// DeletePolicy removes a policy. The owner policy stays: CodeInvalidOperation. p is the operator's or the hub's owner's.
+//
+// Errors: CodeNoSuchHub, CodeNoSuchPolicy.
+func (h *Hub) DeletePolicy(ctx context.Context, p *access.Principal, hub, name string) error {
+	if err := h.permitOwner(p, hub); err != nil {
+		return err
+	}
 	if name == OwnerPolicy {
 		return hubward.Errorf(hubward.CodeInvalidOperation, "the policy %s cannot be deleted", name)
 	}

@@ -7,12 +7,13 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
 // Config is one hub's durable configuration: a row of the registry store.
 type Config struct {
-	Name           string   // the hub's name and Event-Hubs-compatible name: letters, digits and '-', unique
+	Name           string   // the hub's name and Event-Hubs-compatible name: letters, digits and '-', unique without case
 	HostNames      []string // lower case, without port; unique over all hubs
 	Partitions     int      // 1 to 32, fixed at creation
 	Retention      time.Duration
@@ -20,143 +21,167 @@ type Config struct {
 	ConsumerGroups []string // "$Default" first
 	C2D            C2DSettings
 	Created        time.Time
+	Version        int64 // grows with each change, from 1; see HubStore.SaveHub
 }
 
-// HubStore keeps the hubs of a process. The contract of all stores is tested by storetest.
+// HubStore keeps the hubs. The contract of all stores is tested by storetest.
 type HubStore interface {
 	// Hubs returns all hubs, oldest first.
 	Hubs(ctx context.Context) ([]Config, error)
-	// SaveHub stores c, replacing the hub of that name if there is one. It returns when that is durable.
+	// SaveHub compares and sets: it stores c with the version c.Version+1 if c.Version is the stored version, or if it is 0
+	// and there is no hub of that name, and returns when that is durable.
+	//
+	// Errors: CodePreconditionFailed when the stored version is another one, or the hub is gone; CodeHubAlreadyExists for a
+	// new hub whose name is taken, compared without case; CodeArgumentInvalid, naming the host, when a host name belongs to
+	// another hub. Then nothing was changed.
 	SaveHub(ctx context.Context, c Config) error
 	// DeleteHub removes a hub with every row that belongs to it. An unknown name is no error.
 	DeleteHub(ctx context.Context, name string) error
 }
 
-// DeviceStore keeps the identity registry. Every call names the hub first.
-type DeviceStore interface {
-	// Device returns one identity, with the number of messages in its queue, or an Error with CodeDeviceNotFound.
-	Device(ctx context.Context, hub, id string) (*hubward.Device, error)
-	// Devices returns up to limit identities, ordered by id.
-	Devices(ctx context.Context, hub string, limit int) ([]hubward.Device, error)
-	// EditDevices runs edits in order, in one write transaction that may be shared with other callers, and returns when
-	// it is durable. An edit whose function fails leaves its own row as it was and says so in its Err; the other
-	// edits stand. The returned error is that of the transaction as a whole: then nothing was changed.
-	EditDevices(ctx context.Context, hub string, edits []*DeviceEdit) error
-	// DeviceStatistics counts the identities of a hub.
+// Registration is one identity as the registry keeps it. Of a module, Device holds what modules have in common with
+// devices.
+type Registration struct {
+	hubward.Device
+	ModuleID  string // empty for a device
+	ManagedBy string // who manages a module, up to its creator
+}
+
+// Identity returns whom r registers.
+func (r *Registration) Identity() hubward.Identity {
+	return hubward.Identity{Device: r.DeviceID, Module: r.ModuleID}
+}
+
+// IdentityStore keeps the identity registry. Every call names the hub first.
+type IdentityStore interface {
+	// Identity returns one identity, with the number of messages in its queue, or CodeDeviceNotFound, CodeModuleNotFound.
+	Identity(ctx context.Context, hub string, id hubward.Identity) (*Registration, error)
+	// Devices returns up to limit devices, ordered by id; modules are left out.
+	Devices(ctx context.Context, hub string, limit int) ([]Registration, error)
+	// EditIdentities runs edits in order, in one write transaction that may be shared with other callers, and returns when
+	// it is durable: the identities, and the events that the edits add. An edit whose function fails leaves its own row as
+	// it was and says so in its Err; the other edits stand. The returned error is that of the transaction as a whole: then
+	// nothing was changed. A device takes its modules with it when it is deleted; a module without its device is
+	// CodeDeviceNotFound.
+	EditIdentities(ctx context.Context, hub string, edits []*IdentityEdit) error
+	// DeviceStatistics counts the devices of a hub.
 	DeviceStatistics(ctx context.Context, hub string) (hubward.RegistryStatistics, error)
-	// RecordActivity stores the connection fields of identities. It is called in the background with what has
-	// gathered; unknown ids are ignored. It touches neither etag nor generation.
-	RecordActivity(ctx context.Context, hub string, activity []Activity) error
 }
 
-// DeviceEdit is one read-modify-write of an identity.
-type DeviceEdit struct {
-	ID string
+// IdentityEdit is one read-modify-write of an identity.
+type IdentityEdit struct {
+	ID hubward.Identity
 	// Edit gets a copy of the stored identity, nil when there is none, and returns what is to be stored: nil deletes the
-	// identity with all that belongs to it (twin, sessions). It has no side effects, calls no store, and may run more
-	// than once.
-	Edit func(old *hubward.Device) (*hubward.Device, error)
-	// Err is the outcome, set by EditDevices.
-	Err error
+	// identity with all that belongs to it. events are appended to the hub's own events in the same transaction. Edit has
+	// no side effects beyond its edit, calls no store, and may run more than once.
+	Edit func(old *Registration) (next *Registration, events []HubEvent, err error)
+
+	// Set by EditIdentities.
+	Err     error
+	Modules []Registration // the modules that went with a deleted device
 }
 
-// Activity is what is known of a device's connection at one moment.
-type Activity struct {
-	ID           string
+// Connection is what is stored of an identity's connection.
+type Connection struct {
+	ID           hubward.Identity
+	Fence        uint64 // of the newest claim that is known
 	State        hubward.ConnectionState
-	StateUpdated time.Time // zero: leave State and its time as they are
-	LastActivity time.Time // zero: leave as it is
+	StateUpdated time.Time // zero: never connected
+	LastActivity time.Time
 }
 
-// SessionStore keeps what an MQTT client with CleanSession=0 leaves behind: its subscriptions. Several SDKs never
-// subscribe again after a reconnect, so these outlive connections and restarts (spec/device.md 2.6).
+// ConnectionStore keeps who was connected when. The truth about now is the Directory's.
+type ConnectionStore interface {
+	// EditConnections is as EditIdentities, for the connection fields. Identities that are not registered are left out,
+	// without an error. It touches neither etag nor generation.
+	EditConnections(ctx context.Context, hub string, edits []*ConnectionEdit) error
+	// Connected returns up to limit identities of a hub whose state is Connected, ordered by device and module id, behind
+	// after.
+	Connected(ctx context.Context, hub string, after hubward.Identity, limit int) ([]Connection, error)
+}
+
+// ConnectionEdit is one read-modify-write of an identity's connection fields.
+type ConnectionEdit struct {
+	ID hubward.Identity
+	// Edit gets what is stored and returns what is to be stored, and events as IdentityEdit.Edit does. It has no side
+	// effects and may run more than once. It is not called for an identity that is not registered.
+	Edit func(old Connection) (next Connection, events []HubEvent)
+}
+
+// HubEvent is something that the hub itself has to tell: it is stored with the change that it tells of, and moved into the
+// hub's own events (EndpointHubEvents) behind it, so that neither is without the other.
+type HubEvent struct {
+	Identity hubward.Identity // whose event it is: the events of one identity keep their order
+	ID       string           // a GUID: tells whether the event was moved already
+	Data     []byte           // what eventcodec encoded
+}
+
+// OutboxStore keeps events until they are moved into the log.
+type OutboxStore interface {
+	// Outbox returns up to limit events of a hub that are not moved yet: those of one identity in the order in which they
+	// were stored.
+	Outbox(ctx context.Context, hub string, limit int) ([]HubEvent, error)
+	// DeleteOutbox deletes events by their ids. Unknown ones are no error.
+	DeleteOutbox(ctx context.Context, hub string, ids []string) error
+}
+
+// SessionStore keeps what an identity's session leaves behind when its connection ends. What that is, front ends know: it
+// is kept as it is given. Several SDKs never subscribe again after a reconnect, so MQTT subscriptions outlive connections
+// and restarts.
 type SessionStore interface {
-	// Subscriptions returns the stored session's filters, and false when there is no stored session.
-	Subscriptions(ctx context.Context, hub string, id hubward.Identity) ([]Subscription, bool, error)
-	// SaveSubscriptions stores the filters of a session, creating it if needed; an empty list is a session too. It
-	// returns when that is durable. An identity that is not registered is CodeDeviceNotFound or CodeModuleNotFound.
-	SaveSubscriptions(ctx context.Context, hub string, id hubward.Identity, subs []Subscription) error
-	// DeleteSession forgets a session. An unknown one is no error.
-	DeleteSession(ctx context.Context, hub string, id hubward.Identity) error
+	// Session returns the stored state, and false when there is none.
+	Session(ctx context.Context, hub string, id hubward.Identity) (state []byte, present bool, err error)
+	// SaveSession stores a state, an empty one too; nil forgets what is stored. fence is that of the claim by which the
+	// identity is connected. It returns when that is durable.
+	//
+	// Errors: CodeConnectionClosedOnNewOne when a newer claim has stored a state; CodeDeviceNotFound or CodeModuleNotFound
+	// when the identity is not registered and state is not nil.
+	SaveSession(ctx context.Context, hub string, id hubward.Identity, fence uint64, state []byte) error
 }
 
-// Subscription is one MQTT topic filter and the QoS that was granted for it: 0 or 1.
-type Subscription struct {
-	Filter string `json:"filter"`
-	QoS    byte   `json:"qos"`
+// NotificationKind says what a notification tells a back end of.
+type NotificationKind string
+
+// NotificationFeedback tells what became of cloud-to-device messages.
+const NotificationFeedback NotificationKind = "feedback"
+
+// Notification is one message of a hub to its back ends, which compete for it: whoever locks it has to settle it.
+type Notification struct {
+	ID            string // a GUID
+	Enqueued      time.Time
+	Expires       time.Time
+	DeliveryCount int               // deliveries that were given back
+	LockUntil     time.Time         // zero: it is not locked
+	Feedback      []c2dqueue.Record // of NotificationFeedback: 1 to 64
 }
 
-// QueueStore keeps the devices' queues of cloud-to-device messages. A queue goes with its identity.
-type QueueStore interface {
-	// EditQueues runs edits in order, in one write transaction that may be shared with other callers, and returns when
-	// it is durable: messages, and the feedback records that the edits add. An edit whose function fails leaves its own
-	// queue as it was and says so in its Err; the other edits stand. The returned error is that of the transaction as a
-	// whole: then nothing was changed.
-	EditQueues(ctx context.Context, edits []*QueueEdit) error
-	// QueuedContents hands the contents of a device's messages with sequence numbers from first to last to visit, in
-	// order. A message that is gone is left out. visit keeps what it likes.
-	QueuedContents(ctx context.Context, hub, device string, first, last int64, visit func(sequence int64, content []byte)) error
-	// DueQueues returns up to limit queues of all hubs in which a lock or a message ends, the earliest first.
-	DueQueues(ctx context.Context, limit int) ([]DueQueue, error)
+// NotificationStore keeps the hubs' notifications. A feedback record goes with its identity, a notification with its hub.
+type NotificationStore interface {
+	// BatchFeedback moves the oldest feedback records of a hub that are in no notification, up to most, into n, unless they
+	// are fewer than least or none. Of n, ID, Enqueued and Expires count. It returns how many it took, and how many are
+	// left, counted no further than most.
+	BatchFeedback(ctx context.Context, hub string, n Notification, least, most int) (taken, left int, err error)
+	// LockNotification locks the oldest notification of a hub and kind that is neither locked nor expired at now, and
+	// returns it. Without one it returns nil, and when the next lock ends, zero for never.
+	LockNotification(ctx context.Context, hub string, kind NotificationKind, token string, now, until time.Time) (n *Notification, again time.Time, err error)
+	// EditNotification changes a notification by the token of its lock: edit gets it without its content, nil when there is
+	// none, and returns what is to be stored, nil to delete it. An error of edit's is returned, and nothing changed. edit
+	// has no side effects and may run more than once.
+	EditNotification(ctx context.Context, hub string, kind NotificationKind, token string, edit func(*Notification) (*Notification, error)) error
+	// DropNotifications deletes the notifications of all hubs that are expired and not locked at now.
+	DropNotifications(ctx context.Context, now time.Time) error
 }
 
-// QueueEdit is one read-modify-write of a queue.
-type QueueEdit struct {
-	Hub    string
-	Device string
-	// Edit gets the stored queue, nil when there is no such device, and changes it. It has no side effects, calls no
-	// store, and may run more than once.
-	Edit func(q *c2dqueue.Queue) error
-	// Err is the outcome, set by EditQueues.
-	Err error
-}
-
-// DueQueue says when something ends in a queue.
-type DueQueue struct {
-	Hub    string
-	Device string
-	Due    time.Time // as c2dqueue.Queue.Due, to 100 ns
-}
-
-// FeedbackStore keeps the hubs' feedback: records that EditQueues has added, and batches of them. A record goes with its
-// identity, a batch with its hub.
-type FeedbackStore interface {
-	// BatchFeedback moves the oldest records of a hub that are in no batch, up to most, into a new one, unless they are
-	// fewer than least or none. It returns how many it took, and how many are left, counted no further than most.
-	BatchFeedback(ctx context.Context, hub string, b FeedbackBatchStart, least, most int) (taken, left int, err error)
-	// LockFeedback locks the oldest batch of a hub that is neither locked nor expired at now, and returns it with its
-	// records. Without one it returns nil, and when the next lock ends, zero for never.
-	LockFeedback(ctx context.Context, hub, token string, now, until time.Time) (b *StoredFeedback, again time.Time, err error)
-	// EditFeedback changes a batch by the token of its lock: edit gets it without its records, nil when there is none,
-	// and returns what is to be stored, nil to delete it. An error of edit's is returned, and nothing changed. edit has
-	// no side effects and may run more than once.
-	EditFeedback(ctx context.Context, hub, token string, edit func(*StoredFeedback) (*StoredFeedback, error)) error
-	// DropFeedback deletes the batches of all hubs that are expired and not locked at now.
-	DropFeedback(ctx context.Context, now time.Time) error
-}
-
-// FeedbackBatchStart is a batch as it is made.
-type FeedbackBatchStart struct {
-	ID       string // a GUID
-	Enqueued time.Time
-	Expires  time.Time
-}
-
-// StoredFeedback is one batch of feedback records.
-type StoredFeedback struct {
-	FeedbackBatchStart
-	DeliveryCount int       // deliveries that were given back
-	LockUntil     time.Time // zero: it is not locked
-	Records       []c2dqueue.Record
-}
-
-// Store is all that the hub asks of its SQL store.
+// Store is all that the hub asks of its SQL store. Several hubs, in one process or in many, may use one database: nothing
+// in an implementation relies on being the only writer.
 type Store interface {
 	HubStore
-	DeviceStore
+	IdentityStore
+	ConnectionStore
+	OutboxStore
 	SessionStore
-	QueueStore
-	FeedbackStore
+	NotificationStore
+	c2d.Store
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error
 }
@@ -182,8 +207,8 @@ const (
 	EndpointHubEvents Endpoint = "hub-events"
 )
 
-// EventLog keeps events: per partition of an endpoint, a sequence of encoded events with dense sequence numbers from 0.
-// The contract is tested by logtest.
+// EventLog keeps events: per partition, a sequence of encoded events with dense sequence numbers from 0. The
+// contract is tested by logtest.
 //
 //	I1: an event is visible to readers, and its producer told so, only once it is durable.
 //	I2: a sequence number is never used twice, nor left out, whatever crashes.
@@ -208,9 +233,8 @@ type EventLog interface {
 	Wait(ctx context.Context, p Partition, from int64) error
 	// Trim deletes the events of p that were enqueued before t, from the oldest on.
 	Trim(ctx context.Context, p Partition, t time.Time) error
-	// Drop deletes all events of a hub, whatever their endpoint, and the memory of their sequence numbers. It ends what
-	// waits for more of them; the hub's producers fail with CodeNoSuchHub from then on. A hub of the same name starts
-	// with nothing.
+	// Drop deletes all events of a hub, and the memory of its sequence numbers. It ends what waits for more of them; its
+	// producers fail with CodeNoSuchHub from then on. A hub of the same name starts with nothing.
 	Drop(ctx context.Context, hub string) error
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error
@@ -245,8 +269,5 @@ type Observer interface {
 	TelemetryStored(hub string, n int)
 	// TelemetryRefused counts messages that were not stored, by reason.
 	TelemetryRefused(hub string, code hubward.Code, n int)
-	// DeviceBytes counts payload bytes from and to devices.
-	DeviceBytes(hub string, n int)
-	// CloudToDevice counts what happened to messages to devices.
-	CloudToDevice(hub string, what C2DEvent, n int)
+	c2d.Observer // DeviceBytes counts both directions
 }

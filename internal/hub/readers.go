@@ -5,14 +5,14 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // ReaderOptions say what a reader reads.
 type ReaderOptions struct {
-	Hub           string
 	ConsumerGroup string // compared without case
 	Partition     int
-	Start         Start
+	Start         Position
 	Name          string // what error texts call the reader, cut to 128 bytes; empty: "nil"
 	Epoch         *int64 // the owner level of an exclusive reader, 0 or more; nil: one of several
 }
@@ -23,29 +23,32 @@ type Reader struct {
 	hub       *Hub
 	state     *state
 	partition Partition
-	place     *place
+	handle    *readerHandle
 	next      int64 // the number to go on from
 
 	handOut func(Record) (more bool) // r.visit, made once
 	to      func(Record) (more bool) // whom visit hands events to, during a Read
 	handed  int                      // how many, in that Read
 
-	// What a Read waits with ends with the context that it was given and with the place. It is kept for the next Read,
+	// What a Read waits with ends with the context that it was given and with the reader. It is kept for the next Read,
 	// which mostly comes with the same context.
 	waiting context.Context
 	of      <-chan struct{} // Done of the context that waiting was made of
 	release func()
 }
 
-// OpenReader registers a reader. Of a partition and consumer group there are five plain readers or one exclusive one:
-// an exclusive reader displaces plain ones, and an exclusive one of the same or a lower epoch. The start is looked up
-// now: of a reader from the latest event on, what is enqueued after the call returned is not missed.
+// OpenReader registers a reader with the node that owns the partition. Of a partition and consumer group there are five
+// plain readers or one exclusive one, in the whole cluster: an exclusive reader displaces plain ones, and an exclusive one
+// of the same or a lower epoch. The start is looked up now: of a reader from the latest event on, what is enqueued after
+// the call returned is not missed. p has ServiceConnect.
 //
-// Errors: CodeNoSuchHub, CodeNoSuchConsumerGroup, CodeNoSuchPartition; CodeArgumentInvalid for a start behind the last
-// event or a negative epoch; CodeReaderDisplaced when a reader that is there has precedence; CodeReaderLimit for a sixth
-// plain one. Their messages are those that SDKs look into (spec/event-hubs-endpoint.md 6.2 and 9).
-func (h *Hub) OpenReader(ctx context.Context, o ReaderOptions) (*Reader, error) {
-	s, c, err := h.find(o.Hub)
+// Errors: CodeUnauthorizedAccess; CodeNoSuchHub, CodeNoSuchConsumerGroup, CodeNoSuchPartition; CodeArgumentInvalid for a
+// start behind the last event or a negative epoch; CodeReaderDisplaced when a reader that is there has precedence;
+// CodeReaderLimit for a sixth plain one; the cluster's. Their messages are those that SDKs look into.
+//
+// Source: Azure/azure-event-hubs-python#13, Azure/azure-sdk-for-java#10215 (start behind the end), #32046 (precedence).
+func (h *Hub) OpenReader(ctx context.Context, p *access.Principal, o ReaderOptions) (*Reader, error) {
+	s, c, err := h.permit(p, access.ServiceConnect, append(groupPath(p.Hub.Name, o.ConsumerGroup), "Partitions", itoa(o.Partition)))
 	if err != nil {
 		return nil, err
 	}
@@ -57,38 +60,22 @@ func (h *Hub) OpenReader(ctx context.Context, o ReaderOptions) (*Reader, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := newPlace(placeKey{group, o.Partition}, readerName(o.Name), nil)
-	if o.Epoch != nil {
-		epoch := *o.Epoch
-		if p.epoch = &epoch; epoch < 0 {
-			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "epoch: %d is negative", epoch)
-		}
+	if o.Epoch != nil && *o.Epoch < 0 {
+		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "epoch: %d is negative", *o.Epoch)
 	}
-	r := &Reader{hub: h, state: s, partition: partition, place: p}
+	r := &Reader{hub: h, state: s, partition: partition, handle: newReaderHandle(readerKey{group, o.Partition})}
 	r.handOut = r.visit
 	if r.next, err = h.seek(ctx, partition, o.Start); err != nil {
 		return nil, err
 	}
-	if err := h.enter(s, p); err != nil {
+	if err := h.register(ctx, s, r.handle, registration{Name: readerName(o.Name), Epoch: o.Epoch}); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-// enter lets p in, unless its consumer group was deleted after the caller had looked it up: then nobody would end p.
-func (h *Hub) enter(s *state, p *place) error {
-	if err := s.places.enter(p); err != nil {
-		return err
-	}
-	h.mu.RLock()
-	_, ok := findGroup(s.config, p.key.group)
-	h.mu.RUnlock()
-	if !ok {
-		s.places.leave(p)
-		return noSuchGroup(p.key.group)
-	}
-	return nil
-}
+// groupPath is what a token for a consumer group is limited to.
+func groupPath(hub, group string) []string { return []string{hub, "ConsumerGroups", group} }
 
 // maxReaderName bounds what error texts quote, and the memory that a client can make the hub keep, in bytes.
 const maxReaderName = 128
@@ -112,7 +99,7 @@ func (r *Reader) Read(ctx context.Context, maxBytes int, visit func(Record) (mor
 	defer func() { r.to = nil }()
 	for {
 		next, err := r.hub.log.Read(ctx, r.partition, r.next, maxBytes, r.handOut)
-		if ended := r.place.ended(); ended != nil {
+		if ended := r.handle.ended(); ended != nil {
 			return ended
 		}
 		r.next = next
@@ -120,7 +107,7 @@ func (r *Reader) Read(ctx context.Context, maxBytes int, visit func(Record) (mor
 			return err
 		}
 		err = r.hub.log.Wait(r.whileOpen(ctx), r.partition, r.next)
-		if ended := r.place.ended(); ended != nil {
+		if ended := r.handle.ended(); ended != nil {
 			return ended
 		}
 		if err != nil {
@@ -132,7 +119,7 @@ func (r *Reader) Read(ctx context.Context, maxBytes int, visit func(Record) (mor
 // visit looks before each event whether the reader has ended: what the log gives out after a hub was deleted may be of
 // the next one of its name.
 func (r *Reader) visit(record Record) (more bool) {
-	if r.place.ended() != nil {
+	if r.handle.ended() != nil {
 		return false
 	}
 	r.handed++
@@ -148,7 +135,7 @@ func (r *Reader) whileOpen(ctx context.Context) context.Context {
 		r.release()
 	}
 	waiting, cancel := context.WithCancel(ctx)
-	forget := context.AfterFunc(r.place.ctx, cancel)
+	forget := context.AfterFunc(r.handle.ctx, cancel)
 	r.waiting, r.of = waiting, ctx.Done()
 	r.release = func() {
 		forget()
@@ -160,35 +147,64 @@ func (r *Reader) whileOpen(ctx context.Context) context.Context {
 // Bounds says what the reader's partition holds now. Errors: as Read.
 func (r *Reader) Bounds(ctx context.Context) (Bounds, error) {
 	b, err := r.hub.log.Bounds(ctx, r.partition)
-	if ended := r.place.ended(); ended != nil {
+	if ended := r.handle.ended(); ended != nil {
 		return Bounds{}, ended
 	}
 	return b, err
 }
 
 // Context ends when the reader does, also while nobody reads: its cause is what Read would return.
-func (r *Reader) Context() context.Context { return r.place.ctx }
+func (r *Reader) Context() context.Context { return r.handle.ctx }
 
-// Close gives the reader's place free, and ends a Read that waits. It may be called more than once, also at the same
+// Close makes room for another reader, and ends a Read that waits. It may be called more than once, also at the same
 // time as other methods.
-func (r *Reader) Close() { r.state.places.leave(r.place) }
+func (r *Reader) Close() { r.hub.unregister(r.state, r.handle) }
 
-// PartitionBounds says what a partition holds now. Errors: CodeNoSuchHub, CodeNoSuchPartition; the log's.
-func (h *Hub) PartitionBounds(ctx context.Context, hub string, partition int) (Bounds, error) {
-	_, c, err := h.find(hub)
+// PartitionBounds says what a partition of the built-in endpoint holds now. p has ServiceConnect for the hub's event hub, or
+// one of its consumer groups, or for this partition in one of them.
+//
+// Errors: CodeUnauthorizedAccess, CodeNoSuchHub, CodeNoSuchPartition; the log's.
+func (h *Hub) PartitionBounds(ctx context.Context, p *access.Principal, partition int) (Bounds, error) {
+	_, c, err := h.permitEventHub(p, "Partitions", itoa(partition))
 	if err != nil {
 		return Bounds{}, err
 	}
-	p, err := c.partition(partition)
+	of, err := c.partition(partition)
 	if err != nil {
 		return Bounds{}, err
 	}
-	return h.log.Bounds(ctx, p)
+	return h.log.Bounds(ctx, of)
 }
 
-// partition returns one of the hub's partitions, or an error in the words of the cloud service.
+// EventHub returns a hub's configuration, without its policies, to who may read its events. p has ServiceConnect for the
+// hub's event hub, or one of its consumer groups.
 //
-// Source: spec/event-hubs-endpoint.md 6.1.
+// Errors: CodeUnauthorizedAccess, CodeNoSuchHub.
+func (h *Hub) EventHub(p *access.Principal) (Config, error) {
+	_, c, err := h.permitEventHub(p)
+	if err != nil {
+		return Config{}, err
+	}
+	out := c.clone()
+	out.Policies = nil
+	return out, nil
+}
+
+// permitEventHub is permit for what the event hub tells of itself: to who may read it, its node, or one of its consumer
+// groups, as tokens of different clients say. Of a group, what below names is enough.
+func (h *Hub) permitEventHub(p *access.Principal, below ...string) (*state, *Config, error) {
+	_, c, err := h.findRef(p.Hub)
+	if err != nil {
+		return nil, nil, err
+	}
+	paths := [][]string{{c.Name}, {c.Name, "$management"}}
+	for _, g := range c.ConsumerGroups {
+		paths = append(paths, append(groupPath(c.Name, g), below...))
+	}
+	return h.permit(p, access.ServiceConnect, paths...)
+}
+
+// partition returns one of the partitions of the built-in endpoint, or an error in the words of the cloud service.
 func (c *Config) partition(id int) (Partition, error) {
 	if id < 0 || id >= c.Partitions {
 		return Partition{}, hubward.Errorf(hubward.CodeNoSuchPartition, "The specified partition is invalid for an EventHub partition "+

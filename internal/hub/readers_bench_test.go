@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
@@ -23,14 +25,15 @@ func benchmarkTail(b *testing.B, batch int) {
 	}
 	defer store.Close()
 	log := &tail{batch: int64(batch), data: make([]byte, 256)}
-	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: log})
+	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: log, Cluster: localcluster.New(localcluster.Options{Epoch: 1})})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := h.CreateHub(b.Context(), hub.NewHub{Name: "plant"}); err != nil {
+	x := api{h, func() {}}
+	if _, err := x.CreateHub(b.Context(), hub.NewHub{Name: "plant"}); err != nil {
 		b.Fatal(err)
 	}
-	r, err := h.OpenReader(b.Context(), hub.ReaderOptions{Hub: "plant", ConsumerGroup: "$Default"})
+	r, err := x.OpenReader(b.Context(), "plant", hub.ReaderOptions{ConsumerGroup: "$Default"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -58,6 +61,7 @@ type tail struct {
 }
 
 func (l *tail) Drop(context.Context, string) error                        { return nil }
+func (l *tail) Trim(context.Context, hub.Partition, time.Time) error      { return nil }
 func (l *tail) Bounds(context.Context, hub.Partition) (hub.Bounds, error) { return hub.Bounds{}, nil }
 
 func (l *tail) Read(_ context.Context, _ hub.Partition, from int64, _ int, visit func(hub.Record) bool) (int64, error) {

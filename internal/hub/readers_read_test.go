@@ -17,7 +17,7 @@ import (
 func TestReader_trimmed(t *testing.T) {
 	f := newReaderFixture(t)
 	f.fill("plant", "0", "1", "2", "3")
-	r := f.mustOpen(hub.ReaderOptions{})
+	r := f.mustOpen(readerOptions{})
 	if got := read(t, r, 1); got[0] != "0" {
 		t.Errorf("got %v", got)
 	}
@@ -48,7 +48,7 @@ func TestReader_trimmed(t *testing.T) {
 func TestReader_bounds(t *testing.T) {
 	f := newReaderFixture(t)
 	f.fill("plant", "aaaa", "bbbb", "cccc", "dddd", "eeee")
-	r := f.mustOpen(hub.ReaderOptions{})
+	r := f.mustOpen(readerOptions{})
 	var got []string
 	next := func(maxBytes int, more bool) []string {
 		got = nil
@@ -80,7 +80,7 @@ func TestReader_isEnded(t *testing.T) {
 		code hubward.Code
 	}{
 		"displaced": {func(f readerFixture, _ *hub.Reader) error {
-			_, err := f.open(hub.ReaderOptions{Hub: "second", ConsumerGroup: "GROUP", Epoch: epoch(5)})
+			_, err := f.open(readerOptions{Hub: "second", ConsumerGroup: "GROUP", Epoch: epoch(5)})
 			return err
 		}, hubward.CodeReaderDisplaced},
 		"its group deleted": {func(f readerFixture, _ *hub.Reader) error {
@@ -108,8 +108,8 @@ func TestReader_isEnded(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.fill("second", "old", "old")
-				r := f.mustOpen(hub.ReaderOptions{Hub: "second", ConsumerGroup: "group"})
-				beside := f.mustOpen(hub.ReaderOptions{Hub: "second"})
+				r := f.mustOpen(readerOptions{Hub: "second", ConsumerGroup: "group"})
+				beside := f.mustOpen(readerOptions{Hub: "second"})
 				var err error
 				if busy {
 					seen := 0
@@ -154,7 +154,7 @@ func TestReader_isEnded(t *testing.T) {
 // The context of one Read ends that Read alone.
 func TestReader_goesOnAfterItsContextEnded(t *testing.T) {
 	f := newReaderFixture(t)
-	r := f.mustOpen(hub.ReaderOptions{})
+	r := f.mustOpen(readerOptions{})
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -182,7 +182,7 @@ func TestReader_manyWait(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 5 {
-				r := f.mustOpen(hub.ReaderOptions{ConsumerGroup: group})
+				r := f.mustOpen(readerOptions{ConsumerGroup: group})
 				go func() {
 					for {
 						err := r.Read(t.Context(), 1, func(rec hub.Record) bool {
@@ -217,7 +217,7 @@ func TestReader_manyWait(t *testing.T) {
 		want("", 0)
 		f.fill("plant", "a")
 		want("a", 100)
-		f.mustOpen(hub.ReaderOptions{ConsumerGroup: "g7", Epoch: epoch(0)})
+		f.mustOpen(readerOptions{ConsumerGroup: "g7", Epoch: epoch(0)})
 		want("ReaderDisplaced", 5)
 		f.fill("plant", "b")
 		want("b", 95)
@@ -241,7 +241,7 @@ func TestOpenReader_raceWithDelete(t *testing.T) {
 		opened := make(chan *hub.Reader, 4)
 		for range cap(opened) {
 			go func() {
-				r, _ := f.OpenReader(t.Context(), hub.ReaderOptions{Hub: "plant", ConsumerGroup: group})
+				r, _ := f.OpenReader(t.Context(), "plant", hub.ReaderOptions{ConsumerGroup: group})
 				opened <- r
 			}()
 		}
@@ -265,7 +265,7 @@ func TestReadEvents_endsWithItsGroup(t *testing.T) {
 	for range 6 { // event streams do not count
 		waits, ended := make(chan struct{}, 1), make(chan error)
 		go func() {
-			ended <- f.ReadEvents(t.Context(), hub.EventQuery{Hub: "plant", ConsumerGroup: "G"}, func(*hubward.Event) error {
+			ended <- f.other().ReadEvents(t.Context(), "plant", hub.EventQuery{ConsumerGroup: "G", From: hub.Position{Kind: hub.PositionLatest}}, func(*hubward.Event) error {
 				waits <- struct{}{}
 				return nil
 			})
@@ -273,7 +273,7 @@ func TestReadEvents_endsWithItsGroup(t *testing.T) {
 		<-waits
 		defer func() { wantCode(t, "ReadEvents", <-ended, hubward.CodeNoSuchConsumerGroup) }()
 	}
-	f.mustOpen(hub.ReaderOptions{ConsumerGroup: "g", Epoch: epoch(1)})
+	f.mustOpen(readerOptions{ConsumerGroup: "g", Epoch: epoch(1)})
 	if err := f.DeleteConsumerGroup(t.Context(), "plant", "g"); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,21 +38,30 @@ func (f readerFixture) fill(hubName string, texts ...string) {
 	}
 }
 
-func (f readerFixture) open(o hub.ReaderOptions) (*hub.Reader, error) {
-	if o.Hub == "" {
-		o.Hub = "plant"
-	}
+// readerOptions are hub.ReaderOptions with the name of the hub; empty: plant.
+type readerOptions struct {
+	Hub           string
+	ConsumerGroup string
+	Partition     int
+	Start         hub.Position
+	Name          string
+	Epoch         *int64
+}
+
+func (f readerFixture) open(o readerOptions) (*hub.Reader, error) {
 	if o.ConsumerGroup == "" {
 		o.ConsumerGroup = "$Default"
 	}
-	r, err := f.OpenReader(f.t.Context(), o)
+	r, err := f.other().OpenReader(f.t.Context(), cmp.Or(o.Hub, "plant"), hub.ReaderOptions{
+		ConsumerGroup: o.ConsumerGroup, Partition: o.Partition, Start: o.Start, Name: o.Name, Epoch: o.Epoch,
+	})
 	if err == nil {
 		f.t.Cleanup(r.Close)
 	}
 	return r, err
 }
 
-func (f readerFixture) mustOpen(o hub.ReaderOptions) *hub.Reader {
+func (f readerFixture) mustOpen(o readerOptions) *hub.Reader {
 	f.t.Helper()
 	r, err := f.open(o)
 	if err != nil {
@@ -119,9 +129,9 @@ func TestOpenReader_precedence(t *testing.T) {
 			f := newReaderFixture(t)
 			var there []*hub.Reader
 			for _, o := range test.there {
-				there = append(there, f.mustOpen(hub.ReaderOptions{Name: o.name, Epoch: o.epoch}))
+				there = append(there, f.mustOpen(readerOptions{Name: o.name, Epoch: o.epoch}))
 			}
-			_, err := f.open(hub.ReaderOptions{Name: "new", Epoch: test.new, ConsumerGroup: "$DEFAULT"})
+			_, err := f.open(readerOptions{Name: "new", Epoch: test.new, ConsumerGroup: "$DEFAULT"})
 			var refused *hubward.Error
 			if errors.As(err, &refused); test.refused == "" && err != nil || test.refused != "" && (err == nil || refused.Message != test.refused || refused.Code != test.code) {
 				t.Errorf("the new one gets %v", err)
@@ -138,35 +148,35 @@ func TestOpenReader_precedence(t *testing.T) {
 }
 
 // Partitions, consumer groups and hubs are apart, and what was displaced, refused or closed takes no place.
-func TestOpenReader_places(t *testing.T) {
+func TestOpenReader_limit(t *testing.T) {
 	f := newReaderFixture(t)
 	if err := f.CreateConsumerGroup(t.Context(), "plant", "Group.2"); err != nil {
 		t.Fatal(err)
 	}
-	f.mustOpen(hub.ReaderOptions{Epoch: epoch(7)})
-	f.mustOpen(hub.ReaderOptions{Epoch: epoch(1), Partition: 1})
-	f.mustOpen(hub.ReaderOptions{Epoch: epoch(1), ConsumerGroup: "group.2"})
-	f.mustOpen(hub.ReaderOptions{Epoch: epoch(1), Hub: "second"})
+	f.mustOpen(readerOptions{Epoch: epoch(7)})
+	f.mustOpen(readerOptions{Epoch: epoch(1), Partition: 1})
+	f.mustOpen(readerOptions{Epoch: epoch(1), ConsumerGroup: "group.2"})
+	f.mustOpen(readerOptions{Epoch: epoch(1), Hub: "second"})
 
 	// An epoch lasts as long as its reader.
-	last := f.mustOpen(hub.ReaderOptions{Epoch: epoch(9)})
+	last := f.mustOpen(readerOptions{Epoch: epoch(9)})
 	last.Close()
 	last.Close()
 	var plain []*hub.Reader
 	for range 5 {
-		plain = append(plain, f.mustOpen(hub.ReaderOptions{}))
+		plain = append(plain, f.mustOpen(readerOptions{}))
 	}
-	_, err := f.open(hub.ReaderOptions{})
+	_, err := f.open(readerOptions{})
 	wantCode(t, "a sixth reader", err, hubward.CodeReaderLimit)
 	plain[2].Close()
-	f.mustOpen(hub.ReaderOptions{})
-	_, err = f.open(hub.ReaderOptions{})
+	f.mustOpen(readerOptions{})
+	_, err = f.open(readerOptions{})
 	wantCode(t, "a sixth reader again", err, hubward.CodeReaderLimit)
-	exclusive := f.mustOpen(hub.ReaderOptions{Epoch: epoch(0)})
+	exclusive := f.mustOpen(readerOptions{Epoch: epoch(0)})
 	for _, r := range plain {
 		r.Close() // of readers that are gone already
 	}
-	_, err = f.open(hub.ReaderOptions{})
+	_, err = f.open(readerOptions{})
 	wantCode(t, "a plain reader beside an exclusive one", err, hubward.CodeReaderDisplaced)
 	wantCode(t, "a closed reader", last.Read(t.Context(), 1, nil), hubward.CodeInvalidOperation)
 	if _, err := exclusive.Bounds(t.Context()); err != nil {
@@ -178,15 +188,15 @@ func TestOpenReader_refusals(t *testing.T) {
 	f := newReaderFixture(t)
 	for _, test := range []struct {
 		what string
-		o    hub.ReaderOptions
+		o    readerOptions
 		code hubward.Code
 		text string
 	}{
-		{"an unknown hub", hub.ReaderOptions{Hub: "none"}, hubward.CodeNoSuchHub, "none"},
-		{"an unknown group", hub.ReaderOptions{ConsumerGroup: "none"}, hubward.CodeNoSuchConsumerGroup, "none"},
-		{"a partition too many", hub.ReaderOptions{Partition: 4}, hubward.CodeNoSuchPartition, "The specified partition is invalid for an EventHub partition sender or receiver. It should be between 0 and 3."},
-		{"a negative partition", hub.ReaderOptions{Partition: -1}, hubward.CodeNoSuchPartition, "between 0 and 3"},
-		{"a negative epoch", hub.ReaderOptions{Epoch: epoch(-1)}, hubward.CodeArgumentInvalid, "epoch"},
+		{"an unknown hub", readerOptions{Hub: "none"}, hubward.CodeNoSuchHub, "none"},
+		{"an unknown group", readerOptions{ConsumerGroup: "none"}, hubward.CodeNoSuchConsumerGroup, "none"},
+		{"a partition too many", readerOptions{Partition: 4}, hubward.CodeNoSuchPartition, "The specified partition is invalid for an EventHub partition sender or receiver. It should be between 0 and 3."},
+		{"a negative partition", readerOptions{Partition: -1}, hubward.CodeNoSuchPartition, "between 0 and 3"},
+		{"a negative epoch", readerOptions{Epoch: epoch(-1)}, hubward.CodeArgumentInvalid, "epoch"},
 	} {
 		_, err := f.open(test.o)
 		wantCode(t, test.what, err, test.code)
@@ -203,8 +213,8 @@ func TestOpenReader_refusals(t *testing.T) {
 // A reader that cannot be, for its start, displaces nobody.
 func TestOpenReader_badStartDisplacesNobody(t *testing.T) {
 	f := newReaderFixture(t)
-	old := f.mustOpen(hub.ReaderOptions{Epoch: epoch(0)})
-	_, err := f.open(hub.ReaderOptions{Epoch: epoch(1), Start: hub.Start{Kind: hub.StartSequence, Sequence: 1}})
+	old := f.mustOpen(readerOptions{Epoch: epoch(0)})
+	_, err := f.open(readerOptions{Epoch: epoch(1), Start: hub.Position{Kind: hub.PositionSequence, Sequence: 1}})
 	wantCode(t, "a start behind the end", err, hubward.CodeArgumentInvalid)
 	if _, err := old.Bounds(t.Context()); err != nil {
 		t.Error(err)
@@ -213,8 +223,8 @@ func TestOpenReader_badStartDisplacesNobody(t *testing.T) {
 
 func TestOpenReader_longNamesAreCut(t *testing.T) {
 	f := newReaderFixture(t)
-	f.mustOpen(hub.ReaderOptions{Name: strings.Repeat("n", 127) + "ü" + strings.Repeat("n", 1<<16), Epoch: epoch(1)})
-	_, err := f.open(hub.ReaderOptions{Epoch: epoch(0)})
+	f.mustOpen(readerOptions{Name: strings.Repeat("n", 127) + "ü" + strings.Repeat("n", 1<<16), Epoch: epoch(1)})
+	_, err := f.open(readerOptions{Epoch: epoch(0)})
 	if err == nil || !strings.Contains(err.Error(), "'"+strings.Repeat("n", 127)+"'") {
 		t.Errorf("got %.300s", err)
 	}

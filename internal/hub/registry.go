@@ -9,160 +9,207 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // maxListed bounds a list of identities.
 //
-// Source: spec/service-rest.md 4.2, "List D4".
+// Source: learn.microsoft.com/rest/api/iothub/service/devices/get-devices.
 const maxListed = 1000
 
-// Device returns one identity with its live connection state.
+// registryPath is what a token for a part of the registry may be limited to.
+func registryPath(id string) []string { return []string{"devices", id} }
+
+var (
+	allDevices        = []string{"devices"}
+	deviceStatistics  = []string{"statistics", "devices"}
+	serviceStatistics = []string{"statistics", "service"}
+)
+
+// Device returns one device with its connection state as it is now. p has RegistryRead.
 //
-// Errors: CodeNoSuchHub, CodeDeviceNotFound.
-func (h *Hub) Device(ctx context.Context, hub, id string) (*hubward.Device, error) {
+// Errors: CodeUnauthorizedAccess, CodeNoSuchHub, CodeDeviceNotFound.
+func (h *Hub) Device(ctx context.Context, p *access.Principal, id string) (*hubward.Device, error) {
+	if _, _, err := h.permit(p, access.RegistryRead, registryPath(id)); err != nil {
+		return nil, err
+	}
+	return h.device(ctx, p.Hub.Name, id)
+}
+
+func (h *Hub) device(ctx context.Context, hub, id string) (*hubward.Device, error) {
 	if err := hubward.ValidateID(id); err != nil {
 		return nil, err
 	}
-	d, err := h.store.Device(ctx, hub, id)
+	r, err := h.store.Identity(ctx, hub, hubward.Identity{Device: id})
 	if err != nil {
 		return nil, err
 	}
-	h.addLiveState(hub, d)
-	return d, nil
+	h.addLiveState(ctx, hub, r)
+	return &r.Device, nil
 }
 
-// Devices returns up to top identities, ordered by id; a top outside 1 to 1000 means 1000.
-func (h *Hub) Devices(ctx context.Context, hub string, top int) ([]hubward.Device, error) {
+// Devices returns up to top devices, ordered by id; a top outside 1 to 1000 means 1000. p has RegistryRead.
+func (h *Hub) Devices(ctx context.Context, p *access.Principal, top int) ([]hubward.Device, error) {
+	if _, _, err := h.permit(p, access.RegistryRead, allDevices); err != nil {
+		return nil, err
+	}
 	if top < 1 || top > maxListed {
 		top = maxListed
 	}
-	devices, err := h.store.Devices(ctx, hub, top)
+	rows, err := h.store.Devices(ctx, p.Hub.Name, top)
 	if err != nil {
 		return nil, err
 	}
-	for i := range devices {
-		h.addLiveState(hub, &devices[i])
+	devices := make([]hubward.Device, len(rows))
+	for i := range rows {
+		h.addLiveState(ctx, p.Hub.Name, &rows[i])
+		devices[i] = rows[i].Device
 	}
 	return devices, nil
 }
 
-// addLiveState puts what this process knows over what the store was last told.
-func (h *Hub) addLiveState(hub string, d *hubward.Device) {
-	d.ConnectionState = hubward.Disconnected
-	if link := h.sessions.live(sessionKey{hub, hubward.Identity{Device: d.DeviceID}}); link != nil {
-		d.ConnectionState = hubward.Connected
-		d.ConnectionStateUpdatedTime = hubward.Time{Time: link.since}
-		d.LastActivityTime = hubward.Time{Time: link.lastActive()}
+// addLiveState puts what is known now over what the store was last told.
+func (h *Hub) addLiveState(ctx context.Context, hub string, r *Registration) {
+	l, connected := h.live(ctx, hub, r.Identity())
+	r.ConnectionState = hubward.Disconnected
+	if connected {
+		r.ConnectionState = hubward.Connected
+	}
+	if l != nil {
+		r.ConnectionStateUpdatedTime = hubward.Time{Time: l.since}
+		r.LastActivityTime = hubward.Time{Time: l.lastActive()}
 	}
 }
 
-// PutDevice creates an identity (ifMatch "") or replaces one (ifMatch "*" or an etag), and returns it as stored. Blank
+// PutDevice creates a device (ifMatch "") or replaces one (ifMatch "*" or an etag), and returns it as stored. Blank
 // keys of a SAS identity are made; server-owned fields of d are ignored. A connected device that is disabled or whose
-// credentials change is disconnected.
+// credentials change is disconnected. p has RegistryWrite.
 //
-// Errors: CodeArgumentInvalid names the field; CodeDeviceAlreadyExists; CodeDeviceNotFound; CodePreconditionFailed.
+// Errors: CodeUnauthorizedAccess; CodeArgumentInvalid names the field; CodeDeviceAlreadyExists; CodeDeviceNotFound;
+// CodePreconditionFailed.
 //
-// Source: spec/service-rest.md 2.1, 4.2.
-func (h *Hub) PutDevice(ctx context.Context, hub string, d hubward.Device, ifMatch string) (*hubward.Device, error) {
-	if _, _, err := h.find(hub); err != nil {
-		return nil, err
-	}
-	put, err := h.newDevicePut(d)
+// Source: learn.microsoft.com/rest/api/iothub/service/devices.
+func (h *Hub) PutDevice(ctx context.Context, p *access.Principal, d hubward.Device, ifMatch string) (*hubward.Device, error) {
+	s, _, err := h.permit(p, access.RegistryWrite, registryPath(d.DeviceID))
 	if err != nil {
 		return nil, err
 	}
-	edit := &DeviceEdit{ID: d.DeviceID}
-	edit.Edit = func(old *hubward.Device) (*hubward.Device, error) {
-		if err := checkMatch(old, d.DeviceID, ifMatch); err != nil {
-			return nil, err
+	put, err := h.newPut(s.ref.Name, &Registration{Device: d})
+	if err != nil {
+		return nil, err
+	}
+	edit := &IdentityEdit{ID: put.next.Identity()}
+	edit.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
+		if err := checkMatch(old, edit.ID, ifMatch); err != nil {
+			return nil, nil, err
 		}
 		return put.apply(old)
 	}
-	if err := h.editDevices(ctx, hub, edit); err != nil {
+	if err := h.editIdentity(ctx, s, edit); err != nil {
 		return nil, err
 	}
-	if edit.Err != nil {
-		return nil, edit.Err
-	}
-	return h.Device(ctx, hub, d.DeviceID)
+	return h.device(ctx, s.ref.Name, d.DeviceID)
 }
 
-// DeleteDevice removes an identity and disconnects its device. ifMatch is "*" or an etag.
+// DeleteDevice removes a device with its modules, and disconnects them. ifMatch is "*" or an etag. p has RegistryWrite.
 //
-// Errors: CodePreconditionFailed, also for an empty ifMatch; CodeDeviceNotFound.
-func (h *Hub) DeleteDevice(ctx context.Context, hub, id, ifMatch string) error {
+// Errors: CodeUnauthorizedAccess; CodePreconditionFailed, also for an empty ifMatch; CodeDeviceNotFound.
+func (h *Hub) DeleteDevice(ctx context.Context, p *access.Principal, id, ifMatch string) error {
+	s, _, err := h.permit(p, access.RegistryWrite, registryPath(id))
+	if err != nil {
+		return err
+	}
 	if err := hubward.ValidateID(id); err != nil {
 		return err
 	}
 	if ifMatch == "" {
 		return hubward.Errorf(hubward.CodePreconditionFailed, "deleting needs an If-Match header with the etag or *")
 	}
-	edit := &DeviceEdit{ID: id, Edit: func(old *hubward.Device) (*hubward.Device, error) {
-		return nil, checkMatch(old, id, ifMatch)
-	}}
-	if err := h.editDevices(ctx, hub, edit); err != nil {
+	h.recordOnce(ctx) // what happened to its connection happened before
+	edit := &IdentityEdit{ID: hubward.Identity{Device: id}}
+	remove, err := h.newRemoval(s.ref.Name)
+	if err != nil {
+		return err
+	}
+	edit.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
+		if err := checkMatch(old, edit.ID, ifMatch); err != nil {
+			return nil, nil, err
+		}
+		return remove.apply(old)
+	}
+	return h.editIdentity(ctx, s, edit)
+}
+
+// checkMatch applies the If-Match rules to what is stored.
+//
+// Source: learn.microsoft.com/rest/api/iothub, common parameters and headers (If-Match).
+func checkMatch(old *Registration, id hubward.Identity, ifMatch string) error {
+	switch {
+	case ifMatch == "" && old != nil:
+		return &hubward.Error{Code: hubward.CodeDeviceAlreadyExists, Identity: id, Message: "A device with ID '" + id.String() + "' is already registered."}
+	case ifMatch == "":
+		return nil
+	case old == nil:
+		return identityNotFound(id)
+	case ifMatch != "*" && ifMatch != old.ETag:
+		return &hubward.Error{Code: hubward.CodePreconditionFailed, Identity: id, Message: "The etag does not match the stored one, the identity has changed since it was read."}
+	}
+	return nil
+}
+
+func identityNotFound(id hubward.Identity) error {
+	e := &hubward.Error{Code: hubward.CodeDeviceNotFound, Identity: id, Message: "The device '" + id.Device + "' is not registered."}
+	if id.Module != "" {
+		e.Code, e.Message = hubward.CodeModuleNotFound, "The module '"+id.String()+"' is not registered."
+	}
+	return e
+}
+
+func (h *Hub) editIdentity(ctx context.Context, s *state, edit *IdentityEdit) error {
+	if err := h.editIdentities(ctx, s, edit); err != nil {
 		return err
 	}
 	return edit.Err
 }
 
-// checkMatch applies the If-Match rules to what is stored.
-//
-// Source: spec/service-rest.md 2.1.
-func checkMatch(old *hubward.Device, id, ifMatch string) error {
-	switch {
-	case ifMatch == "" && old != nil:
-		return &hubward.Error{Code: hubward.CodeDeviceAlreadyExists, Device: id, Message: "A device with ID '" + id + "' is already registered."}
-	case ifMatch == "":
-		return nil
-	case old == nil:
-		return deviceNotFound(id)
-	case ifMatch != "*" && ifMatch != old.ETag:
-		return &hubward.Error{Code: hubward.CodePreconditionFailed, Device: id, Message: "The etag does not match the stored one, the identity has changed since it was read."}
-	}
-	return nil
-}
-
-func deviceNotFound(id string) error {
-	return &hubward.Error{Code: hubward.CodeDeviceNotFound, Device: id, Message: "The device '" + id + "' is not registered."}
-}
-
-// editDevices runs edits in the store and then closes the connections of devices that may no longer have them.
-func (h *Hub) editDevices(ctx context.Context, hub string, edits ...*DeviceEdit) error {
+// editIdentities runs edits in the store and then closes the connections of identities that may no longer have them.
+func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEdit) error {
 	closings := make([]error, len(edits))
 	for i, e := range edits {
 		rule := e.Edit
-		e.Edit = func(old *hubward.Device) (*hubward.Device, error) {
-			next, err := rule(old)
+		e.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
+			next, events, err := rule(old)
 			closings[i] = nil
 			if err == nil {
 				closings[i] = reasonToClose(old, next)
 			}
-			return next, err
+			return next, events, err
 		}
 	}
-	if err := h.store.EditDevices(ctx, hub, edits); err != nil {
+	if err := h.store.EditIdentities(ctx, s.ref.Name, edits); err != nil {
 		return err
 	}
+	h.eventsAdded(s.ref.Name)
 	for i, e := range edits {
-		if e.Err == nil {
-			h.sessions.edited(hub, e.ID, closings[i])
+		if e.Err == nil && closings[i] != nil {
+			withModules := e.ID.Module == "" && closings[i] != errRekeyed
+			h.closeIdentity(ctx, s.ref.Name, e.ID, withModules, closings[i])
 		}
 	}
 	return nil
 }
 
 // reasonToClose says why a connection of the identity must end after the edit, nil if it need not.
-func reasonToClose(old, next *hubward.Device) error {
+func reasonToClose(old, next *Registration) error {
 	switch {
 	case old == nil:
 		return nil
 	case next == nil:
-		return errDeviceDeleted
+		return errDeleted
 	case next.Status == hubward.StatusDisabled:
-		return errDeviceDisabled
+		return errDisabled
 	case !sameAuthentication(old.Authentication, next.Authentication):
-		return errDeviceRekeyed
+		return errRekeyed
 	}
 	return nil
 }
@@ -174,59 +221,94 @@ func sameAuthentication(a, b *hubward.Authentication) bool {
 	return *a == *b
 }
 
-// DeviceStatistics counts a hub's identities.
-func (h *Hub) DeviceStatistics(ctx context.Context, hub string) (hubward.RegistryStatistics, error) {
-	return h.store.DeviceStatistics(ctx, hub)
+// DeviceStatistics counts a hub's devices. p has RegistryRead.
+func (h *Hub) DeviceStatistics(ctx context.Context, p *access.Principal) (hubward.RegistryStatistics, error) {
+	if _, _, err := h.permit(p, access.RegistryRead, deviceStatistics); err != nil {
+		return hubward.RegistryStatistics{}, err
+	}
+	return h.store.DeviceStatistics(ctx, p.Hub.Name)
 }
 
-// ServiceStatistics counts a hub's connected devices.
-func (h *Hub) ServiceStatistics(hub string) (hubward.ServiceStatistics, error) {
-	if _, _, err := h.find(hub); err != nil {
+// ServiceStatistics counts a hub's connected devices, on all nodes. p has ServiceConnect.
+func (h *Hub) ServiceStatistics(ctx context.Context, p *access.Principal) (hubward.ServiceStatistics, error) {
+	if _, _, err := h.permit(p, access.ServiceConnect, serviceStatistics); err != nil {
 		return hubward.ServiceStatistics{}, err
 	}
-	return hubward.ServiceStatistics{ConnectedDeviceCount: h.sessions.count(hub)}, nil
+	n, err := h.cluster.Count(ctx, p.Hub.Name)
+	return hubward.ServiceStatistics{ConnectedDeviceCount: n}, err
 }
 
-// devicePut is a checked wish for an identity, with all that chance decides already decided, so that applying it is
+// put is a checked identity to be stored, with all that chance decides already decided, so that applying it is
 // repeatable.
-type devicePut struct {
-	device     hubward.Device
+type put struct {
+	hub        string
+	next       Registration
 	now        time.Time
 	generation string
 	etag       string
+	created    HubEvent // for an identity that is new
 }
 
-func (h *Hub) newDevicePut(d hubward.Device) (devicePut, error) {
-	if err := checkDevice(&d); err != nil {
-		return devicePut{}, err
+func (h *Hub) newPut(hub string, r *Registration) (*put, error) {
+	if err := checkDevice(&r.Device); err != nil {
+		return nil, err
 	}
-	if err := h.completeAuthentication(&d); err != nil {
-		return devicePut{}, err
+	if err := h.completeAuthentication(&r.Device); err != nil {
+		return nil, err
 	}
 	now := h.now().UTC()
 	etag, err := h.newETag()
-	return devicePut{device: d, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag}, err
+	if err != nil {
+		return nil, err
+	}
+	id, err := h.newGUID()
+	if err != nil {
+		return nil, err
+	}
+	created, err := lifecycleEvent(hub, id, r, "createDeviceIdentity", now)
+	return &put{hub: hub, next: *r, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag, created: created}, err
 }
 
 // apply returns what to store in place of old.
-func (p *devicePut) apply(old *hubward.Device) (*hubward.Device, error) {
-	next := p.device
+func (p *put) apply(old *Registration) (*Registration, []HubEvent, error) {
+	next := p.next
 	next.ETag, next.GenerationID = p.etag, p.generation
 	next.StatusUpdatedTime = hubward.Time{}
-	if old != nil {
-		next.GenerationID = old.GenerationID
-		next.StatusUpdatedTime = old.StatusUpdatedTime
-		if old.Status != next.Status {
-			next.StatusUpdatedTime = hubward.Time{Time: p.now}
-		}
+	if old == nil {
+		return &next, []HubEvent{p.created}, applyScope(nil, &next.Device, p.now)
 	}
-	return &next, applyScope(old, &next, p.now)
+	next.GenerationID = old.GenerationID
+	next.StatusUpdatedTime = old.StatusUpdatedTime
+	if old.Status != next.Status {
+		next.StatusUpdatedTime = hubward.Time{Time: p.now}
+	}
+	return &next, nil, applyScope(&old.Device, &next.Device, p.now)
+}
+
+// removal is the deletion of an identity, as put is its storing. The store deletes a device's modules with it.
+type removal struct {
+	hub string
+	id  string // of the event
+	now time.Time
+}
+
+func (h *Hub) newRemoval(hub string) (*removal, error) {
+	id, err := h.newGUID()
+	return &removal{hub: hub, id: id, now: h.now().UTC()}, err
+}
+
+func (r *removal) apply(old *Registration) (*Registration, []HubEvent, error) {
+	if old == nil {
+		return nil, nil, nil
+	}
+	deleted, err := lifecycleEvent(r.hub, r.id, old, "deleteDeviceIdentity", r.now)
+	return nil, []HubEvent{deleted}, err
 }
 
 // applyScope keeps the rules of edge scopes: an edge device's own scope is made by the server and never changes; a
 // leaf's scope names its parent.
 //
-// Source: spec/service-rest.md 4.4.
+// Source: learn.microsoft.com/azure/iot-edge/iot-edge-as-gateway, parent and child relationships.
 func applyScope(old, next *hubward.Device, now time.Time) error {
 	if !next.Capabilities.IotEdge {
 		next.ParentScopes = nil

@@ -1,180 +1,65 @@
 package hub
 
 import (
-	"errors"
-	"hash/maphash"
-	"sync"
-	"sync/atomic"
-	"time"
+	"context"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub/access"
 )
 
-// Session is a device's live link as its front end holds it. Front ends implement it; the hub calls it.
+// Session is an identity's live link as its front end holds it. Front ends implement it; the hub calls it, whatever node
+// the call began on. Its methods return at once.
 type Session interface {
-	// Close ends the connection for a reason that is logged. It returns at once and may be called more than once.
+	// Deliver hands something to the identity. What the front end cannot hand on now, because the device has not asked for
+	// it or the protocol has no way, it answers at once, as the delivery's kind says.
+	Deliver(d Delivery)
+	// Close ends the connection for a reason that is logged. It may be called more than once.
 	Close(reason error)
 }
 
-// Why the hub closes a session.
-var (
-	errTakenOver      = hubward.Errorf(hubward.CodeConnectionClosedOnNewOne, "the device connected again")
-	errDeviceDeleted  = hubward.Errorf(hubward.CodeDeviceNotFound, "the identity was deleted")
-	errDeviceDisabled = hubward.Errorf(hubward.CodeUnauthorizedAccess, "the identity was disabled")
-	errDeviceRekeyed  = hubward.Errorf(hubward.CodeUnauthorizedAccess, "the identity's credentials were changed")
-	errHubDeleted     = hubward.Errorf(hubward.CodeHubNotFound, "the hub was deleted")
-)
+// Delivery is what the hub hands to a connected identity: a *C2DDelivery, a *MethodCall or a *DesiredChange.
+type Delivery any
 
-// errEdited tells connect that the identity was edited after it was read.
-var errEdited = errors.New("hub: the identity was edited during log-in")
-
-// Link is a device's place in the hub while it is connected: what Connect returns and the front end works with. It is
-// safe for concurrent use.
-type Link struct {
-	Principal access.Principal
-	ModelID   string
-
-	hub     *Hub
-	state   *state
-	session Session
-	since   time.Time
-	active  atomic.Int64 // Unix milliseconds of the last sign of life
+// MethodCall is a direct method that a back end calls.
+type MethodCall struct {
+	Name    string
+	Payload []byte // JSON; nil: none
+	// Respond is called once, with what the device answers, or the error that keeps it from that: CodeDeviceNotOnline when
+	// it does not take methods. Later calls do nothing. It does not block.
+	Respond func(MethodResult, error)
 }
 
-func (l *Link) key() sessionKey { return sessionKey{l.state.name, l.Principal.Device} }
-
-func (l *Link) lastActive() time.Time { return time.UnixMilli(l.active.Load()).UTC() }
-
-// sessionKey names who is connected.
-type sessionKey struct {
-	hub string
-	id  hubward.Identity
+// MethodResult is a device's answer to a method.
+type MethodResult struct {
+	Status  int    `json:"status"`
+	Payload []byte `json:"payload"` // JSON; nil: none
 }
 
-const sessionShards = 64
-
-// sessions knows the one live link of each identity.
-type sessions struct {
-	seed   maphash.Seed
-	shards [sessionShards]sessionShard
+// DesiredChange tells of a change of an identity's desired properties. Who does not listen drops it: it is in the twin.
+type DesiredChange struct {
+	Patch   []byte // JSON: what changed
+	Version int64  // of the desired properties after it
 }
 
-type sessionShard struct {
-	mu    sync.Mutex // guards the fields below; never held across a call of a Session
-	links map[sessionKey]*Link
-	edits uint64 // counts edits of identities in this shard, see install
+// errNotOnline is the answer of an identity that has no connection, or does not take what it is sent.
+func errNotOnline(id hubward.Identity) error {
+	return &hubward.Error{Code: hubward.CodeDeviceNotOnline, Identity: id, Message: "The device '" + id.String() + "' is not online."}
 }
 
-func newSessions() *sessions {
-	s := &sessions{seed: maphash.MakeSeed()}
-	for i := range s.shards {
-		s.shards[i].links = make(map[sessionKey]*Link)
+// LoadSession begins the session of a connected identity. A clean one forgets what is stored; otherwise what an earlier
+// connection left behind is returned, and present says whether there was anything.
+func (l *Link) LoadSession(ctx context.Context, clean bool) (state []byte, present bool, err error) {
+	if clean {
+		return nil, false, l.SaveSession(ctx, nil)
 	}
-	return s
+	return l.hub.store.Session(ctx, l.state.ref.Name, l.Principal.Identity)
 }
 
-func (s *sessions) shard(hub, device string) *sessionShard {
-	var h maphash.Hash
-	h.SetSeed(s.seed)
-	h.WriteString(hub)
-	h.WriteByte(0)
-	h.WriteString(device)
-	return &s.shards[h.Sum64()%sessionShards]
-}
-
-// edits returns the shard's edit count. It is read before the identity is, and handed to install after.
-func (s *sessions) edits(k sessionKey) uint64 {
-	shard := s.shard(k.hub, k.id.Device)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	return shard.edits
-}
-
-// install makes l the live link of its identity and returns the one it takes over from, if any. It fails with
-// errEdited when an identity of the shard was edited since the count was read: what the log-in was checked against
-// may be stale, and edited has already closed what was there.
-func (s *sessions) install(l *Link, edits uint64) (old *Link, err error) {
-	shard := s.shard(l.state.name, l.Principal.Device.Device)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	if shard.edits != edits {
-		return nil, errEdited
+// SaveSession stores what is to outlive the connection, nil to forget it, and returns when that is durable.
+//
+// Errors: CodeConnectionClosedOnNewOne for a link that was taken over: the session is another's now; the store's.
+func (l *Link) SaveSession(ctx context.Context, state []byte) error {
+	if l.hub.links.live(l.key()) != l {
+		return errTakenOver
 	}
-	old = shard.links[l.key()]
-	shard.links[l.key()] = l
-	return old, nil
-}
-
-// remove forgets l unless a newer link has taken its place, and reports whether it was live.
-func (s *sessions) remove(l *Link) bool {
-	shard := s.shard(l.state.name, l.Principal.Device.Device)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	if shard.links[l.key()] != l {
-		return false
-	}
-	delete(shard.links, l.key())
-	return true
-}
-
-// live returns the live link of an identity, or nil.
-func (s *sessions) live(k sessionKey) *Link {
-	shard := s.shard(k.hub, k.id.Device)
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	return shard.links[k]
-}
-
-// edited is called after an identity was changed. With a reason, the connections of the device and its modules end.
-func (s *sessions) edited(hub, device string, reason error) {
-	shard := s.shard(hub, device)
-	shard.mu.Lock()
-	shard.edits++
-	var closing []*Link
-	if reason != nil {
-		for k, l := range shard.links {
-			if k.hub == hub && k.id.Device == device {
-				closing = append(closing, l)
-			}
-		}
-	}
-	shard.mu.Unlock()
-	for _, l := range closing {
-		l.session.Close(reason)
-	}
-}
-
-// closeHub ends all connections of a hub.
-func (s *sessions) closeHub(hub string, reason error) {
-	for i := range s.shards {
-		shard := &s.shards[i]
-		shard.mu.Lock()
-		shard.edits++
-		var closing []*Link
-		for k, l := range shard.links {
-			if k.hub == hub {
-				closing = append(closing, l)
-			}
-		}
-		shard.mu.Unlock()
-		for _, l := range closing {
-			l.session.Close(reason)
-		}
-	}
-}
-
-// count counts the connected devices of a hub; modules do not count.
-func (s *sessions) count(hub string) (n int) {
-	for i := range s.shards {
-		shard := &s.shards[i]
-		shard.mu.Lock()
-		for k := range shard.links {
-			if k.hub == hub && k.id.Module == "" {
-				n++
-			}
-		}
-		shard.mu.Unlock()
-	}
-	return n
+	return l.hub.store.SaveSession(ctx, l.state.ref.Name, l.Principal.Identity, l.claim.Fence, state)
 }

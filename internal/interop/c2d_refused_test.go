@@ -81,7 +81,7 @@ func TestC2D_refusesBackEnd(t *testing.T) {
 	device, _ := createDevice(t, "c2d-strangers")
 	good := connectionString(t, "HUBWARD_CONNECTION_STRING")
 	const reader = "c2d-readers"
-	mustRun(t, "policy", "create", reader, "--right", "RegistryRead")
+	mustRun(t, "policy", "create", reader, "--permissions", "RegistryRead")
 	t.Cleanup(func() { mustRun(t, "policy", "delete", reader) })
 	cases := map[string]string{
 		"wrong-key":            endpointString(t, "HUBWARD_CONNECTION_STRING", base64.StdEncoding.EncodeToString(make([]byte, 32))),

@@ -122,7 +122,7 @@ func TestCommand_telemetry(t *testing.T) {
 // A regenerated key takes the place of the old one at once.
 func TestCommand_policyRegenerate(t *testing.T) {
 	const name = "readers"
-	mustRun(t, "policy", "create", name, "--right", "RegistryRead")
+	mustRun(t, "policy", "create", name, "--permissions", "RegistryRead")
 	t.Cleanup(func() { mustRun(t, "policy", "delete", name) })
 	before := strings.TrimSpace(mustRun(t, "hub", "connection-string", "--policy", name))
 	mustRun(t, "device", "list", "--login", before)

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
 // hubCounters are the counters of one hub. They are touched once or more per message.
@@ -17,7 +17,7 @@ type hubCounters struct {
 	bytes    atomic.Int64
 	refused  copyOnWrite[hubward.Code, atomic.Int64]
 	groups   copyOnWrite[string, groupCounters] // by consumer group
-	c2d      [hub.C2DEvents]atomic.Int64
+	c2d      [c2d.CountedKinds]atomic.Int64
 }
 
 // groupCounters are the counters of one consumer group. They are touched once per batch of events.
@@ -61,13 +61,16 @@ func (m *copyOnWrite[K, V]) at(key K) *V {
 func (m *copyOnWrite[K, V]) forget(drop func(key K) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := make(map[K]*V)
-	for k, v := range m.all() {
+	old := m.all()
+	next := make(map[K]*V, len(old))
+	for k, v := range old {
 		if !drop(k) {
 			next[k] = v
 		}
 	}
-	m.current.Store(&next)
+	if len(next) < len(old) {
+		m.current.Store(&next)
+	}
 }
 
 // all returns the map as it is now. It must not be changed.
@@ -93,7 +96,7 @@ func (m *Metrics) TelemetryRefused(hub string, code hubward.Code, n int) {
 func (m *Metrics) DeviceBytes(hub string, n int) { m.hubs.at(hub).bytes.Add(int64(n)) }
 
 // CloudToDevice counts what happened to messages to devices.
-func (m *Metrics) CloudToDevice(name string, what hub.C2DEvent, n int) {
+func (m *Metrics) CloudToDevice(name string, what c2d.Counted, n int) {
 	m.hubs.at(name).c2d[what].Add(int64(n))
 }
 
@@ -118,23 +121,16 @@ func (m *Metrics) Readers(hub, consumerGroup string, change int) {
 	}
 }
 
-// ForgetHub drops the counters of a hub that was deleted.
-func (m *Metrics) ForgetHub(hub string) { m.hubs.forget(func(name string) bool { return name == hub }) }
-
-// KeepConsumerGroups drops the counters of a hub's consumer groups that are not among those given, compared without
-// case.
-func (m *Metrics) KeepConsumerGroups(hub string, groups []string) {
-	h := m.hubs.peek(hub)
-	if h == nil {
-		return
-	}
-	gone := func(group string) bool {
-		return !slices.ContainsFunc(groups, func(g string) bool { return strings.EqualFold(g, group) })
-	}
-	for group := range h.groups.all() {
-		if gone(group) {
-			h.groups.forget(gone)
-			return
-		}
+// KeepHubs drops the counters of hubs that are not among those given, and of consumer groups that are not among those given
+// with their hub, compared without case.
+func (m *Metrics) KeepHubs(groups map[string][]string) {
+	m.hubs.forget(func(hub string) bool {
+		_, there := groups[hub]
+		return !there
+	})
+	for hub, counters := range m.hubs.all() {
+		counters.groups.forget(func(group string) bool {
+			return !slices.ContainsFunc(groups[hub], func(g string) bool { return strings.EqualFold(g, group) })
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
 // Bounds of one reading of the metrics.
@@ -128,9 +129,9 @@ var (
 
 // c2dOutcomes are the values of the label outcome: complete, abandon, reject and expired stand for IoT Hub's
 // c2d.commands.egress.{complete,abandon,reject}.success and C2DMessagesExpired.
-var c2dOutcomes = map[hub.C2DEvent]string{
-	hub.C2DCompleted: "complete", hub.C2DAbandoned: "abandon", hub.C2DRejected: "reject", hub.C2DExpired: "expired",
-	hub.C2DExceeded: "deliveryCountExceeded", hub.C2DPurged: "purged",
+var c2dOutcomes = map[c2d.Counted]string{
+	c2d.Completed: "complete", c2d.Abandoned: "abandon", c2d.Rejected: "reject", c2d.Expired: "expired",
+	c2d.Exceeded: "deliveryCountExceeded", c2d.Purged: "purged",
 }
 
 func perHub(name, help string, labels ...string) *prometheus.Desc {
@@ -192,8 +193,8 @@ func (c *hubCounters) collect(ch chan<- prometheus.Metric, name string) {
 		}
 	}
 	counter(ch, descThrottled, throttled, name)
-	counter(ch, descEnqueued, c.c2d[hub.C2DSent].Load(), name)
-	counter(ch, descDeliveries, c.c2d[hub.C2DDelivered].Load(), name)
+	counter(ch, descEnqueued, c.c2d[c2d.Sent].Load(), name)
+	counter(ch, descDeliveries, c.c2d[c2d.Delivered].Load(), name)
 	for what, outcome := range c2dOutcomes {
 		counter(ch, descSettled, c.c2d[what].Load(), name, outcome)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/obs"
 )
 
@@ -58,11 +58,11 @@ func TestMetrics_countsByHub(t *testing.T) {
 	}
 }
 
-func TestMetrics_forgetHub(t *testing.T) {
+func TestMetrics_forgetDeletedHubs(t *testing.T) {
 	m := obs.NewMetrics(obs.Options{})
 	m.TelemetryAttempt("a", 1)
 	m.TelemetryAttempt("b", 1)
-	m.ForgetHub("a")
+	m.KeepHubs(map[string][]string{"b": {"$Default"}, "c": {"$Default"}})
 	text := scrape(t, m)
 	if strings.Contains(text, `hub="a"`) || !strings.Contains(text, `hub="b"`) {
 		t.Error("the wrong hub is forgotten")
@@ -71,7 +71,7 @@ func TestMetrics_forgetHub(t *testing.T) {
 
 func TestMetrics_ofMessagesToDevices(t *testing.T) {
 	m := obs.NewMetrics(obs.Options{})
-	for what := range hub.C2DEvents {
+	for what := range c2d.CountedKinds {
 		m.CloudToDevice("a", what, 10+int(what))
 	}
 	wantLines(t, scrape(t, m),
@@ -110,10 +110,8 @@ func TestMetrics_readersOutliveTheirGroup(t *testing.T) {
 		m.Readers("a", group, 1)
 		m.Readers("b", group, 1)
 	}
-	m.KeepConsumerGroups("a", []string{"$default", "TWO"})
-	m.KeepConsumerGroups("none", nil)
+	m.KeepHubs(map[string][]string{"a": {"$default", "TWO"}})
 	m.Readers("a", "one", -1)
-	m.ForgetHub("b")
 	m.Readers("b", "$Default", -1)
 	text := scrape(t, m)
 	wantLines(t, text,
@@ -193,7 +191,7 @@ func TestMetrics_concurrentUse(t *testing.T) {
 			for i := range 100 {
 				m.Readers("a", string(rune('a'+i%4)), 1)
 				m.EventsDelivered("a", "b", 1, 1)
-				m.KeepConsumerGroups("a", []string{"b"})
+				m.KeepHubs(map[string][]string{"a": {"b"}, "b": nil, "c": nil, "d": nil})
 				m.TelemetryStored(string(rune('a'+i%4)), 1)
 				m.TelemetryRefused("a", hubward.Code(400000+i%3), 1)
 			}

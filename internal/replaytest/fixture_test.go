@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
@@ -53,7 +54,7 @@ func newFixture(t testing.TB, now time.Time) *fixture {
 	t.Cleanup(func() { store.Close() })
 	err = store.SaveHub(t.Context(), hub.Config{
 		Name: hubName, HostNames: []string{host}, Partitions: partitions, Retention: 24 * time.Hour,
-		Policies:       []access.Policy{{Name: policyName, Rights: access.ServiceConnect, PrimaryKey: policyKey(), SecondaryKey: policyKey()}},
+		Policies:       []access.Policy{{Name: policyName, Permissions: access.ServiceConnect, PrimaryKey: policyKey(), SecondaryKey: policyKey()}},
 		ConsumerGroups: []string{hub.DefaultConsumerGroup}, Created: created(),
 	})
 	if err != nil {
@@ -62,7 +63,9 @@ func newFixture(t testing.TB, now time.Time) *fixture {
 	events := newEvents(t)
 	f := &fixture{logged: &journal{}}
 	logger := slog.New(slog.NewTextHandler(f.logged, &slog.HandlerOptions{Level: slog.LevelError}))
-	f.hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: events, Now: clock, Rand: zeros{}, Logger: logger})
+	f.hub, err = hub.Open(t.Context(), hub.Options{
+		Store: store, Log: events, Cluster: localcluster.New(localcluster.Options{}), Now: clock, Rand: zeros{}, Logger: logger,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/sysprops"
 )
 
 // Field is one header line. Name is spelt as it stands on the wire.
@@ -52,52 +53,32 @@ func checkID(m *hubward.Message) error {
 	return nil
 }
 
+var (
+	// known are the names of system properties, in lower case: clients differ in that.
+	known = sysprops.Known(sysprops.HTTPS, toHub)
+	// written are those that Fields writes.
+	written = sysprops.Written(sysprops.HTTPS, toHub)
+	// taken are names under which system properties reach a reader, which would find the same key twice.
+	taken = sysprops.Known(sysprops.AMQPApplication, sysprops.ToReader)
+)
+
+// toHub are the ways that use all names of HTTPS. To a device there are fewer.
+const toHub = sysprops.FromDevice | sysprops.FromService
+
 // set takes one property over into m.
 func set(m *hubward.Message, f Field, null bool) error {
 	lower := strings.ToLower(f.Name)
 	if strings.HasPrefix(lower, AppPrefix) {
 		return setApplicationProperty(m, hubward.Property{Name: f.Name[len(AppPrefix):], Value: f.Value, Null: null})
 	}
-	switch lower {
-	case "iothub-expiry":
+	switch p := known.Find(lower); p {
+	case sysprops.None:
+	case sysprops.Expiry:
 		m.Expiry, _ = ParseTime(f.Value)
-	case "iothub-ack":
+	case sysprops.Ack:
 		m.Ack = hubward.Ack(strings.ToLower(f.Value))
 	default:
-		if field := systemField(m, lower); field != nil {
-			*field = f.Value
-		}
-	}
-	return nil
-}
-
-// systemField returns the field of m that a system property sets, or nil. lower is its name in lower case: clients
-// differ in that, and two properties have two names: .NET and Java spell the creation time differently.
-//
-// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/Http/HttpTransportHandler.cs;
-// HttpsSingleMessage.java of Azure/azure-iot-sdk-java.
-func systemField(m *hubward.Message, lower string) *string {
-	switch lower {
-	case "iothub-messageid":
-		return &m.MessageID
-	case "iothub-correlationid":
-		return &m.CorrelationID
-	case "iothub-userid":
-		return &m.UserID
-	case "iothub-to":
-		return &m.To
-	case "iothub-contenttype", "contenttype":
-		return &m.ContentType
-	case "iothub-contentencoding", "contentencoding":
-		return &m.ContentEncoding
-	case "iothub-creationtimeutc", "iothub-creation-time-utc":
-		return &m.CreationTime
-	case "iothub-interface-id":
-		return &m.InterfaceID
-	case "iothub-messageschema":
-		return &m.Schema
-	case "dt-subject":
-		return &m.Subject
+		*p.Text(m) = f.Value
 	}
 	return nil
 }
@@ -107,13 +88,8 @@ func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 	if p.Name == "" || hubward.IsStamped(p.Name) {
 		return nil
 	}
-	// Under these names two system properties reach a reader, which would find the same key twice.
-	switch p.Name {
-	case "iothub-creation-time-utc":
-		m.CreationTime = p.Value
-		return nil
-	case "iothub-message-schema":
-		m.Schema = p.Value
+	if field := taken.Find(p.Name).Text(m); field != nil {
+		*field = p.Value
 		return nil
 	}
 	for i := range m.Properties {
@@ -132,26 +108,9 @@ func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 // Fields returns the header lines of m, system properties first. A property without a value gets an empty one.
 func Fields(m *hubward.Message) []Field {
 	var out []Field
-	expiry := ""
-	if !m.Expiry.IsZero() {
-		expiry = hubward.Time{Time: m.Expiry}.String()
-	}
-	for _, f := range [...]Field{
-		{"iothub-messageid", m.MessageID},
-		{"iothub-correlationid", m.CorrelationID},
-		{"iothub-userid", m.UserID},
-		{"iothub-to", m.To},
-		{"iothub-contenttype", m.ContentType},
-		{"iothub-contentencoding", m.ContentEncoding},
-		{"iothub-creationtimeutc", m.CreationTime},
-		{"iothub-expiry", expiry},
-		{"iothub-ack", string(m.Ack)},
-		{"iothub-interface-id", m.InterfaceID},
-		{"iothub-messageschema", m.Schema},
-		{"dt-subject", m.Subject},
-	} {
-		if f.Value != "" {
-			out = append(out, f)
+	for _, n := range written {
+		if value := n.Property.Value(m); value != "" {
+			out = append(out, Field{n.Text, value})
 		}
 	}
 	for _, p := range m.Properties {

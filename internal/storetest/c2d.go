@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -10,19 +11,20 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
 var queueTests = []test{
 	{"newQueueIsEmpty", func(t *testing.T, s hub.Store) {
-		withHome(t, s)
-		create(t, s, homeHub, aDevice("d"))
-		wantNewQueue(t, s, "d")
+		withHome(t, s, "d")
+		wantNewQueue(t, s, dev("d"))
 	}},
 	{"keepEveryField", testQueueFields},
+	{"keepTheNewestReceiver", testQueueNewest},
 	{"saveWhatChanged", testQueueChanges},
 	{"tellsOfTheIdentity", testQueueIdentity},
-	{"unknownDevice", testQueueUnknown},
+	{"unknownIdentity", testQueueUnknown},
 	{"failureIsItsOwn", testQueueFailure},
 	{"numbersAreNotUsedAgain", testQueueNumbers},
 	{"countInTheIdentity", testQueueCount},
@@ -43,29 +45,32 @@ func aMessage(sequence int64) c2dqueue.Message {
 	}
 }
 
-func aRecord(device string, sequence int64) c2dqueue.Record {
+func aRecord(id hubward.Identity, sequence int64) c2dqueue.Record {
 	return c2dqueue.Record{
-		Device: device, Generation: aDevice(device).GenerationID, MessageID: aMessage(sequence).ID,
+		Identity: id, Generation: anIdentity(id).GenerationID, MessageID: aMessage(sequence).ID,
 		Status: hubward.FeedbackSuccess, Time: aTime,
 	}
 }
 
+// home names a queue of the home hub.
+func home(id hubward.Identity) c2d.Key { return c2d.Key{Hub: homeHub, Identity: id} }
+
 // editQueue runs one edit that has to succeed.
-func editQueue(t *testing.T, s hub.Store, device string, change func(*c2dqueue.Queue) error) {
+func editQueue(t *testing.T, s hub.Store, id hubward.Identity, change func(*c2dqueue.Queue) error) {
 	t.Helper()
-	e := &hub.QueueEdit{Hub: homeHub, Device: device, Edit: change}
-	if err := s.EditQueues(t.Context(), []*hub.QueueEdit{e}); err != nil {
+	e := &c2d.Edit{Key: home(id), Edit: change}
+	if err := s.EditQueues(t.Context(), []*c2d.Edit{e}); err != nil {
 		t.Fatalf("EditQueues: %v", err)
 	}
 	if e.Err != nil {
-		t.Fatalf("edit of the queue of %s: %v", device, e.Err)
+		t.Fatalf("edit of the queue of %s: %v", id, e.Err)
 	}
 }
 
 // fillQueue appends messages until the last one has number n.
-func fillQueue(t *testing.T, s hub.Store, device string, n int64) {
+func fillQueue(t *testing.T, s hub.Store, id hubward.Identity, n int64) {
 	t.Helper()
-	editQueue(t, s, device, func(q *c2dqueue.Queue) error {
+	editQueue(t, s, id, func(q *c2dqueue.Queue) error {
 		for q.Next <= n {
 			if err := q.Append(aMessage(q.Next), []byte(numbers[q.Next])); err != nil {
 				return err
@@ -75,28 +80,31 @@ func fillQueue(t *testing.T, s hub.Store, device string, n int64) {
 	})
 }
 
-// lockMessage locks the first visible message.
-func lockMessage(t *testing.T, s hub.Store, device string) {
+// aHolder is a receiver of the newest claim that there can be.
+var aHolder = c2dqueue.Holder{Fence: math.MaxInt64, Receiver: 2}
+
+// lockMessage locks the first visible message for a minute.
+func lockMessage(t *testing.T, s hub.Store, id hubward.Identity, holder c2dqueue.Holder) {
 	t.Helper()
-	editQueue(t, s, device, func(q *c2dqueue.Queue) error {
-		_, err := q.Lock(1, aTime.Add(time.Minute), "holder", func() (string, error) { return "token", nil })
+	editQueue(t, s, id, func(q *c2dqueue.Queue) error {
+		_, err := q.Lock(1, aTime.Add(time.Minute), holder, func() (string, error) { return "token", nil })
 		return err
 	})
 }
 
 // endMessage removes the oldest message with feedback.
-func endMessage(t *testing.T, s hub.Store, device string) {
+func endMessage(t *testing.T, s hub.Store, id hubward.Identity) {
 	t.Helper()
-	editQueue(t, s, device, func(q *c2dqueue.Queue) error {
+	editQueue(t, s, id, func(q *c2dqueue.Queue) error {
 		q.Messages[0].Lock = c2dqueue.Lock{Token: "end", Until: aTime.Add(time.Hour)}
 		return q.Settle("end", c2dqueue.Complete, aTime, 10)
 	})
 }
 
-func readQueue(t *testing.T, s hub.Store, device string) c2dqueue.Queue {
+func readQueue(t *testing.T, s hub.Store, id hubward.Identity) c2dqueue.Queue {
 	t.Helper()
 	var got c2dqueue.Queue
-	editQueue(t, s, device, func(q *c2dqueue.Queue) error {
+	editQueue(t, s, id, func(q *c2dqueue.Queue) error {
 		got = *q
 		got.Messages = slices.Clone(q.Messages)
 		return nil
@@ -104,15 +112,20 @@ func readQueue(t *testing.T, s hub.Store, device string) c2dqueue.Queue {
 	return got
 }
 
-func wantNewQueue(t *testing.T, s hub.Store, device string) {
-	t.Helper()
-	wantEqual(t, "new queue", readQueue(t, s, device), c2dqueue.Queue{Device: device, Generation: aDevice(device).GenerationID, Next: 1})
+// aQueue is what is stored of a queue with these messages.
+func aQueue(id hubward.Identity, next int64, messages ...c2dqueue.Message) c2dqueue.Queue {
+	return c2dqueue.Queue{Identity: id, Generation: anIdentity(id).GenerationID, Next: next, Messages: messages}
 }
 
-func wantContents(t *testing.T, s hub.Store, device string, first, last int64, want ...string) {
+func wantNewQueue(t *testing.T, s hub.Store, id hubward.Identity) {
+	t.Helper()
+	wantEqual(t, "new queue", readQueue(t, s, id), aQueue(id, 1))
+}
+
+func wantContents(t *testing.T, s hub.Store, id hubward.Identity, first, last int64, want ...string) {
 	t.Helper()
 	var got []string
-	err := s.QueuedContents(t.Context(), homeHub, device, first, last, func(sequence int64, content []byte) {
+	err := s.QueuedContents(t.Context(), home(id), first, last, func(sequence int64, content []byte) {
 		got = append(got, fmt.Sprintf("%d:%s", sequence, content))
 	})
 	if err != nil {
@@ -121,7 +134,7 @@ func wantContents(t *testing.T, s hub.Store, device string, first, last int64, w
 	wantEqual(t, "contents", got, want)
 }
 
-func wantDue(t *testing.T, s hub.Store, want ...hub.DueQueue) {
+func wantDue(t *testing.T, s hub.Store, want ...c2d.Due) {
 	t.Helper()
 	got, err := s.DueQueues(t.Context(), 10)
 	if err != nil {
@@ -131,38 +144,61 @@ func wantDue(t *testing.T, s hub.Store, want ...hub.DueQueue) {
 }
 
 func testQueueFields(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
-	fillQueue(t, s, "d", 2)
-	locked := aMessage(1)
-	locked.DeliveryCount, locked.HandedOut = 7, true
-	locked.Lock = c2dqueue.Lock{Token: "t", Until: aTime.Add(time.Minute), Holder: "h"}
-	editQueue(t, s, "d", func(q *c2dqueue.Queue) error {
-		q.Messages[0] = locked
+	withHome(t, s, "d")
+	create(t, s, homeHub, anIdentity(mod("d", "m")))
+	for _, id := range []hubward.Identity{dev("d"), mod("d", "m")} {
+		fillQueue(t, s, id, 3)
+		locked, polled := aMessage(1), aMessage(2)
+		locked.DeliveryCount, locked.HandedOut = 7, true
+		locked.Lock = c2dqueue.Lock{Token: "t", Until: aTime.Add(time.Minute), Holder: aHolder}
+		polled.HandedOut = true
+		polled.Lock = c2dqueue.Lock{Token: "u", Until: aTime.Add(time.Second)}
+		editQueue(t, s, id, func(q *c2dqueue.Queue) error {
+			q.Messages[0], q.Messages[1] = locked, polled
+			return nil
+		})
+		wantEqual(t, "queue", readQueue(t, s, id), aQueue(id, 4, locked, polled, aMessage(3)))
+	}
+}
+
+// testQueueNewest: the newest receiver is remembered when what it locked is gone, until the identity is.
+func testQueueNewest(t *testing.T, s hub.Store) {
+	withHome(t, s, "d", "e")
+	fillQueue(t, s, dev("d"), 1)
+	lockMessage(t, s, dev("d"), aHolder)
+	endMessage(t, s, dev("d"))
+	want := aQueue(dev("d"), 2)
+	want.Newest = aHolder
+	wantEqual(t, "queue", readQueue(t, s, dev("d")), want)
+
+	editQueue(t, s, dev("e"), func(q *c2dqueue.Queue) error { // before its first message
+		q.Newest = c2dqueue.Holder{Fence: 1, Receiver: 1}
 		return nil
 	})
-	want := c2dqueue.Queue{Device: "d", Generation: aDevice("d").GenerationID, Next: 3, Messages: []c2dqueue.Message{locked, aMessage(2)}}
-	wantEqual(t, "queue", readQueue(t, s, "d"), want)
+	if got := readQueue(t, s, dev("e")).Newest; got != (c2dqueue.Holder{Fence: 1, Receiver: 1}) {
+		t.Errorf("newest receiver %v", got)
+	}
+	edit(t, s, homeHub, dev("d"), remove)
+	create(t, s, homeHub, aDevice("d"))
+	wantNewQueue(t, s, dev("d"))
 }
 
 // testQueueChanges has one edit that adds, changes and removes.
 func testQueueChanges(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
-	fillQueue(t, s, "d", 4)
+	withHome(t, s, "d")
+	fillQueue(t, s, dev("d"), 4)
 	changed := aMessage(3)
 	changed.DeliveryCount = 1
-	editQueue(t, s, "d", func(q *c2dqueue.Queue) error {
+	editQueue(t, s, dev("d"), func(q *c2dqueue.Queue) error {
 		q.Messages = []c2dqueue.Message{aMessage(2), changed}
 		return q.Append(aMessage(5), []byte("five"))
 	})
-	got := readQueue(t, s, "d")
+	got := readQueue(t, s, dev("d"))
 	wantEqual(t, "messages", got.Messages, []c2dqueue.Message{aMessage(2), changed, aMessage(5)})
-	wantContents(t, s, "d", 1, 9, "2:two", "3:three", "5:five")
-	editQueue(t, s, "d", func(q *c2dqueue.Queue) error { q.Messages = nil; return nil })
-	got = readQueue(t, s, "d")
-	wantEqual(t, "emptied queue", got, c2dqueue.Queue{Device: "d", Generation: got.Generation, Next: 6})
-	wantContents(t, s, "d", 1, 9)
+	wantContents(t, s, dev("d"), 1, 9, "2:two", "3:three", "5:five")
+	editQueue(t, s, dev("d"), func(q *c2dqueue.Queue) error { q.Messages = nil; return nil })
+	wantEqual(t, "emptied queue", readQueue(t, s, dev("d")), aQueue(dev("d"), 6))
+	wantContents(t, s, dev("d"), 1, 9)
 	wantDue(t, s)
 }
 
@@ -171,25 +207,24 @@ func testQueueIdentity(t *testing.T, s hub.Store) {
 	d := aDevice("d")
 	d.Status = hubward.StatusDisabled
 	create(t, s, homeHub, d)
-	if q := readQueue(t, s, "d"); !q.Disabled || q.Generation != d.GenerationID {
+	if q := readQueue(t, s, dev("d")); !q.Disabled || q.Generation != d.GenerationID {
 		t.Errorf("queue %+v", q)
 	}
 }
 
 func testQueueUnknown(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
+	withHome(t, s, "d")
 	failure := errors.New("no queue")
-	for _, key := range []hub.QueueEdit{{Hub: homeHub, Device: "unknown"}, {Hub: "nowhere", Device: "d"}} {
+	for _, key := range []c2d.Key{home(dev("unknown")), home(mod("d", "m")), {Hub: "nowhere", Identity: dev("d")}} {
 		calls := 0
-		key.Edit = func(q *c2dqueue.Queue) error {
+		e := &c2d.Edit{Key: key, Edit: func(q *c2dqueue.Queue) error {
 			if calls++; q != nil {
-				t.Errorf("%s/%s has a queue", key.Hub, key.Device)
+				t.Errorf("%v has a queue", key)
 			}
 			return failure
-		}
-		if err := s.EditQueues(t.Context(), []*hub.QueueEdit{&key}); err != nil || key.Err != failure || calls == 0 {
-			t.Errorf("%s/%s: %v, %v, %d calls", key.Hub, key.Device, err, key.Err, calls)
+		}}
+		if err := s.EditQueues(t.Context(), []*c2d.Edit{e}); err != nil || e.Err != failure || calls == 0 {
+			t.Errorf("%v: %v, %v, %d calls", key, err, e.Err, calls)
 		}
 	}
 	if err := s.EditQueues(t.Context(), nil); err != nil {
@@ -198,64 +233,60 @@ func testQueueUnknown(t *testing.T, s hub.Store) {
 }
 
 func testQueueFailure(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
-	create(t, s, homeHub, aDevice("e"))
-	fillQueue(t, s, "d", 1)
+	withHome(t, s, "d", "e")
+	fillQueue(t, s, dev("d"), 1)
 	failure := errors.New("refused")
 	appendTo := func(err error) func(*c2dqueue.Queue) error {
 		return func(q *c2dqueue.Queue) error {
-			q.Records = append(q.Records, aRecord(q.Device, 1))
+			q.Records = append(q.Records, aRecord(q.Identity, 1))
 			q.Messages = nil
 			return errors.Join(q.Append(aMessage(q.Next), nil), err)
 		}
 	}
-	edits := []*hub.QueueEdit{
-		{Hub: homeHub, Device: "d", Edit: appendTo(failure)},
-		{Hub: homeHub, Device: "e", Edit: appendTo(nil)},
+	edits := []*c2d.Edit{
+		{Key: home(dev("d")), Edit: appendTo(failure)},
+		{Key: home(dev("e")), Edit: appendTo(nil)},
 	}
 	if err := s.EditQueues(t.Context(), edits); err != nil || !errors.Is(edits[0].Err, failure) || edits[1].Err != nil {
 		t.Fatalf("%v, %v, %v", err, edits[0].Err, edits[1].Err)
 	}
-	wantEqual(t, "refused", readQueue(t, s, "d").Messages, []c2dqueue.Message{aMessage(1)})
-	wantEqual(t, "accepted", readQueue(t, s, "e").Messages, []c2dqueue.Message{aMessage(1)})
-	makeBatch(t, s, 1)
-	wantEqual(t, "feedback", lockBatch(t, s, "t", aTime).Records, []c2dqueue.Record{aRecord("e", 1)})
+	wantEqual(t, "refused", readQueue(t, s, dev("d")).Messages, []c2dqueue.Message{aMessage(1)})
+	wantEqual(t, "accepted", readQueue(t, s, dev("e")).Messages, []c2dqueue.Message{aMessage(1)})
+	batchAll(t, s, 1)
+	wantEqual(t, "feedback", lockFeedback(t, s, "t", aTime).Feedback, []c2dqueue.Record{aRecord(dev("e"), 1)})
 }
 
 func testQueueNumbers(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
-	fillQueue(t, s, "d", 2)
-	endMessage(t, s, "d")
-	endMessage(t, s, "d")
-	if q := readQueue(t, s, "d"); q.Next != 3 {
+	withHome(t, s, "d")
+	fillQueue(t, s, dev("d"), 2)
+	endMessage(t, s, dev("d"))
+	endMessage(t, s, dev("d"))
+	if q := readQueue(t, s, dev("d")); q.Next != 3 {
 		t.Errorf("next number %d", q.Next)
 	}
-	edit(t, s, homeHub, "d", func(old *hubward.Device) (*hubward.Device, error) { return old, nil })
-	if q := readQueue(t, s, "d"); q.Next != 3 {
+	edit(t, s, homeHub, dev("d"), func(old *hub.Registration) (*hub.Registration, error) { return old, nil })
+	if q := readQueue(t, s, dev("d")); q.Next != 3 {
 		t.Errorf("next number %d after an edit of the identity", q.Next)
 	}
 }
 
 func testQueueCount(t *testing.T, s hub.Store) {
-	withHome(t, s)
+	withHome(t, s, "e")
 	d := aDevice("d")
 	d.CloudToDeviceMessageCount = 9
 	create(t, s, homeHub, d)
-	create(t, s, homeHub, aDevice("e"))
 	for want := range 3 {
-		fillQueue(t, s, "d", int64(want))
+		fillQueue(t, s, dev("d"), int64(want))
 		if got := device(t, s, homeHub, "d").CloudToDeviceMessageCount; got != want {
 			t.Errorf("%d messages, want %d", got, want)
 		}
 	}
-	endMessage(t, s, "d")
+	endMessage(t, s, dev("d"))
 	list, err := s.Devices(t.Context(), homeHub, 10)
 	if err != nil || len(list) != 2 || list[0].CloudToDeviceMessageCount != 1 || list[1].CloudToDeviceMessageCount != 0 {
 		t.Errorf("list %+v, %v", list, err)
 	}
-	edit(t, s, homeHub, "d", func(old *hubward.Device) (*hubward.Device, error) {
+	edit(t, s, homeHub, dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
 		if old.CloudToDeviceMessageCount != 1 {
 			t.Errorf("an edit sees %d messages", old.CloudToDeviceMessageCount)
 		}
@@ -268,36 +299,34 @@ func testQueueCount(t *testing.T, s hub.Store) {
 }
 
 func testQueueDelete(t *testing.T, s hub.Store) {
-	withHome(t, s)
+	withHome(t, s, "d", "e")
+	fillQueue(t, s, dev("d"), 3)
+	fillQueue(t, s, dev("e"), 3)
+	endMessage(t, s, dev("d"))
+	endMessage(t, s, dev("e"))
+	batchAll(t, s, 2)
+	endMessage(t, s, dev("d"))
+	edit(t, s, homeHub, dev("d"), remove)
 	create(t, s, homeHub, aDevice("d"))
-	create(t, s, homeHub, aDevice("e"))
-	fillQueue(t, s, "d", 3)
-	fillQueue(t, s, "e", 3)
-	endMessage(t, s, "d")
-	endMessage(t, s, "e")
-	makeBatch(t, s, 2)
-	endMessage(t, s, "d")
-	edit(t, s, homeHub, "d", remove)
-	create(t, s, homeHub, aDevice("d"))
-	wantNewQueue(t, s, "d")
-	wantContents(t, s, "d", 1, 9)
-	wantDue(t, s, hub.DueQueue{Hub: homeHub, Device: "e", Due: aMessage(2).Expires})
-	wantEqual(t, "feedback", lockBatch(t, s, "t", aTime).Records, []c2dqueue.Record{aRecord("e", 1)})
+	wantNewQueue(t, s, dev("d"))
+	wantContents(t, s, dev("d"), 1, 9)
+	wantDue(t, s, c2d.Due{Key: home(dev("e")), At: aMessage(2).Expires})
+	wantEqual(t, "feedback", lockFeedback(t, s, "t", aTime).Feedback, []c2dqueue.Record{aRecord(dev("e"), 1)})
 	if taken, left := batch(t, s, 1, 64); taken != 0 || left != 0 {
 		t.Errorf("%d and %d records of a deleted device", taken, left)
 	}
 }
 
 func testQueueDue(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	for _, id := range []string{"a", "b", "c"} {
-		create(t, s, homeHub, aDevice(id))
-	}
-	fillQueue(t, s, "a", 1)
-	fillQueue(t, s, "b", 1)
-	lockMessage(t, s, "b")
-	b := hub.DueQueue{Hub: homeHub, Device: "b", Due: aTime.Add(time.Minute)}
-	wantDue(t, s, b, hub.DueQueue{Hub: homeHub, Device: "a", Due: aMessage(1).Expires})
+	withHome(t, s, "a", "b", "c")
+	create(t, s, homeHub, anIdentity(mod("c", "m")))
+	fillQueue(t, s, dev("a"), 1)
+	fillQueue(t, s, dev("b"), 1)
+	lockMessage(t, s, dev("b"), c2dqueue.Holder{})
+	fillQueue(t, s, mod("c", "m"), 2)
+	endMessage(t, s, mod("c", "m"))
+	b := c2d.Due{Key: home(dev("b")), At: aTime.Add(time.Minute)}
+	wantDue(t, s, b, c2d.Due{Key: home(dev("a")), At: aMessage(1).Expires}, c2d.Due{Key: home(mod("c", "m")), At: aMessage(2).Expires})
 	if got, err := s.DueQueues(t.Context(), 1); err != nil || len(got) != 1 || got[0] != b {
 		t.Errorf("one due queue: %v, %v", got, err)
 	}
@@ -307,24 +336,23 @@ func testQueueDue(t *testing.T, s hub.Store) {
 }
 
 func testQueueContents(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
-	fillQueue(t, s, "d", 4)
-	wantContents(t, s, "d", 2, 3, "2:two", "3:three")
-	wantContents(t, s, "d", 4, 4, "4:four")
-	wantContents(t, s, "d", 5, 9)
-	wantContents(t, s, "D", 1, 9)
+	withHome(t, s, "d")
+	fillQueue(t, s, dev("d"), 4)
+	wantContents(t, s, dev("d"), 2, 3, "2:two", "3:three")
+	wantContents(t, s, dev("d"), 4, 4, "4:four")
+	wantContents(t, s, dev("d"), 5, 9)
+	wantContents(t, s, dev("D"), 1, 9)
+	wantContents(t, s, mod("d", "m"), 1, 9)
 	long := strings.Repeat("\x00\xff", 40<<10)
-	editQueue(t, s, "d", func(q *c2dqueue.Queue) error { return q.Append(aMessage(5), []byte(long)) })
-	wantContents(t, s, "d", 5, 5, "5:"+long)
+	editQueue(t, s, dev("d"), func(q *c2dqueue.Queue) error { return q.Append(aMessage(5), []byte(long)) })
+	wantContents(t, s, dev("d"), 5, 5, "5:"+long)
 }
 
 func testQueueHubs(t *testing.T, s hub.Store) {
-	withHome(t, s)
+	withHome(t, s, "d")
 	saveHub(t, s, aHub("other", aTime))
-	create(t, s, homeHub, aDevice("d"))
 	create(t, s, "other", aDevice("d"))
-	edits := []*hub.QueueEdit{{Hub: homeHub, Device: "d"}, {Hub: "other", Device: "d"}, {Hub: homeHub, Device: "d"}}
+	edits := []*c2d.Edit{{Key: home(dev("d"))}, {Key: c2d.Key{Hub: "other", Identity: dev("d")}}, {Key: home(dev("d"))}}
 	for _, e := range edits {
 		e.Edit = func(q *c2dqueue.Queue) error { return q.Append(aMessage(q.Next), nil) }
 	}

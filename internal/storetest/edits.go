@@ -3,7 +3,6 @@ package storetest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,15 +24,15 @@ var editTests = []test{
 	{"ofUnknownHubChangesNothing", testEditUnknownHub},
 	{"panicFailsTheCallAlone", testEditPanic},
 	{"endedContext", testEditEndedContext},
-	{"concurrentOnesLoseNothing", testEditConcurrent},
 	{"readersSeeWholeCalls", testEditAtomic},
+	{"tellEvents", testEditEvents},
+	{"tellNothingThatDidNotHappen", testEditNoEvents},
 }
 
-// testEditReplace: an edit may change everything but what RecordActivity owns.
+// testEditReplace: an edit may change everything but what EditConnections owns.
 func testEditReplace(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("d"))
-	next := &hubward.Device{
+	withHome(t, s, "d")
+	next := &hub.Registration{Device: hubward.Device{
 		DeviceID:                   "d",
 		GenerationID:               "2",
 		ETag:                       "Mg==",
@@ -44,8 +43,8 @@ func testEditReplace(t *testing.T, s hub.Store) {
 		Authentication: &hubward.Authentication{
 			X509Thumbprint: hubward.X509Thumbprint{PrimaryThumbprint: "FF"}, Type: hubward.AuthSelfSigned,
 		},
-	}
-	edit(t, s, homeHub, "d", func(old *hubward.Device) (*hubward.Device, error) {
+	}}
+	edit(t, s, homeHub, dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
 		wantEqual(t, "old", old, aDevice("d"))
 		return next, nil
 	})
@@ -61,48 +60,51 @@ func testEditCopy(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	given := aDevice("d")
 	create(t, s, homeHub, given)
-	spoil := func(d *hubward.Device) {
-		d.ETag, d.ParentScopes[0], d.Authentication.SymmetricKey.PrimaryKey = "x", "x", "x"
+	spoil := func(r *hub.Registration) {
+		r.ETag, r.ParentScopes[0], r.Authentication.SymmetricKey.PrimaryKey = "x", "x", "x"
 	}
 	spoil(given)
 	spoil(device(t, s, homeHub, "d"))
-	e := &hub.DeviceEdit{ID: "d", Edit: func(old *hubward.Device) (*hubward.Device, error) {
+	e := identityEdit(dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
 		spoil(old)
 		return nil, errors.New("after spoiling")
-	}}
-	if err := s.EditDevices(t.Context(), homeHub, []*hub.DeviceEdit{e}); err != nil || e.Err == nil {
+	})
+	if err := s.EditIdentities(t.Context(), homeHub, []*hub.IdentityEdit{e}); err != nil || e.Err == nil {
 		t.Fatalf("errors %v, %v", err, e.Err)
 	}
 	wantEqual(t, "device", device(t, s, homeHub, "d"), aDevice("d"))
 }
 
 func testEditDelete(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	id := hubward.Identity{Device: "d"}
-	create(t, s, homeHub, aDevice("d"))
-	create(t, s, homeHub, aDevice("d2"))
-	saveSession(t, s, homeHub, id, someFilters)
-	saveSession(t, s, homeHub, hubward.Identity{Device: "d2"}, someFilters)
+	withHome(t, s, "d", "d2")
+	saveSession(t, s, homeHub, dev("d"), 1, aState)
+	saveSession(t, s, homeHub, dev("d2"), 1, aState)
 
-	edit(t, s, homeHub, "d", remove)
+	edit(t, s, homeHub, dev("d"), remove)
 	wantNoDevice(t, s, homeHub, "d")
-	wantNoSession(t, s, homeHub, id)
+	wantNoSession(t, s, homeHub, dev("d"))
 	wantDevices(t, s, homeHub, 10, *aDevice("d2"))
-	wantSession(t, s, homeHub, hubward.Identity{Device: "d2"}, someFilters)
-	edit(t, s, homeHub, "d", remove) // there is nothing to delete: no error
+	wantSession(t, s, homeHub, dev("d2"), aState)
+	edit(t, s, homeHub, dev("d"), remove) // there is nothing to delete: no error
 
 	again := aDevice("d")
 	again.GenerationID, again.ConnectionStateUpdatedTime, again.LastActivityTime = "2", hubward.Time{}, hubward.Time{}
 	create(t, s, homeHub, again)
 	wantEqual(t, "device", device(t, s, homeHub, "d"), again)
-	wantNoSession(t, s, homeHub, id)
+	wantNoSession(t, s, homeHub, dev("d"))
 }
 
+// testEditID: whatever ids a registration says it has.
 func testEditID(t *testing.T, s hub.Store) {
 	withHome(t, s)
-	edit(t, s, homeHub, "d", func(*hubward.Device) (*hubward.Device, error) { return aDevice("other"), nil })
-	want := aDevice("other")
-	want.DeviceID = "d"
+	edit(t, s, homeHub, dev("d"), func(*hub.Registration) (*hub.Registration, error) { return anIdentity(mod("other", "m")), nil })
+	want := anIdentity(mod("other", "m"))
+	want.DeviceID, want.ModuleID = "d", ""
+	wantDevices(t, s, homeHub, 10, *want)
+	edit(t, s, homeHub, mod("d", "m"), func(*hub.Registration) (*hub.Registration, error) { return anIdentity(dev("d")), nil })
+	module := anIdentity(dev("d"))
+	module.ModuleID = "m"
+	wantEqual(t, "module", identity(t, s, homeHub, mod("d", "m")), module)
 	wantDevices(t, s, homeHub, 10, *want)
 }
 
@@ -110,22 +112,19 @@ func testEditID(t *testing.T, s hub.Store) {
 func testEditOrder(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	var seen []string
-	step := func(next *hubward.Device) *hub.DeviceEdit {
-		return &hub.DeviceEdit{ID: "d", Edit: func(old *hubward.Device) (*hubward.Device, error) {
+	step := func(next *hub.Registration) *hub.IdentityEdit {
+		return identityEdit(dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
 			if old == nil {
 				seen = append(seen, "none")
 			} else {
 				seen = append(seen, old.ETag)
 			}
 			return next, nil
-		}}
+		})
 	}
 	one, two, three := aDevice("d"), aDevice("d"), aDevice("d")
 	one.ETag, two.ETag, three.ETag = "1", "2", "3"
-	edits := []*hub.DeviceEdit{step(one), step(two), step(nil), step(three)}
-	if err := s.EditDevices(t.Context(), homeHub, edits); err != nil {
-		t.Fatal(err)
-	}
+	mustEdit(t, s, homeHub, step(one), step(two), step(nil), step(three))
 	if got := strings.Join(seen, " "); got != "none 1 2 none" {
 		t.Errorf("edits saw %q", got)
 	}
@@ -134,27 +133,23 @@ func testEditOrder(t *testing.T, s hub.Store) {
 
 // testEditFailure: a failing edit leaves its row alone, and the others stand.
 func testEditFailure(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("kept"))
+	withHome(t, s, "kept")
 	refusal := hubward.Errorf(hubward.CodePreconditionFailed, "not this one")
-	store := func(id string) *hub.DeviceEdit {
-		return &hub.DeviceEdit{ID: id, Edit: func(*hubward.Device) (*hubward.Device, error) { return aDevice(id), nil }}
-	}
-	refuse := func(id string) *hub.DeviceEdit {
-		return &hub.DeviceEdit{ID: id, Edit: func(*hubward.Device) (*hubward.Device, error) {
+	refuse := func(id string) *hub.IdentityEdit {
+		return identityEdit(dev(id), func(*hub.Registration) (*hub.Registration, error) {
 			d := aDevice(id)
 			d.ETag = "must not be stored"
 			return d, refusal
-		}}
+		})
 	}
-	edits := []*hub.DeviceEdit{store("a"), refuse("kept"), refuse("b"), store("c"), {ID: "a", Edit: refuse("a").Edit}}
-	edits[0].Err = errors.New("from an earlier call")
-	if err := s.EditDevices(t.Context(), homeHub, edits); err != nil {
+	edits := []*hub.IdentityEdit{put(dev("a")), refuse("kept"), refuse("b"), put(dev("c")), refuse("a")}
+	edits[0].Err, edits[0].Modules = errors.New("from an earlier call"), []hub.Registration{*aDevice("x")}
+	if err := s.EditIdentities(t.Context(), homeHub, edits); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []error{nil, refusal, refusal, nil, refusal} {
-		if edits[i].Err != want {
-			t.Errorf("edit %d: error %v, want %v", i, edits[i].Err, want)
+		if edits[i].Err != want || len(edits[i].Modules) != 0 {
+			t.Errorf("edit %d: error %v, want %v; modules %v", i, edits[i].Err, want, edits[i].Modules)
 		}
 	}
 	wantDevices(t, s, homeHub, 10, *aDevice("a"), *aDevice("c"), *aDevice("kept"))
@@ -162,28 +157,25 @@ func testEditFailure(t *testing.T, s hub.Store) {
 
 func testEditNothing(t *testing.T, s hub.Store) {
 	withHome(t, s)
-	if err := s.EditDevices(t.Context(), homeHub, nil); err != nil {
-		t.Fatal(err)
-	}
-	edit(t, s, homeHub, "d", remove)
+	mustEdit(t, s, homeHub)
+	edit(t, s, homeHub, dev("d"), remove)
 	wantDevices(t, s, homeHub, 10)
 }
 
 func testEditUnknownHub(t *testing.T, s hub.Store) {
 	withHome(t, s)
-	e := &hub.DeviceEdit{ID: "d", Edit: func(*hubward.Device) (*hubward.Device, error) { return aDevice("d"), nil }}
-	wantCode(t, s.EditDevices(t.Context(), "nowhere", []*hub.DeviceEdit{e}), hubward.CodeHubNotFound)
+	wantCode(t, s.EditIdentities(t.Context(), "nowhere", []*hub.IdentityEdit{put(dev("d"))}), hubward.CodeHubNotFound)
 	saveHub(t, s, aHub("nowhere", aTime))
 	wantNoDevice(t, s, "nowhere", "d")
 }
 
 func testEditPanic(t *testing.T, s hub.Store) {
 	withHome(t, s)
-	edits := []*hub.DeviceEdit{
-		{ID: "a", Edit: func(*hubward.Device) (*hubward.Device, error) { return aDevice("a"), nil }},
-		{ID: "b", Edit: func(*hubward.Device) (*hubward.Device, error) { panic("out of its mind") }},
+	edits := []*hub.IdentityEdit{
+		put(dev("a")),
+		identityEdit(dev("b"), func(*hub.Registration) (*hub.Registration, error) { panic("out of its mind") }),
 	}
-	err := s.EditDevices(t.Context(), homeHub, edits)
+	err := s.EditIdentities(t.Context(), homeHub, edits)
 	wantCode(t, err, hubward.CodeServerError)
 	if !strings.Contains(err.Error(), "out of its mind") {
 		t.Errorf("error %q does not tell the panic", err)
@@ -196,72 +188,32 @@ func testEditEndedContext(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	e := &hub.DeviceEdit{ID: "d", Edit: func(*hubward.Device) (*hubward.Device, error) { return aDevice("d"), nil }}
-	if err := s.EditDevices(ctx, homeHub, []*hub.DeviceEdit{e}); !errors.Is(err, ctx.Err()) {
+	if err := s.EditIdentities(ctx, homeHub, []*hub.IdentityEdit{put(dev("d"))}); !errors.Is(err, ctx.Err()) {
 		t.Errorf("error %v, want %v", err, ctx.Err())
 	}
 	wantNoDevice(t, s, homeHub, "d")
-}
-
-// testEditConcurrent: read-modify-writes of one row by several writers all count, whoever else writes.
-func testEditConcurrent(t *testing.T, s hub.Store) {
-	withHome(t, s)
-	const writers, rounds = 4, 50
-	d := aDevice("shared")
-	d.ETag = "0"
-	create(t, s, homeHub, d)
-	increment := func(old *hubward.Device) (*hubward.Device, error) {
-		n, err := strconv.Atoi(old.ETag)
-		old.ETag = strconv.Itoa(n + 1)
-		return old, err
-	}
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			for i := range rounds {
-				own := fmt.Sprintf("own-%d-%d", w, i)
-				e := &hub.DeviceEdit{ID: "shared", Edit: increment}
-				mine := &hub.DeviceEdit{ID: own, Edit: func(*hubward.Device) (*hubward.Device, error) { return aDevice(own), nil }}
-				if err := errors.Join(s.EditDevices(t.Context(), homeHub, []*hub.DeviceEdit{e, mine}), e.Err, mine.Err); err != nil {
-					t.Errorf("writer %d: %v", w, err)
-					return
-				}
-				if _, err := s.Device(t.Context(), homeHub, own); err != nil {
-					t.Errorf("writer %d does not read what it wrote: %v", w, err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if got := device(t, s, homeHub, "shared").ETag; got != strconv.Itoa(writers*rounds) {
-		t.Errorf("%s edits counted, want %d", got, writers*rounds)
-	}
-	wantStatistics(t, s, homeHub, hubward.RegistryStatistics{TotalDeviceCount: 1 + writers*rounds, EnabledDeviceCount: 1 + writers*rounds})
 }
 
 // testEditAtomic: a reader never sees half of a call.
 func testEditAtomic(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	const rounds = 50
-	both := func(etag string) []*hub.DeviceEdit {
-		var edits []*hub.DeviceEdit
+	both := func(etag string) []*hub.IdentityEdit {
+		var edits []*hub.IdentityEdit
 		for _, id := range []string{"a", "b"} {
-			edits = append(edits, &hub.DeviceEdit{ID: id, Edit: func(*hubward.Device) (*hubward.Device, error) {
+			edits = append(edits, identityEdit(dev(id), func(*hub.Registration) (*hub.Registration, error) {
 				d := aDevice(id)
 				d.ETag = etag
 				return d, nil
-			}})
+			}))
 		}
 		return edits
 	}
-	if err := s.EditDevices(t.Context(), homeHub, both("0")); err != nil {
-		t.Fatal(err)
-	}
+	mustEdit(t, s, homeHub, both("0")...)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range rounds {
-			if err := s.EditDevices(t.Context(), homeHub, both(strconv.Itoa(i))); err != nil {
+			if err := s.EditIdentities(t.Context(), homeHub, both(strconv.Itoa(i))); err != nil {
 				t.Error(err)
 				return
 			}
@@ -275,4 +227,48 @@ func testEditAtomic(t *testing.T, s hub.Store) {
 		}
 	}
 	wg.Wait()
+}
+
+// telling makes an edit tell events that bear names.
+func telling(e *hub.IdentityEdit, names ...string) *hub.IdentityEdit {
+	run := e.Edit
+	e.Edit = func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
+		next, events, err := run(old)
+		for _, name := range names {
+			events = append(events, told(e.ID, name))
+		}
+		return next, events, err
+	}
+	return e
+}
+
+// testEditEvents: an event is told with the change, in order, and outlives its identity.
+func testEditEvents(t *testing.T, s hub.Store) {
+	withHome(t, s)
+	mustEdit(t, s, homeHub,
+		telling(put(dev("d")), "created"),
+		telling(put(mod("d", "m")), "created m", "told of m"),
+		telling(put(dev("d")), "updated"))
+	want := []hub.HubEvent{
+		told(dev("d"), "created"), told(mod("d", "m"), "created m"), told(mod("d", "m"), "told of m"), told(dev("d"), "updated"),
+	}
+	wantOutbox(t, s, homeHub, want...)
+	mustEdit(t, s, homeHub, telling(identityEdit(dev("d"), remove), "deleted"), telling(identityEdit(dev("d"), remove), "deleted again"))
+	wantNoDevice(t, s, homeHub, "d")
+	wantOutbox(t, s, homeHub, append(want, told(dev("d"), "deleted"), told(dev("d"), "deleted again"))...)
+}
+
+func testEditNoEvents(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	refuse := func(*hub.Registration) (*hub.Registration, error) { return nil, errors.New("refused") }
+	edits := []*hub.IdentityEdit{telling(identityEdit(dev("d"), refuse), "refused"), telling(put(mod("e", "m")), "orphan")}
+	if err := s.EditIdentities(t.Context(), homeHub, edits); err != nil || edits[0].Err == nil || edits[1].Err == nil {
+		t.Fatalf("errors %v, %v, %v", err, edits[0].Err, edits[1].Err)
+	}
+	edits = []*hub.IdentityEdit{
+		telling(put(dev("d")), "rolled back"),
+		identityEdit(dev("e"), func(*hub.Registration) (*hub.Registration, error) { panic("out of its mind") }),
+	}
+	wantCode(t, s.EditIdentities(t.Context(), homeHub, edits), hubward.CodeServerError)
+	wantOutbox(t, s, homeHub)
 }

@@ -20,7 +20,7 @@ type Durable interface {
 func RunReopen(t *testing.T, open func(t *testing.T, dir string) Durable) {
 	t.Run("keepsEverything", func(t *testing.T) { testReopenKeeps(t, open) })
 	t.Run("keepsDeletions", func(t *testing.T) { testReopenDeletions(t, open) })
-	t.Run("nobodyIsConnected", func(t *testing.T) { testReopenDisconnects(t, open) })
+	t.Run("keepsConnections", func(t *testing.T) { testReopenConnections(t, open) })
 	t.Run("closedStoreRefuses", func(t *testing.T) { testClosed(t, open) })
 }
 
@@ -34,67 +34,67 @@ func closeStore(t *testing.T, s Durable) {
 func testReopenKeeps(t *testing.T, open func(t *testing.T, dir string) Durable) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	withHome(t, s)
+	home := saveHub(t, s, aHub(homeHub, aTime))
 	create(t, s, homeHub, aDevice("d"))
-	id := hubward.Identity{Device: "d"}
-	saveSession(t, s, homeHub, id, someFilters)
-	fillQueue(t, s, "d", 3)
-	endMessage(t, s, "d")
-	makeBatch(t, s, 1)
-	lockMessage(t, s, "d")
-	queue := readQueue(t, s, "d")
+	create(t, s, homeHub, anIdentity(mod("d", "m")))
+	saveSession(t, s, homeHub, dev("d"), 3, aState)
+	fillQueue(t, s, dev("d"), 3)
+	endMessage(t, s, dev("d"))
+	batchAll(t, s, 1)
+	lockMessage(t, s, dev("d"), aHolder)
+	tell(t, s, homeHub, dev("d"), "one", "two")
+	queue := readQueue(t, s, dev("d"))
 	for range 2 {
 		closeStore(t, s)
 		s = open(t, dir)
-		wantHubs(t, s, aHub(homeHub, aTime))
+		wantHubs(t, s, home)
 		want := aDevice("d")
 		want.CloudToDeviceMessageCount = 2
 		wantEqual(t, "device", device(t, s, homeHub, "d"), want)
-		wantSession(t, s, homeHub, id, someFilters)
-		wantEqual(t, "queue", readQueue(t, s, "d"), queue)
-		wantContents(t, s, "d", 1, 9, "2:two", "3:three")
+		wantEqual(t, "module", identity(t, s, homeHub, mod("d", "m")), anIdentity(mod("d", "m")))
+		wantSession(t, s, homeHub, dev("d"), aState)
+		wantDisplaced(t, s, dev("d"), 2)
+		wantEqual(t, "queue", readQueue(t, s, dev("d")), queue)
+		wantContents(t, s, dev("d"), 1, 9, "2:two", "3:three")
+		wantOutbox(t, s, homeHub, told(dev("d"), "one"), told(dev("d"), "two"))
 	}
-	wantEqual(t, "feedback", lockBatch(t, s, "t", aTime).Records, []c2dqueue.Record{aRecord("d", 1)})
+	wantEqual(t, "feedback", lockFeedback(t, s, "t", aTime).Feedback, []c2dqueue.Record{aRecord(dev("d"), 1)})
 	closeStore(t, s)
 }
 
 func testReopenDeletions(t *testing.T, open func(t *testing.T, dir string) Durable) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	withHome(t, s)
+	home := saveHub(t, s, aHub(homeHub, aTime))
 	saveHub(t, s, aHub("gone", aTime))
 	create(t, s, homeHub, aDevice("d"))
-	edit(t, s, homeHub, "d", remove)
+	edit(t, s, homeHub, dev("d"), remove)
+	tell(t, s, homeHub, dev("d"), "gone")
+	deleteOutbox(t, s, homeHub, told(dev("d"), "gone").ID)
 	if err := s.DeleteHub(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
 	s = open(t, dir)
-	wantHubs(t, s, aHub(homeHub, aTime))
+	wantHubs(t, s, home)
 	wantNoDevice(t, s, homeHub, "d")
+	wantOutbox(t, s, homeHub)
 	closeStore(t, s)
 }
 
-// testReopenDisconnects: connections do not outlive the process that held them, whether or not it could say so.
-func testReopenDisconnects(t *testing.T, open func(t *testing.T, dir string) Durable) {
+// testReopenConnections: who opens a store knows nothing of connections that others may hold.
+func testReopenConnections(t *testing.T, open func(t *testing.T, dir string) Durable) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	withHome(t, s)
-	create(t, s, homeHub, aDevice("connected"))
-	create(t, s, homeHub, aDevice("idle"))
+	withHome(t, s, "connected", "idle")
 	later := aTime.Add(time.Hour)
-	record(t, s, homeHub, hub.Activity{ID: "connected", State: hubward.Connected, StateUpdated: later, LastActivity: later})
+	want := hub.Connection{ID: dev("connected"), Fence: 7, State: hubward.Connected, StateUpdated: later, LastActivity: later}
+	connect(t, s, homeHub, want)
 	closeStore(t, s)
 
 	s = open(t, dir)
-	got := device(t, s, homeHub, "connected")
-	if !got.ConnectionStateUpdatedTime.After(later) {
-		t.Errorf("connection state updated %v, want the time of the second opening", got.ConnectionStateUpdatedTime)
-	}
-	want := aDevice("connected")
-	want.ConnectionStateUpdatedTime = got.ConnectionStateUpdatedTime
-	want.LastActivityTime = hubward.Time{Time: later}
-	wantEqual(t, "device that was connected", got, want)
+	wantConnected(t, s, homeHub, want)
+	wantEqual(t, "connection", connection(t, s, dev("connected")), want)
 	wantEqual(t, "device that was not", device(t, s, homeHub, "idle"), aDevice("idle"))
 	closeStore(t, s)
 }
@@ -106,7 +106,7 @@ func testClosed(t *testing.T, open func(t *testing.T, dir string) Durable) {
 	closeStore(t, s) // twice is once
 	wantCode(t, s.SaveHub(t.Context(), aHub("late", aTime)), hubward.CodeServiceUnavailable)
 	wantCode(t, s.Ping(t.Context()), hubward.CodeServiceUnavailable)
-	_, err := s.Device(t.Context(), homeHub, "d")
+	_, err := s.Identity(t.Context(), homeHub, dev("d"))
 	wantCode(t, err, hubward.CodeServiceUnavailable)
 	_, err = s.Hubs(t.Context())
 	wantCode(t, err, hubward.CodeServiceUnavailable)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
@@ -24,43 +25,49 @@ func testPing(t *testing.T, s hub.Store) {
 }
 
 func testEndedContext(t *testing.T, s hub.Store) {
-	withHome(t, s)
+	home := saveHub(t, s, aHub(homeHub, aTime))
 	create(t, s, homeHub, aDevice("d"))
+	tell(t, s, homeHub, dev("d"), "kept")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	id := hubward.Identity{Device: "d"}
+	id, key := dev("d"), c2d.Key{Hub: homeHub, Identity: dev("d")}
 	calls := map[string]func() error{
-		"Hubs":              func() error { _, err := s.Hubs(ctx); return err },
-		"SaveHub":           func() error { return s.SaveHub(ctx, aHub("late", aTime)) },
-		"DeleteHub":         func() error { return s.DeleteHub(ctx, homeHub) },
-		"Device":            func() error { _, err := s.Device(ctx, homeHub, "d"); return err },
-		"Devices":           func() error { _, err := s.Devices(ctx, homeHub, 1); return err },
-		"DeviceStatistics":  func() error { _, err := s.DeviceStatistics(ctx, homeHub); return err },
-		"RecordActivity":    func() error { return s.RecordActivity(ctx, homeHub, []hub.Activity{{ID: "d"}}) },
-		"Subscriptions":     func() error { _, _, err := s.Subscriptions(ctx, homeHub, id); return err },
-		"SaveSubscriptions": func() error { return s.SaveSubscriptions(ctx, homeHub, id, someFilters) },
-		"DeleteSession":     func() error { return s.DeleteSession(ctx, homeHub, id) },
+		"Hubs":             func() error { _, err := s.Hubs(ctx); return err },
+		"SaveHub":          func() error { return s.SaveHub(ctx, aHub("late", aTime)) },
+		"DeleteHub":        func() error { return s.DeleteHub(ctx, homeHub) },
+		"Identity":         func() error { _, err := s.Identity(ctx, homeHub, id); return err },
+		"Devices":          func() error { _, err := s.Devices(ctx, homeHub, 1); return err },
+		"EditIdentities":   func() error { return s.EditIdentities(ctx, homeHub, []*hub.IdentityEdit{identityEdit(id, remove)}) },
+		"DeviceStatistics": func() error { _, err := s.DeviceStatistics(ctx, homeHub); return err },
+		"EditConnections":  func() error { return s.EditConnections(ctx, homeHub, []*hub.ConnectionEdit{connectionEdit(id, keep)}) },
+		"Connected":        func() error { _, err := s.Connected(ctx, homeHub, hubward.Identity{}, 1); return err },
+		"Outbox":           func() error { _, err := s.Outbox(ctx, homeHub, 1); return err },
+		"DeleteOutbox":     func() error { return s.DeleteOutbox(ctx, homeHub, []string{told(id, "kept").ID}) },
+		"Session":          func() error { _, _, err := s.Session(ctx, homeHub, id); return err },
+		"SaveSession":      func() error { return s.SaveSession(ctx, homeHub, id, 1, aState) },
 		"EditQueues": func() error {
-			return s.EditQueues(ctx, []*hub.QueueEdit{{Hub: homeHub, Device: "d", Edit: func(*c2dqueue.Queue) error { return nil }}})
+			return s.EditQueues(ctx, []*c2d.Edit{{Key: key, Edit: func(*c2dqueue.Queue) error { return nil }}})
 		},
-		"QueuedContents": func() error { return s.QueuedContents(ctx, homeHub, "d", 1, 2, func(int64, []byte) {}) },
+		"QueuedContents": func() error { return s.QueuedContents(ctx, key, 1, 2, func(int64, []byte) {}) },
 		"DueQueues":      func() error { _, err := s.DueQueues(ctx, 1); return err },
-		"BatchFeedback": func() error {
-			_, _, err := s.BatchFeedback(ctx, homeHub, hub.FeedbackBatchStart{}, 1, 64)
+		"BatchFeedback":  func() error { _, _, err := s.BatchFeedback(ctx, homeHub, aNotification(), 1, 64); return err },
+		"LockNotification": func() error {
+			_, _, err := s.LockNotification(ctx, homeHub, feedback, "t", aTime, aTime)
 			return err
 		},
-		"LockFeedback": func() error { _, _, err := s.LockFeedback(ctx, homeHub, "t", aTime, aTime); return err },
-		"EditFeedback": func() error {
-			return s.EditFeedback(ctx, homeHub, "t", func(b *hub.StoredFeedback) (*hub.StoredFeedback, error) { return b, nil })
+		"EditNotification": func() error {
+			return s.EditNotification(ctx, homeHub, feedback, "t", func(n *hub.Notification) (*hub.Notification, error) { return n, nil })
 		},
-		"DropFeedback": func() error { return s.DropFeedback(ctx, aTime) },
-		"Ping":         func() error { return s.Ping(ctx) },
+		"DropNotifications": func() error { return s.DropNotifications(ctx, aTime) },
+		"Ping":              func() error { return s.Ping(ctx) },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: error %v, want %v", name, err, context.Canceled)
 		}
 	}
-	wantHubs(t, s, aHub(homeHub, aTime))
+	wantHubs(t, s, home)
+	wantEqual(t, "device", device(t, s, homeHub, "d"), aDevice("d"))
 	wantNoSession(t, s, homeHub, id)
+	wantOutbox(t, s, homeHub, told(id, "kept"))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/app"
 	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -176,6 +177,16 @@ func (h *Hub) Client() *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// Process is the principal of the program itself, which may do everything in the hub, and with hubs: for calls of App.Hub.
+func (h *Hub) Process() *access.Principal {
+	h.t.Helper()
+	ref, err := h.App.Hub().FirstHub()
+	if err != nil {
+		h.t.Fatalf("testhub: %v", err)
+	}
+	return access.Process(ref)
+}
+
 // ConnectionString returns that of a policy, e.g. "iothubowner", with its primary key. It fails the test when there is
 // no such policy.
 func (h *Hub) ConnectionString(policy string) string {
@@ -204,7 +215,7 @@ func (h *Hub) EmulatorConnectionString(policy string) string {
 // policyString completes cs with a policy's name and primary key.
 func (h *Hub) policyString(policy string, cs sas.ConnectionString) string {
 	h.t.Helper()
-	policies, err := h.App.Hub().Policies(Name)
+	policies, err := h.App.Hub().Policies(h.Process(), Name)
 	if err != nil {
 		h.t.Fatalf("testhub: %v", err)
 	}
@@ -221,7 +232,7 @@ func (h *Hub) policyString(policy string, cs sas.ConnectionString) string {
 // CreateDevice registers a device that authenticates with generated keys.
 func (h *Hub) CreateDevice(id string) *hubward.Device {
 	h.t.Helper()
-	d, err := h.App.Hub().PutDevice(h.t.Context(), Name, hubward.Device{DeviceID: id}, "")
+	d, err := h.App.Hub().PutDevice(h.t.Context(), h.Process(), hubward.Device{DeviceID: id}, "")
 	if err != nil {
 		h.t.Fatalf("testhub: %v", err)
 	}
@@ -231,7 +242,7 @@ func (h *Hub) CreateDevice(id string) *hubward.Device {
 // DeviceConnectionString returns that of a registered device, with its primary key.
 func (h *Hub) DeviceConnectionString(id string) string {
 	h.t.Helper()
-	d, err := h.App.Hub().Device(h.t.Context(), Name, id)
+	d, err := h.App.Hub().Device(h.t.Context(), h.Process(), id)
 	if err != nil {
 		h.t.Fatalf("testhub: %v", err)
 	}

@@ -90,7 +90,7 @@ func TestPlainAMQP(t *testing.T) {
 func TestAt_stopsTheClock(t *testing.T) {
 	noon := time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
 	h := testhub.Start(t, testhub.At(noon))
-	if created := h.App.Hub().Hubs()[0].Created; !created.Equal(noon) {
+	if created := h.Process().Hub.Created; !created.Equal(noon) {
 		t.Errorf("the hub was created at %s", created)
 	}
 	resp, err := h.Client().Get(h.HTTPS + "/")

@@ -4,29 +4,55 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/amqpengine"
 )
 
-// kind is what an address names. The table of services says how each kind is served.
-type kind int
+// family is the addresses of one kind: how they are written, what a link to one of them requires, and who serves it.
+type family struct {
+	pattern  string
+	requires func(c *conn, a *address) requirement // nil: no log-in
+	fromPeer handler                               // the peer sends; nil: refused
+	toPeer   handler                               // the peer receives; nil: refused
 
-// The kinds. In {braces} stands what a client fills in; words are compared without case.
-const (
-	kindUnknown           kind = iota
-	kindCBS                    // $cbs
-	kindManagement             // $management, {eh}/$management
-	kindEvents                 // messages/events…, messages/operationsMonitoringEvents…
-	kindPartition              // {eh}/ConsumerGroups/{group}/Partitions/{id}
-	kindEventHub               // {eh}, {eh}/Partitions/{id}
-	kindTelemetry              // devices/{d}/messages/events, devices/{d}/modules/{m}/messages/events
-	kindDeviceBound            // …/messages/devicebound of a device or module
-	kindTwin                   // …/twin
-	kindMethods                // …/methods/devicebound
-	kindStreams                // …/streams
-	kindServiceSend            // messages/devicebound
-	kindFeedback               // messages/serviceBound/feedback
-	kindFileNotifications      // messages/serviceBound/filenotifications
-)
+	segments pattern // pattern taken apart
+}
+
+// handler serves a link: it accepts it, or returns the error that refuses it.
+type handler func(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error
+
+// addressTable is all families. The first one that an address matches counts, the last one takes what is left.
+type addressTable []family
+
+func newAddressTable() addressTable {
+	table := addressTable{
+		{pattern: "$cbs", fromPeer: attachCBS, toPeer: attachCBS},
+
+		{pattern: "{identity}/messages/events", requires: deviceConnect, fromPeer: attachTelemetry, toPeer: attachModuleInput},
+		{pattern: "{identity}/messages/devicebound", requires: deviceConnect, toPeer: attachDeviceBound},
+		{pattern: "{identity}/methods/devicebound", requires: deviceConnect, fromPeer: attachMethods, toPeer: attachMethods},
+		{pattern: "{identity}/twin", requires: deviceConnect, fromPeer: attachTwin, toPeer: attachTwin},
+		{pattern: "{identity}/streams", requires: deviceConnect, fromPeer: attachStreams, toPeer: attachStreams},
+
+		{pattern: "messages/devicebound", requires: serviceConnect, fromPeer: attachServiceSend},
+		{pattern: "messages/serviceBound/feedback", requires: serviceConnect, toPeer: attachFeedback},
+		{pattern: "messages/serviceBound/filenotifications", requires: serviceConnect, toPeer: attachFileNotifications},
+
+		{pattern: "messages/events/…", requires: serviceConnect, fromPeer: redirect, toPeer: redirect},
+		{pattern: "messages/operationsMonitoringEvents/…", requires: serviceConnect, fromPeer: redirect, toPeer: redirect},
+		{pattern: "{eventHub}/ConsumerGroups/{group}/Partitions/{partition}", requires: serviceConnect, toPeer: attachReader},
+		{pattern: "{eventHub}", requires: serviceConnect, fromPeer: refuseSender},
+		{pattern: "{eventHub}/Partitions/{partition}", requires: serviceConnect, fromPeer: refuseSender},
+		{pattern: "$management", requires: readEventHub, fromPeer: attachManagement, toPeer: attachManagement},
+		{pattern: "{eventHub}/$management", requires: readEventHub, fromPeer: attachManagement, toPeer: attachManagement},
+
+		{pattern: "…", requires: anyPrincipal, fromPeer: noSuchEntity, toPeer: noSuchEntity},
+	}
+	for i := range table {
+		table[i].segments = strings.Split(table[i].pattern, "/")
+	}
+	return table
+}
 
 // maxAddress bounds an address, in bytes: a device and a module id of 128 characters, all of them encoded, and a host
 // name fit with room to spare.
@@ -34,47 +60,45 @@ const maxAddress = 2048
 
 // address is the address of a link, taken apart.
 type address struct {
-	kind      kind
-	path      []string         // its segments below the host, decoded
-	entity    string           // of event hub kinds and of $management: the event hub's name as written; may be empty for the latter
-	group     string           // of kindPartition
-	partition string           // of kindPartition, and of kindEventHub if it names one
-	device    hubward.Identity // of the device kinds
-	rest      string           // of kindEvents: what followed the word, byte for byte
-
-	scope string // of the grant that a link to it stands on; set once that is known
+	family *family
+	path   []string // its segments below the host, decoded
+	captured
+	rest string // what stands where the pattern ends with "…", byte for byte
 }
 
-// parseAddress takes any text apart. It may be a path, with or without a slash before it, or a whole URI: clients write
-// all three.
+// parse takes any text apart. It may be a path, with or without a slash before it, or a whole URI: clients write all
+// three.
 //
-// Source: spec/amqp.md 5.1 and 6, spec/event-hubs-endpoint.md 6.1.
-func parseAddress(text string) address {
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support; whole URIs: Azure/azure-iot-sdk-csharp
+// iothub/device/src/Transport/AmqpIot/AmqpIotConstants.cs; readers: azeventhubs, azure-eventhub.
+func (t addressTable) parse(text string) address {
+	last := len(t) - 1
 	raw, ok := pathOf(text)
 	if !ok {
-		return address{}
+		return address{family: &t[last]}
 	}
 	segments := strings.Split(strings.TrimRight(raw, "/"), "/")
-	a := address{path: make([]string, len(segments))}
+	path := make([]string, len(segments))
 	for i, s := range segments {
-		a.path[i] = decodeSegment(s)
+		path[i] = decodeSegment(s)
 	}
-	switch {
-	case a.is(0, "messages"):
-		a.parseService(raw)
-	case a.is(0, "devices"):
-		a.parseDevice()
-	case a.is(len(a.path)-1, "$management") && len(a.path) <= 2:
-		a.kind = kindManagement
-		if len(a.path) == 2 {
-			a.entity = a.path[0]
+	for i := range t[:last] {
+		if c, ok := t[i].segments.match(path); ok {
+			return address{family: &t[i], path: path, captured: c, rest: restOf(raw, c.restAt)}
 		}
-	case a.is(0, "$cbs") && len(a.path) == 1:
-		a.kind = kindCBS
-	default:
-		a.parseEventHub()
 	}
-	return a
+	return address{family: &t[last], path: path}
+}
+
+// restOf returns what follows the first n segments of a path; nothing for none.
+func restOf(raw string, n int) string {
+	if n == 0 {
+		return ""
+	}
+	for range n {
+		_, raw, _ = strings.Cut(raw, "/")
+	}
+	return raw
 }
 
 // pathOf drops scheme and host, and one slash.
@@ -106,83 +130,4 @@ func decodeSegment(s string) string {
 		return d
 	}
 	return s
-}
-
-// is reports whether segment i is word.
-func (a *address) is(i int, word string) bool {
-	return i >= 0 && i < len(a.path) && strings.EqualFold(a.path[i], word)
-}
-
-// ends reports whether the segments from i on are words and there are no others.
-func (a *address) ends(i int, words ...string) bool {
-	if len(a.path) != i+len(words) {
-		return false
-	}
-	for k, w := range words {
-		if !a.is(i+k, w) {
-			return false
-		}
-	}
-	return true
-}
-
-// parseService parses messages/…
-func (a *address) parseService(raw string) {
-	switch {
-	case a.is(1, "events"), a.is(1, "operationsMonitoringEvents"):
-		a.kind = kindEvents
-		_, rest, _ := strings.Cut(raw, "/")
-		_, a.rest, _ = strings.Cut(rest, "/")
-	case a.ends(1, "devicebound"):
-		a.kind = kindServiceSend
-	case a.ends(1, "servicebound", "feedback"):
-		a.kind = kindFeedback
-	case a.ends(1, "servicebound", "filenotifications"):
-		a.kind = kindFileNotifications
-	}
-}
-
-// parseDevice parses devices/{d}/… and devices/{d}/modules/{m}/…
-func (a *address) parseDevice() {
-	if len(a.path) < 3 || a.path[1] == "" {
-		return
-	}
-	at := 2
-	a.device.Device = a.path[1]
-	if a.is(2, "modules") && len(a.path) > 4 && a.path[3] != "" {
-		a.device.Module = a.path[3]
-		at = 4
-	}
-	switch {
-	case a.ends(at, "messages", "events"):
-		a.kind = kindTelemetry
-	case a.ends(at, "messages", "devicebound"):
-		a.kind = kindDeviceBound
-	case a.ends(at, "twin"):
-		a.kind = kindTwin
-	case a.ends(at, "methods", "devicebound"):
-		a.kind = kindMethods
-	case a.ends(at, "streams"):
-		a.kind = kindStreams
-	default:
-		a.device = hubward.Identity{}
-	}
-}
-
-// parseEventHub parses {eh}, {eh}/Partitions/{id} and {eh}/ConsumerGroups/{group}/Partitions/{id}.
-func (a *address) parseEventHub() {
-	if name := a.path[0]; name == "" || strings.HasPrefix(name, "$") {
-		return
-	}
-	switch {
-	case len(a.path) == 1:
-		a.kind = kindEventHub
-	case len(a.path) == 3 && a.is(1, "partitions"):
-		a.kind, a.partition = kindEventHub, a.path[2]
-	case len(a.path) == 5 && a.is(1, "consumergroups") && a.is(3, "partitions"):
-		a.kind, a.group, a.partition = kindPartition, a.path[2], a.path[4]
-	default:
-		return
-	}
-	a.entity = a.path[0]
 }

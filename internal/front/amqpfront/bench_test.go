@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -50,11 +52,11 @@ func BenchmarkReader(b *testing.B) {
 	defer store.Close()
 	log := memlog.Open(memlog.Options{MaxBytes: 1 << 30})
 	defer log.Close()
-	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: log})
+	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: log, Cluster: localcluster.New(localcluster.Options{})})
 	if err != nil {
 		b.Fatal(err)
 	}
-	config, err := h.CreateHub(b.Context(), hub.NewHub{Name: "plant"})
+	config, err := h.CreateHub(b.Context(), access.Process(access.HubRef{}), hub.NewHub{Name: "plant"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,21 +6,21 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
 
-// maxCBSLinks bounds the $cbs links of a connection at one time. uamqp opens a pair per device on a shared connection;
-// without a grant there are few.
+// What a connection may have of $cbs links at one time. uamqp opens a pair per device on a shared connection.
 const (
-	maxCBSLinks     = 2048
-	maxBareCBSLinks = 16
+	maxCBSLinks                = 2048
+	maxUnauthenticatedCBSLinks = 16
 )
 
-// attachCBS accepts a link of the node that tokens are put to: the one thing that needs no grant.
-func (c *conn) attachCBS(l *amqpengine.Link) *amqpwire.Error {
+// attachCBS accepts a link of the node that tokens are put to: the one thing that takes no log-in.
+func attachCBS(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error {
 	most := maxCBSLinks
-	if c.bare() {
-		most = maxBareCBSLinks
+	if c.unauthenticated() {
+		most = maxUnauthenticatedCBSLinks
 	}
 	if c.cbs.links() >= most {
 		return newError(amqpwire.ResourceLimitExceeded, "The connection has %d links to $cbs already.", most)
@@ -32,8 +32,9 @@ func (c *conn) attachCBS(l *amqpengine.Link) *amqpwire.Error {
 // putToken answers a request at $cbs. A failure has a code and a text, but no condition: azure-eventhub for Python shows
 // neither of them when there is one, and the other clients take the condition from the code.
 //
-// Source: spec/amqp.md 4.2 to 4.5.
-func (c *conn) putToken(m *amqpwire.Message) reply {
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support; learn.microsoft.com/azure/service-bus-messaging/
+// service-bus-amqp-protocol-guide, claims-based authorization.
+func (c *conn) putToken(_ *amqpengine.Link, m *amqpwire.Message) reply {
 	r := c.answerPut(m)
 	r.condition = ""
 	return r
@@ -62,20 +63,20 @@ func (c *conn) answerPut(m *amqpwire.Message) reply {
 		c.logRefusedToken("", err)
 		return failure(400, newError(amqpwire.InvalidField, "InvalidToken: the token is malformed."))
 	}
-	g, err := c.server.hub.GrantToken(c.engine.Context(), c.hub, text)
+	p, err := c.server.hub.Authenticate(c.engine.Context(), access.Credential{Hub: c.hub.Name, Token: text})
 	if err == nil {
-		err = c.addGrant(tokenScope(&t), g)
+		err = c.hold(tokenScope(&t), p)
 	}
 	if err != nil {
 		c.logRefusedToken(t.Policy, err)
 		return refusedToken(err)
 	}
-	c.logger.Debug("amqp token accepted", "hub", c.hub, "policy", g.Policy, "device", g.Device.Device, "expires", g.Expires)
+	c.logger.Debug("amqp token accepted", "hub", c.hub.Name, "policy", p.Policy, "device", p.Identity.String(), "expires", p.Expires)
 	return reply{code: 200, text: "OK"}
 }
 
 func (c *conn) logRefusedToken(policy string, err error) {
-	c.logger.Info("amqp token refused", "hub", c.hub, "policy", policy, "error", err)
+	c.logger.Info("amqp token refused", "hub", c.hub.Name, "policy", policy, "error", err)
 }
 
 // refusedToken says that a token is refused, and no more of the reason than the cloud does.

@@ -83,7 +83,7 @@ func textToken(t *testing.T, resource, policy, key string, life time.Duration) s
 func TestPutToken_statuses(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	f.createHub("other", "other.example")
-	d, err := f.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "d1"}, "")
+	d, err := f.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "d1"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestCBS_repliesAcrossSessions(t *testing.T) {
 }
 
 // What an unauthenticated connection may do is little: few links, to $cbs alone, and small messages.
-func TestBareConnection(t *testing.T) {
+func TestUnauthenticatedConnection(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.dial(f.listen(), amqp.ConnOptions{})
 	for _, address := range []string{

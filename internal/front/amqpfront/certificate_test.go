@@ -43,7 +43,7 @@ func TestCertificate(t *testing.T) {
 	own := certificate(t, "d1")
 	sum := sha256.Sum256(own.Certificate[0])
 	for id, thumbprint := range map[string]string{"d1": hex.EncodeToString(sum[:]), "d2": hex.EncodeToString(make([]byte, 32))} {
-		_, err := f.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: id, Authentication: &hubward.Authentication{
+		_, err := f.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: id, Authentication: &hubward.Authentication{
 			Type: hubward.AuthSelfSigned, X509Thumbprint: hubward.X509Thumbprint{PrimaryThumbprint: hubward.NullString(thumbprint)},
 		}}, "")
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // conn is one connection. It is the engine's Peer.
@@ -18,24 +19,25 @@ type conn struct {
 	logger *slog.Logger
 
 	// Touched by the connection's reader only, and by links that were attached after Open.
-	hub     string    // the hub's name; empty until Open
-	created time.Time // when that hub was made: a later one of its name is another hub
-	host    string    // how the client calls the hub, without port
+	hub    access.HubRef    // zero until Open
+	host   string           // how the client calls the hub, without port
+	nobody access.Principal // of the hub; may do nothing
 
 	cbs        *node
 	management *node
 
 	in      messageReader   // touched by the reader only
 	message hubward.Message // the reader's scratch space
-	lanes   lanes           // what the connection waits for, off its reader
+	workers keyedWorkers    // for what the connection waits for, off its reader
 
-	mu        sync.Mutex                     // guards the fields below; never held across a call of engine or hub
-	devices   map[hubward.Identity]*presence // that are connected here
-	grants    map[string]*heldGrant          // by scope
-	standing  map[*amqpengine.Link]*standing // links that need a grant
-	bareSince time.Time                      // since when the open connection has no grant; zero: it has one, or is not open
-	timer     *time.Timer                    // of checkGrants; nil until it is needed
-	closed    bool
+	mu         sync.Mutex                        // guards the fields below; never held across a call of engine or hub
+	presences  map[hubward.Identity]*presence    // who is connected here
+	principals map[string]*heldPrincipal         // by scope
+	links      map[*amqpengine.Link]*restingLink // those that require a principal
+	timer      *time.Timer                       // of checkPrincipals; nil until it is needed
+	closed     bool
+	// unauthenticatedSince is since when the open connection has no principal; zero: it has one, or is not open.
+	unauthenticatedSince time.Time
 }
 
 var _ amqpengine.Peer = (*conn)(nil)
@@ -43,8 +45,8 @@ var _ amqpengine.Peer = (*conn)(nil)
 func newConn(s *Server, e *amqpengine.Conn) *conn {
 	c := &conn{
 		server: s, engine: e, logger: s.logger.With("connection", e.ID(), "remote", addressText(e)),
-		grants: make(map[string]*heldGrant), standing: make(map[*amqpengine.Link]*standing),
-		devices: make(map[hubward.Identity]*presence),
+		principals: make(map[string]*heldPrincipal), links: make(map[*amqpengine.Link]*restingLink),
+		presences: make(map[hubward.Identity]*presence),
 	}
 	c.cbs = newNode(c, c.putToken)
 	c.management = newNode(c, c.manage)
@@ -65,10 +67,10 @@ func (c *conn) Closed(err error) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	clear(c.grants)
-	clear(c.standing)
+	clear(c.principals)
+	clear(c.links)
 	c.mu.Unlock()
-	c.lanes.wait()
+	c.workers.wait()
 	c.logger.Debug("amqp connection closed", "error", err)
 }
 

@@ -14,23 +14,9 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// run does the hub's background work until the test ends.
-func (f *fixture) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f.Run(ctx) //nolint:errcheck // it has none
-	}()
-	f.t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-}
-
 func (f *fixture) createDevice(id string) *hubward.Device {
 	f.t.Helper()
-	d, err := f.PutDevice(f.t.Context(), "plant", hubward.Device{DeviceID: id}, "")
+	d, err := f.PutDevice(f.t.Context(), f.process, hubward.Device{DeviceID: id}, "")
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -122,7 +108,7 @@ func (f *fixture) bodies(device string) []string {
 func (f *fixture) awaitConnected(n int) {
 	f.t.Helper()
 	f.await("connected devices", func() bool {
-		s, err := f.ServiceStatistics("plant")
+		s, err := f.ServiceStatistics(f.t.Context(), f.process)
 		return err == nil && s.ConnectedDeviceCount == n
 	})
 }

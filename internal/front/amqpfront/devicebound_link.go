@@ -15,13 +15,15 @@ const maxDeviceBound = 1000
 
 // attachDeviceBound serves a link on which a device receives its messages.
 func attachDeviceBound(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
+	if a.identity.Module != "" {
+		return newError(amqpwire.NotAllowed, "Cloud-to-device messages are for devices, not for their modules.")
+	}
 	p, err := c.join(l, a)
 	if err != nil {
 		return deviceError(err)
 	}
-	d := &deviceBoundLink{conn: c, link: l, device: p}
+	d := &deviceBoundLink{conn: c, link: l, presence: p, receiver: p.link.ReceiveC2D(0)}
 	older := p.receive(d)
-	d.receiver = p.link.ReceiveC2D(0, d.deliver)
 	d.sender = l.AcceptSender(amqpengine.SenderOptions{
 		OnCredit: d.credit, Closed: d.closed, MaxPosted: maxDeviceBound,
 	})
@@ -39,20 +41,32 @@ func (p *presence) receive(d *deviceBoundLink) (older *deviceBoundLink) {
 	return older
 }
 
+// deliverC2D is called by the hub with the next message. What is not for the link that receives now goes back.
+func (p *presence) deliverC2D(m *hub.C2DDelivery) {
+	p.conn.mu.Lock()
+	d := p.receiving
+	p.conn.mu.Unlock()
+	if d == nil || d.receiver != m.Receiver {
+		m.Receiver.Settle(m.LockToken, hub.C2DReturn, nil)
+		return
+	}
+	d.deliver(m)
+}
+
 // deviceBoundLink hands messages to a device.
 //
-// Source: spec/amqp.md 5.4.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
 type deviceBoundLink struct {
 	// Set before the link is accepted, never changed after.
 	conn     *conn
 	link     *amqpengine.Link
-	device   *presence
+	presence *presence
 	receiver *hub.C2DReceiver
 	sender   *amqpengine.Sender // set before there is credit
 
 	mu      sync.Mutex // guards the fields below; never held across a call of engine or hub
 	limit   uint32     // how many messages the peer takes in all; it grows modulo 2^32
-	granted uint32     // how many the hub was asked for
+	asked   uint32     // how many the hub was asked for
 	taken   uint32     // how many it has given
 	settled uint32     // how many have an outcome
 }
@@ -72,13 +86,13 @@ func (d *deviceBoundLink) ask() {
 	if most := d.settled + maxDeviceBound; int32(target-most) > 0 {
 		target = most
 	}
-	more := int32(target - d.granted)
+	more := int32(target - d.asked)
 	left := max(int32(target-d.taken), 0)
 	switch {
 	case more > 0:
-		d.granted = target
+		d.asked = target
 	case more < 0: // the peer has taken credit back, or had it used up
-		d.granted = d.taken + uint32(left)
+		d.asked = d.taken + uint32(left)
 	}
 	d.mu.Unlock()
 	switch {
@@ -89,14 +103,14 @@ func (d *deviceBoundLink) ask() {
 	}
 }
 
-// deliver is called by the hub with the next message. It does not block.
+// deliver sends a message. It does not block.
 func (d *deviceBoundLink) deliver(c *hub.C2DDelivery) {
 	d.mu.Lock()
 	d.taken++
 	d.mu.Unlock()
-	payload, err := encodeDeviceBound(c, d.device.id.Device, d.conn.hub)
+	payload, err := encodeDeviceBound(c, d.presence.id.Device, d.conn.hub.Name)
 	if err != nil {
-		d.conn.logger.Error("message to a device not encoded", "hub", d.conn.hub, "device", d.device.id.Device, "error", err)
+		d.conn.logger.Error("message to a device not encoded", "hub", d.conn.hub.Name, "device", d.presence.id.String(), "error", err)
 		d.settle(c.LockToken, hub.C2DReject, nil)
 		return
 	}
@@ -125,7 +139,7 @@ func (d *deviceBoundLink) settle(token string, outcome hub.C2DOutcome, done func
 
 // c2dOutcome is what a delivery state means for a message; false for the end of the link.
 //
-// Source: spec/amqp.md 3.8, 5.4.
+// Source: AMQP 1.0 part 3 §3.4; learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
 func c2dOutcome(state amqpwire.DeliveryState) (outcome hub.C2DOutcome, ok bool) {
 	switch state := state.(type) {
 	case *amqpwire.Accepted:
@@ -145,14 +159,15 @@ func c2dOutcome(state amqpwire.DeliveryState) (outcome hub.C2DOutcome, ok bool) 
 
 // confirmation is what a peer that waits is told of its outcome: that it counts, or why not.
 //
-// Source: spec/amqp.md 3.8.
+// Source: AMQP 1.0 part 2 §2.6.12; Azure/azure-amqp Microsoft.Azure.Amqp/Amqp/ReceivingAmqpLink.cs waits for a settled
+// disposition of the same state.
 func (c *conn) confirmation(state amqpwire.DeliveryState, err error) amqpwire.DeliveryState {
 	if err == nil {
 		return state
 	}
 	e := deviceError(err)
 	if code := hubward.CodeOf(err); code == hubward.CodeServerError {
-		c.logger.Error("the outcome of a message was not stored", "hub", c.hub, "error", err, "tracking", c.server.track(e))
+		c.logger.Error("the outcome of a message was not stored", "hub", c.hub.Name, "error", err, "tracking", c.server.track(e))
 	}
 	return &amqpwire.Rejected{Error: e}
 }
@@ -162,9 +177,9 @@ func (d *deviceBoundLink) closed() {
 	d.receiver.Stop()
 	c := d.conn
 	c.mu.Lock()
-	if d.device.receiving == d {
-		d.device.receiving = nil
+	if d.presence.receiving == d {
+		d.presence.receiving = nil
 	}
 	c.mu.Unlock()
-	d.device.leave(d.link)
+	d.presence.leave(d.link)
 }

@@ -10,7 +10,8 @@ import (
 
 // encodeDeviceBound encodes a message for a device. The types are those that the .NET and C SDKs insist on.
 //
-// Source: spec/amqp.md 5.4.
+// Source: AmqpIotMessageConverter.cs of Azure/azure-iot-sdk-csharp (iothub-deliverycount is a ubyte, x-opt-sequence-number a
+// ulong).
 func encodeDeviceBound(d *hub.C2DDelivery, device, hubName string) ([]byte, error) {
 	m := d.Message
 	out := amqpwire.Message{

@@ -12,11 +12,12 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/front/amqpfront"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 func (f *fixture) sendC2D(device string, m hubward.Message) {
 	f.t.Helper()
-	if err := f.SendC2D(f.t.Context(), "plant", device, &m); err != nil {
+	if err := f.SendC2D(f.t.Context(), f.process, hubward.Identity{Device: device}, &m); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -24,7 +25,7 @@ func (f *fixture) sendC2D(device string, m hubward.Message) {
 // depth is how many messages a device's queue holds.
 func (f *fixture) depth(device string) int {
 	f.t.Helper()
-	d, err := f.Device(f.t.Context(), "plant", device)
+	d, err := f.Device(f.t.Context(), f.process, device)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -49,11 +50,10 @@ func (p *peer) deviceBound(id string, o amqp.ReceiverOptions) *amqp.Receiver {
 // Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/AmqpIot/AmqpIotMessageConverter.cs.
 func TestDeviceBound_message(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	p := f.device(f.listen(), "d1")
 	expiry := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 	f.sendC2D("d1", hubward.Message{
-		MessageID: "m", CorrelationID: "c", UserID: "\xffu", ContentType: "application/json", ContentEncoding: "utf-8", Expiry: expiry,
+		MessageID: "m", CorrelationID: "c", UserID: "ü", ContentType: "application/json", ContentEncoding: "utf-8", Expiry: expiry,
 		CreationTime: "2026-01-02T03:04:05.006Z", Ack: hubward.AckFull, Properties: []hubward.Property{{Name: "k", Value: "v"}, {Name: "n", Null: true}},
 		Body: []byte("body"),
 	})
@@ -61,7 +61,7 @@ func TestDeviceBound_message(t *testing.T) {
 	r := p.deviceBound("d1", amqp.ReceiverOptions{})
 	m := receive(t, r)
 	want := &amqp.MessageProperties{
-		MessageID: "m", CorrelationID: "c", UserID: []byte("\xffu"), To: ptr("/devices/d1/messages/devicebound"),
+		MessageID: "m", CorrelationID: "c", UserID: []byte("ü"), To: ptr("/devices/d1/messages/devicebound"),
 		ContentType: ptr("application/json"), ContentEncoding: ptr("utf-8"), AbsoluteExpiryTime: &expiry,
 		CreationTime: ptr(time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)),
 	}
@@ -83,10 +83,10 @@ func TestDeviceBound_message(t *testing.T) {
 	if tag := amqpfront.GUIDTag(token); len(tag) != 16 || string(tag) != string(m.DeliveryTag) {
 		t.Errorf("tag %x of token %s", m.DeliveryTag, token)
 	}
-	bare := receive(t, r)
-	id, _ := bare.Properties.MessageID.(string)
-	if len(id) != 36 || string(bare.Properties.UserID) != "plant" || bare.Properties.AbsoluteExpiryTime == nil || len(bare.ApplicationProperties) > 0 || bare.Properties.CorrelationID != nil {
-		t.Errorf("%+v %v", bare.Properties, bare.ApplicationProperties)
+	plain := receive(t, r)
+	id, _ := plain.Properties.MessageID.(string)
+	if len(id) != 36 || string(plain.Properties.UserID) != "plant" || plain.Properties.AbsoluteExpiryTime == nil || len(plain.ApplicationProperties) > 0 || plain.Properties.CorrelationID != nil {
+		t.Errorf("%+v %v", plain.Properties, plain.ApplicationProperties)
 	}
 }
 
@@ -106,7 +106,6 @@ func TestDeviceBound_outcomes(t *testing.T) {
 	for name, mode := range map[string]amqp.ReceiverSettleMode{"first": amqp.ReceiverSettleModeFirst, "second": amqp.ReceiverSettleModeSecond} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, amqpfront.Options{})
-			f.run()
 			p := f.device(f.listen(), "d1")
 			r := p.deviceBound("d1", amqp.ReceiverOptions{SettlementMode: &mode})
 			next := func(count uint8) *amqp.Message {
@@ -145,12 +144,11 @@ func TestDeviceBound_outcomes(t *testing.T) {
 // Who settles a message whose lock has gone learns that, if he asks.
 func TestDeviceBound_lockLost(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	p := f.device(f.listen(), "d1")
 	r := p.deviceBound("d1", amqp.ReceiverOptions{SettlementMode: ptr(amqp.ReceiverSettleModeSecond)})
 	f.sendC2D("d1", hubward.Message{Body: []byte("a")})
 	m := receive(t, r)
-	if _, err := f.PurgeC2D(t.Context(), "plant", "d1"); err != nil {
+	if _, err := f.PurgeC2D(t.Context(), f.process, hubward.Identity{Device: "d1"}); err != nil {
 		t.Fatal(err)
 	}
 	err := r.AcceptMessage(p.context(), m)
@@ -163,7 +161,6 @@ func TestDeviceBound_lockLost(t *testing.T) {
 // No message is taken from the queue that the device has not asked for; what it does not settle goes back without a count.
 func TestDeviceBound_credit(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	address := f.listen()
 	p := f.device(address, "d1")
 	for _, b := range []string{"a", "b", "c"} {
@@ -181,9 +178,9 @@ func TestDeviceBound_credit(t *testing.T) {
 	if m, err := r.Receive(within(t, 100*time.Millisecond), nil); err == nil {
 		t.Errorf("%s came without credit", m.GetData())
 	}
-	if m, err := f.TakeC2D(t.Context(), "plant", "d1", 0); err != nil || m == nil || string(m.Message.Body) != "c" {
+	if m, err := f.TakeC2D(t.Context(), f.as("d1"), 0); err != nil || m == nil || string(m.Message.Body) != "c" {
 		t.Errorf("the third is locked: %v, %v", m, err)
-	} else if err := f.SettleC2D(t.Context(), "plant", "d1", m.LockToken, 0); err != nil {
+	} else if err := f.SettleC2D(t.Context(), f.as("d1"), m.LockToken, hub.C2DComplete); err != nil {
 		t.Error(err)
 	}
 	if err := r.Close(p.context()); err != nil {
@@ -205,7 +202,7 @@ func TestDeviceBound_credit(t *testing.T) {
 
 func mustDevice(f *fixture, id string) *hubward.Device {
 	f.t.Helper()
-	d, err := f.Device(f.t.Context(), "plant", id)
+	d, err := f.Device(f.t.Context(), f.process, id)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -215,7 +212,6 @@ func mustDevice(f *fixture, id string) *hubward.Device {
 // A drained link has no credit any more; new credit counts from there.
 func TestDeviceBound_drain(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	p := f.device(f.listen(), "d1")
 	r := p.deviceBound("d1", amqp.ReceiverOptions{Credit: -1})
 	for range 3 {
@@ -241,7 +237,6 @@ func TestDeviceBound_drain(t *testing.T) {
 // The last link of a device that receives is the one that does.
 func TestDeviceBound_oneLinkReceives(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	p := f.device(f.listen(), "d1")
 	first := p.deviceBound("d1", amqp.ReceiverOptions{})
 	f.sendC2D("d1", hubward.Message{Body: []byte("a")})
@@ -257,7 +252,6 @@ func TestDeviceBound_oneLinkReceives(t *testing.T) {
 // More messages than a link has unsettled at a time, and larger than a frame.
 func TestDeviceBound_many(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	p := f.device(f.listen(), "d1")
 	r := p.deviceBound("d1", amqp.ReceiverOptions{Credit: 5})
 	body := strings.Repeat("x", 60_000)

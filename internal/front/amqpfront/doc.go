@@ -5,18 +5,19 @@
 // # The way of a link
 //
 // A peer logs in by SASL, by its TLS certificate, or by putting tokens to the node $cbs. Each gives the connection a
-// grant. When the peer attaches a link, parseAddress says what the address names, and the table in links.go what that kind
-// needs and who serves it; a link stands as long as one of the connection's grants covers what it needs.
+// principal. When the peer attaches a link, the table in address.go says what the link requires and who serves it; a link
+// rests on one of the connection's principals, and ends when it does, unless another meets what the link requires. A
+// feature is a row of that table and a file.
 //
 // The endpoint and the hub share host and port. Addresses under messages/events belong to the hub and are answered with
 // a redirect to the event hub of the hub's own name; addresses under that name are served.
 //
-// A device is connected from its first link to its last, however many devices share the connection: see presence.
+// A device or module is connected from its first link to its last, however many share the connection: see presence.
 //
 // # Who runs what
 //
 // The engine calls a connection's methods one at a time, from its reader goroutine; what those leave for others to see is
 // guarded by conn.mu. Each reader link, and each link for feedback, has the goroutine that the engine gives it. The log's
 // committer settles telemetry, the hub's workers hand messages to devices: neither waits for anything. What a back end's
-// link waits for runs in the connection's lanes. One timer per connection looks after the grants that end.
+// link waits for runs in the connection's keyedWorkers. One timer per connection looks after the principals that end.
 package amqpfront

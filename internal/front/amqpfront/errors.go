@@ -12,7 +12,8 @@ import (
 
 // Conditions beyond those of the specification. Clients know these; an unknown one is fatal to some of them.
 //
-// Source: spec/amqp.md 7.2, spec/event-hubs-endpoint.md 11.
+// Source: Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_common_errors.ts; AmqpIotErrorAdapter.cs of
+// Azure/azure-iot-sdk-csharp; Azure/azure-sdk-for-python _pyamqp/error.py; azeventhubs internal/errors.go.
 const (
 	conditionArgument     amqpwire.Symbol = "com.microsoft:argument-error"
 	conditionOutOfRange   amqpwire.Symbol = "com.microsoft:argument-out-of-range"

@@ -11,38 +11,23 @@ import (
 
 // Address is a parsed address as tests see it.
 type Address struct {
-	Kind                     int
-	Entity, Group, Partition string
-	Device                   hubward.Identity
-	Rest                     string
+	Family                     string // its pattern
+	EventHub, Group, Partition string
+	Identity                   hubward.Identity
+	Rest                       string
 }
 
-// The kinds, for tests.
-const (
-	KindUnknown           = int(kindUnknown)
-	KindCBS               = int(kindCBS)
-	KindManagement        = int(kindManagement)
-	KindEvents            = int(kindEvents)
-	KindPartition         = int(kindPartition)
-	KindEventHub          = int(kindEventHub)
-	KindTelemetry         = int(kindTelemetry)
-	KindDeviceBound       = int(kindDeviceBound)
-	KindTwin              = int(kindTwin)
-	KindMethods           = int(kindMethods)
-	KindStreams           = int(kindStreams)
-	KindServiceSend       = int(kindServiceSend)
-	KindFeedback          = int(kindFeedback)
-	KindFileNotifications = int(kindFileNotifications)
-)
-
-// ParseAddress parses an address, and returns the segments of its path too.
-func ParseAddress(text string) (Address, []string) {
-	a := parseAddress(text)
-	return Address{int(a.kind), a.entity, a.group, a.partition, a.device, a.rest}, a.path
+// AddressParser returns a function that parses addresses, and returns the segments of their paths too.
+func AddressParser() func(text string) (Address, []string) {
+	table := newAddressTable()
+	return func(text string) (Address, []string) {
+		a := table.parse(text)
+		return Address{a.family.pattern, a.eventHub, a.group, a.partition, a.identity, a.rest}, a.path
+	}
 }
 
 // ParseSelector parses a selector. bad is the text of a position that is none.
-func ParseSelector(text string) (start hub.Start, bad string, err error) {
+func ParseSelector(text string) (start hub.Position, bad string, err error) {
 	start, err = parseSelector(text)
 	if e, ok := err.(*badPosition); ok {
 		return start, e.text("41"), err
@@ -50,8 +35,8 @@ func ParseSelector(text string) (start hub.Start, bad string, err error) {
 	return start, "", err
 }
 
-// StartOf reads a filter.
-func StartOf(filter amqpwire.Map) (hub.Start, error) { return startOf(filter) }
+// PositionOf reads a filter.
+func PositionOf(filter amqpwire.Map) (hub.Position, error) { return positionOf(filter) }
 
 // HostOf takes the host out of an open's hostname.
 func HostOf(hostname string) string { return hostOf(hostname) }
@@ -80,6 +65,9 @@ func NewTaker(t testing.TB, batch int) func(hub.Record) {
 		}
 	}
 }
+
+// NewPresence returns the session of an identity none of whose links receives.
+func NewPresence(id hubward.Identity) hub.Session { return &presence{conn: &conn{}, id: id} }
 
 // ReadMessage reads what a client sends.
 func ReadMessage(payload []byte, toHub bool) (*hubward.Message, error) {

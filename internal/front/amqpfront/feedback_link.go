@@ -7,12 +7,8 @@ import (
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 )
-
-// feedbackType is the content type of feedback. The .NET SDK takes no other.
-//
-// Source: spec/amqp.md 6.2.
-const feedbackType = "application/vnd.microsoft.iothub.feedback.json"
 
 // attachFeedback serves a link on which a back end hears what became of its messages.
 func attachFeedback(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error {
@@ -42,7 +38,7 @@ func (f *feedbackLink) run(ctx context.Context, s *amqpengine.Sender) *amqpwire.
 			return nil
 		case err != nil:
 			e := deviceError(err)
-			f.conn.logger.Error("feedback link ended", "hub", f.conn.hub, "error", err, "tracking", f.conn.server.track(e))
+			f.conn.logger.Error("feedback link ended", "hub", f.conn.hub.Name, "error", err, "tracking", f.conn.server.track(e))
 			return e
 		}
 	}
@@ -52,17 +48,22 @@ func (f *feedbackLink) step(ctx context.Context, s *amqpengine.Sender) error {
 	if _, err := s.Wait(ctx); err != nil {
 		return err
 	}
-	b, err := f.conn.server.hub.WaitFeedback(ctx, f.conn.hub)
+	c := f.conn
+	p := c.principalOf(f.link)
+	b, err := c.server.hub.WaitNotification(ctx, p, hub.NotificationFeedback)
+	if hubward.CodeOf(err) == hubward.CodeUnauthorizedAccess && c.principalOf(f.link) != p {
+		return nil // its token has ended, and was put again while it waited
+	}
 	if err != nil {
 		return err
 	}
 	if !ready(s) { // the peer has taken its credit back: somebody else may have this one
-		f.settle(b.LockToken, hub.C2DReturn, nil)
+		f.giveBack(b.LockToken)
 		return nil
 	}
-	payload, err := encodeFeedback(b, f.conn.hub)
+	payload, err := encodeFeedback(b, c.hub.Name)
 	if err != nil {
-		f.settle(b.LockToken, hub.C2DReturn, nil)
+		f.giveBack(b.LockToken)
 		return hubward.Wrap(hubward.CodeServerError, "amqpfront.feedback", err)
 	}
 	n, err := s.Send(ctx, amqpengine.Outgoing{
@@ -70,7 +71,7 @@ func (f *feedbackLink) step(ctx context.Context, s *amqpengine.Sender) error {
 		OnOutcome: func(state amqpwire.DeliveryState, answer amqpengine.Answer) { f.outcome(b.LockToken, state, answer) },
 	})
 	if n == 0 {
-		f.settle(b.LockToken, hub.C2DReturn, nil)
+		f.giveBack(b.LockToken)
 	}
 	return err
 }
@@ -87,34 +88,43 @@ func ready(s *amqpengine.Sender) bool {
 func (f *feedbackLink) outcome(token string, state amqpwire.DeliveryState, answer amqpengine.Answer) {
 	outcome, ok := c2dOutcome(state)
 	if !ok {
-		outcome = hub.C2DReturn
+		f.giveBack(token)
+		return
 	}
-	f.settle(token, outcome, func(err error) { answer.Settle(f.conn.confirmation(state, err)) })
+	f.settle(f.conn.principalOf(f.link), token, outcome, func(err error) { answer.Settle(f.conn.confirmation(state, err)) })
 }
 
-func (f *feedbackLink) settle(token string, outcome hub.C2DOutcome, done func(error)) {
+// giveBack unlocks a message that the peer has not settled. That is our doing, and needs no principal of the peer's: it may
+// have ended, and the link with it.
+func (f *feedbackLink) giveBack(token string) {
+	f.settle(access.Process(f.conn.hub), token, hub.C2DReturn, func(error) {})
+}
+
+func (f *feedbackLink) settle(p *access.Principal, token string, outcome hub.C2DOutcome, done func(error)) {
 	c := f.conn
-	c.lanes.do(token, func() {
+	c.workers.do(token, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(f.link.Context()), storeTimeout)
 		defer cancel()
-		err := c.server.hub.SettleFeedback(ctx, c.hub, token, outcome)
-		if done != nil {
-			done(err)
-		}
+		done(c.server.hub.SettleNotification(ctx, p, hub.NotificationFeedback, token, outcome))
 	})
 }
 
-// encodeFeedback encodes a feedback message as the SDKs read it.
+// encodeFeedback encodes a feedback message as the SDKs read it: .NET wants the tag of 16 bytes, the user id and
+// iothub-enqueuedtime.
 //
-// Source: spec/amqp.md 6.2.
-func encodeFeedback(b *hub.FeedbackBatch, hubName string) ([]byte, error) {
+// Source: Azure/azure-iot-sdk-csharp iothub/service/src/AmqpFeedbackReceiver.cs.
+func encodeFeedback(b *hub.NotificationDelivery, hubName string) ([]byte, error) {
+	body, err := hubward.AppendFeedback(nil, b.Feedback)
+	if err != nil {
+		return nil, err
+	}
 	m := amqpwire.Message{
 		Annotations: amqpwire.Map{
 			{Key: amqpwire.Symbol("iothub-enqueuedtime"), Value: b.Enqueued},
-			{Key: amqpwire.Symbol("iothub-deliverycount"), Value: uint8(min(b.Count+1, 255))},
+			{Key: amqpwire.Symbol("iothub-deliverycount"), Value: uint8(min(b.DeliveryCount+1, 255))},
 		},
-		Properties: &amqpwire.Properties{MessageID: b.ID, UserID: []byte(hubName), ContentType: feedbackType},
-		Data:       [][]byte{b.Body},
+		Properties: &amqpwire.Properties{MessageID: b.ID, UserID: []byte(hubName), ContentType: hubward.FeedbackType},
+		Data:       [][]byte{body},
 	}
 	return m.Append(nil)
 }

@@ -14,7 +14,8 @@ import (
 // Hubs clients agree on the key and describe the value as they like; plain AMQP libraries call it "selector" or
 // "jms-selector" and describe it as registered. Either is enough.
 //
-// Source: spec/event-hubs-endpoint.md 6.2.
+// Source: Azure/azure-sdk-for-net sdk/eventhub AmqpFilter.cs; Azure/azure-sdk-for-go sdk/messaging/azeventhubs;
+// Azure/azure-event-hubs-node send_receive/lib/client.js (0.0.8).
 const (
 	selectorFilter     = "apache.org:selector-filter:string"
 	selectorDescriptor = uint64(0x468C00000004)
@@ -42,15 +43,15 @@ func (e *badPosition) text(last string) string {
 	return fmt.Sprintf("The supplied %s '%.64s' is invalid. The last %s in the system is '%s'", e.what, e.value, e.what, last)
 }
 
-// startOf reads the filter of a reader's source. Without one a reader gets all there is.
+// positionOf reads the filter of a reader's source. Without one a reader gets all there is.
 //
 // Errors: *badPosition, *amqpwire.Error.
-func startOf(filter amqpwire.Map) (hub.Start, error) {
-	var start hub.Start
+func positionOf(filter amqpwire.Map) (hub.Position, error) {
+	var position hub.Position
 	for _, e := range filter {
 		if !isSelector(e) {
 			key, _ := amqpwire.Text(e.Key)
-			return start, notImplemented("the filter %.64q is not supported, only %s is", key, selectorFilter)
+			return position, notImplemented("the filter %.64q is not supported, only %s is", key, selectorFilter)
 		}
 		value := e.Value
 		if d, ok := value.(amqpwire.Described); ok {
@@ -61,54 +62,54 @@ func startOf(filter amqpwire.Map) (hub.Start, error) {
 		}
 		text, ok := amqpwire.Text(value)
 		if !ok {
-			return start, notImplemented("the filter %s is no string", selectorFilter)
+			return position, notImplemented("the filter %s is no string", selectorFilter)
 		}
 		var err error
-		if start, err = parseSelector(text); err != nil {
-			return start, err
+		if position, err = parseSelector(text); err != nil {
+			return position, err
 		}
 	}
-	return start, nil
+	return position, nil
 }
 
 // parseSelector reads "amqp.annotation.{name} {>|>=} {value}", with or without quotes and spaces, in any case.
-func parseSelector(text string) (hub.Start, error) {
+func parseSelector(text string) (hub.Position, error) {
 	name, value, inclusive, ok := splitSelector(text)
 	if !ok {
-		return hub.Start{}, notImplemented("the filter expression %.200q is not supported, only one comparison of an annotation by > or >= is", text)
+		return hub.Position{}, notImplemented("the filter expression %.200q is not supported, only one comparison of an annotation by > or >= is", text)
 	}
 	switch {
 	case strings.EqualFold(name, "x-opt-offset"):
-		return offsetStart(value, inclusive)
+		return offsetPosition(value, inclusive)
 	case strings.EqualFold(name, "x-opt-sequence-number"):
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return hub.Start{}, &badPosition{"sequence number", value}
+			return hub.Position{}, &badPosition{"sequence number", value}
 		}
-		return hub.Start{Kind: hub.StartSequence, Sequence: n, Inclusive: inclusive}, nil
+		return hub.Position{Kind: hub.PositionSequence, Sequence: n, Inclusive: inclusive}, nil
 	case strings.EqualFold(name, "x-opt-enqueued-time"), strings.EqualFold(name, "x-opt-enqueuedtimeutc"):
 		ms, err := strconv.ParseInt(value, 10, 64)
 		if err != nil {
-			return hub.Start{}, argumentError("the time '%.64s' in the filter is not a number of milliseconds since 1970", value)
+			return hub.Position{}, argumentError("the time '%.64s' in the filter is not a number of milliseconds since 1970", value)
 		}
-		return hub.Start{Kind: hub.StartTime, Time: time.UnixMilli(ms).UTC(), Inclusive: inclusive}, nil
+		return hub.Position{Kind: hub.PositionTime, Time: time.UnixMilli(ms).UTC(), Inclusive: inclusive}, nil
 	}
-	return hub.Start{}, notImplemented("the filter expression %.200q compares an annotation that is no position", text)
+	return hub.Position{}, notImplemented("the filter expression %.200q compares an annotation that is no position", text)
 }
 
-// offsetStart knows the two words that are offsets: -1, the start, and @latest, the end as it is now.
-func offsetStart(value string, inclusive bool) (hub.Start, error) {
+// offsetPosition knows the two words that are offsets: -1, the start, and @latest, the end as it is now.
+func offsetPosition(value string, inclusive bool) (hub.Position, error) {
 	switch {
 	case value == "-1":
-		return hub.Start{}, nil
+		return hub.Position{}, nil
 	case strings.EqualFold(value, "@latest"):
-		return hub.Start{Kind: hub.StartLatest, Inclusive: inclusive}, nil
+		return hub.Position{Kind: hub.PositionLatest, Inclusive: inclusive}, nil
 	}
 	n, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || n < 0 {
-		return hub.Start{}, &badPosition{"offset", value}
+		return hub.Position{}, &badPosition{"offset", value}
 	}
-	return hub.Start{Kind: hub.StartOffset, Sequence: n, Inclusive: inclusive}, nil
+	return hub.Position{Kind: hub.PositionOffset, Sequence: n, Inclusive: inclusive}, nil
 }
 
 const selectorPrefix = "amqp.annotation."

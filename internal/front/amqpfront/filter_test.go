@@ -15,23 +15,23 @@ import (
 
 // Start positions as the clients write them: .NET and the Azure CLI without quotes, the others with them; older ones call
 // the time x-opt-enqueuedtimeutc.
-var selectors = map[string]hub.Start{
+var selectors = map[string]hub.Position{
 	"amqp.annotation.x-opt-offset > '-1'":                         {},
 	"amqp.annotation.x-opt-offset > -1":                           {},
 	"amqp.annotation.x-opt-offset >= '-1'":                        {},
-	"amqp.annotation.x-opt-offset > '@latest'":                    {Kind: hub.StartLatest},
-	"amqp.annotation.x-opt-offset > @latest":                      {Kind: hub.StartLatest},
-	"amqp.annotation.x-opt-offset >= '@Latest'":                   {Kind: hub.StartLatest, Inclusive: true},
-	"amqp.annotation.x-opt-offset > '12345'":                      {Kind: hub.StartOffset, Sequence: 12345},
-	"amqp.annotation.x-opt-offset >= '12345'":                     {Kind: hub.StartOffset, Sequence: 12345, Inclusive: true},
-	"AMQP.Annotation.X-Opt-Offset>=12345":                         {Kind: hub.StartOffset, Sequence: 12345, Inclusive: true},
-	"amqp.annotation.x-opt-sequence-number > '5'":                 {Kind: hub.StartSequence, Sequence: 5},
-	"amqp.annotation.x-opt-sequence-number >= \"5\"":              {Kind: hub.StartSequence, Sequence: 5, Inclusive: true},
-	"amqp.annotation.x-opt-sequence-number > '-1'":                {Kind: hub.StartSequence, Sequence: -1},
-	"amqp.annotation.x-opt-enqueued-time > '1552556128291'":       {Kind: hub.StartTime, Time: time.UnixMilli(1552556128291).UTC()},
-	" amqp.annotation.x-opt-enqueuedtimeutc > 1552556128291 ":     {Kind: hub.StartTime, Time: time.UnixMilli(1552556128291).UTC()},
-	"amqp.annotation.x-opt-enqueuedtimeutc >= '0'":                {Kind: hub.StartTime, Time: time.UnixMilli(0).UTC(), Inclusive: true},
-	"amqp.annotation.x-opt-sequence-number > 9223372036854775807": {Kind: hub.StartSequence, Sequence: 1<<63 - 1},
+	"amqp.annotation.x-opt-offset > '@latest'":                    {Kind: hub.PositionLatest},
+	"amqp.annotation.x-opt-offset > @latest":                      {Kind: hub.PositionLatest},
+	"amqp.annotation.x-opt-offset >= '@Latest'":                   {Kind: hub.PositionLatest, Inclusive: true},
+	"amqp.annotation.x-opt-offset > '12345'":                      {Kind: hub.PositionOffset, Sequence: 12345},
+	"amqp.annotation.x-opt-offset >= '12345'":                     {Kind: hub.PositionOffset, Sequence: 12345, Inclusive: true},
+	"AMQP.Annotation.X-Opt-Offset>=12345":                         {Kind: hub.PositionOffset, Sequence: 12345, Inclusive: true},
+	"amqp.annotation.x-opt-sequence-number > '5'":                 {Kind: hub.PositionSequence, Sequence: 5},
+	"amqp.annotation.x-opt-sequence-number >= \"5\"":              {Kind: hub.PositionSequence, Sequence: 5, Inclusive: true},
+	"amqp.annotation.x-opt-sequence-number > '-1'":                {Kind: hub.PositionSequence, Sequence: -1},
+	"amqp.annotation.x-opt-enqueued-time > '1552556128291'":       {Kind: hub.PositionTime, Time: time.UnixMilli(1552556128291).UTC()},
+	" amqp.annotation.x-opt-enqueuedtimeutc > 1552556128291 ":     {Kind: hub.PositionTime, Time: time.UnixMilli(1552556128291).UTC()},
+	"amqp.annotation.x-opt-enqueuedtimeutc >= '0'":                {Kind: hub.PositionTime, Time: time.UnixMilli(0).UTC(), Inclusive: true},
+	"amqp.annotation.x-opt-sequence-number > 9223372036854775807": {Kind: hub.PositionSequence, Sequence: 1<<63 - 1},
 }
 
 func TestParseSelector(t *testing.T) {
@@ -81,15 +81,15 @@ func TestParseSelector_refuses(t *testing.T) {
 }
 
 // Three descriptors go with one key: nobody looks at them.
-func TestStartOf(t *testing.T) {
+func TestPositionOf(t *testing.T) {
 	const key = "apache.org:selector-filter:string"
 	const text = "amqp.annotation.x-opt-offset > '7'"
-	seven := hub.Start{Kind: hub.StartOffset, Sequence: 7}
+	seven := hub.Position{Kind: hub.PositionOffset, Sequence: 7}
 	rows := map[string]struct {
 		filter amqpwire.Map
-		want   hub.Start
+		want   hub.Position
 	}{
-		"none":            {nil, hub.Start{}},
+		"none":            {nil, hub.Position{}},
 		"symbol":          {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: amqpwire.Symbol(key), Value: text}}}, seven},
 		"number":          {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: uint64(0x468C00000004), Value: text}}}, seven},
 		".NET":            {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: uint64(0x137000000A), Value: text}}}, seven},
@@ -97,11 +97,11 @@ func TestStartOf(t *testing.T) {
 		"only described":  {amqpwire.Map{{Key: amqpwire.Symbol("selector"), Value: amqpwire.Described{Descriptor: amqpwire.Symbol(key), Value: text}}}, seven},
 		"not described":   {amqpwire.Map{{Key: key, Value: text}}, seven},
 		"another case":    {amqpwire.Map{{Key: amqpwire.Symbol(strings.ToUpper(key)), Value: text}}, seven},
-		"null":            {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: nil}}, hub.Start{}},
-		"null, described": {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: uint64(1)}}}, hub.Start{}},
+		"null":            {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: nil}}, hub.Position{}},
+		"null, described": {amqpwire.Map{{Key: amqpwire.Symbol(key), Value: amqpwire.Described{Descriptor: uint64(1)}}}, hub.Position{}},
 	}
 	for name, r := range rows {
-		got, err := amqpfront.StartOf(r.filter)
+		got, err := amqpfront.PositionOf(r.filter)
 		if diff := cmp.Diff(r.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v\n%s", name, err, diff)
 		}
@@ -111,7 +111,7 @@ func TestStartOf(t *testing.T) {
 		{{Key: amqpwire.Symbol(key), Value: int32(5)}},
 	} {
 		var wire *amqpwire.Error
-		if _, err := amqpfront.StartOf(filter); !errors.As(err, &wire) || wire.Condition != amqpwire.NotImplemented {
+		if _, err := amqpfront.PositionOf(filter); !errors.As(err, &wire) || wire.Condition != amqpwire.NotImplemented {
 			t.Errorf("%v: %v", filter, err)
 		}
 	}
@@ -125,7 +125,7 @@ func FuzzParseSelector(f *testing.F) {
 		start, bad, err := amqpfront.ParseSelector(text)
 		var wire *amqpwire.Error
 		switch {
-		case err == nil && start.Kind == hub.StartOffset && start.Sequence < 0:
+		case err == nil && start.Kind == hub.PositionOffset && start.Sequence < 0:
 			t.Errorf("%+v", start)
 		case err != nil && bad == "" && !errors.As(err, &wire):
 			t.Errorf("an error of another type: %v", err)

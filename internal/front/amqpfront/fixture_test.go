@@ -12,6 +12,7 @@ import (
 	"github.com/Azure/go-amqp"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
@@ -27,8 +28,10 @@ const host = "plant.example"
 type fixture struct {
 	*hub.Hub
 	t        *testing.T
+	store    *sqlstore.Store
 	log      *memlog.Log
 	server   *amqpfront.Server
+	process  *access.Principal // for the hub "plant"
 	observed *observer
 	keys     map[string]access.Policy
 }
@@ -46,12 +49,20 @@ func newFixtureOn(t *testing.T, o amqpfront.Options, before func(*memlog.Log) hu
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{t: t, log: memlog.Open(memlog.Options{}), observed: newObserver(), keys: map[string]access.Policy{}}
-	f.Hub, err = hub.Open(t.Context(), hub.Options{Store: store, Log: before(f.log), SASGrace: time.Second})
+	f := &fixture{t: t, store: store, log: memlog.Open(memlog.Options{}), observed: newObserver(), keys: map[string]access.Policy{}}
+	f.Hub, err = hub.Open(t.Context(), hub.Options{
+		Store: store, Log: before(f.log), Cluster: localcluster.New(localcluster.Options{}), SASGrace: time.Second,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		f.log.Close()
+		store.Close()
+	})
+	f.run()
 	f.createHub("plant", host)
+	f.process = f.processOf("plant")
 	o.Observer = f.observed
 	f.server = amqpfront.New(f.Hub, o)
 	t.Cleanup(func() {
@@ -60,21 +71,50 @@ func newFixtureOn(t *testing.T, o amqpfront.Options, before func(*memlog.Log) hu
 		if err := f.server.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
 		}
-		f.log.Close()
-		store.Close()
 	})
 	return f
 }
 
+// run does the hub's background work until the test ends.
+func (f *fixture) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.Run(ctx) //nolint:errcheck // it has none
+	}()
+	f.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
 func (f *fixture) createHub(name string, hosts ...string) {
 	f.t.Helper()
-	c, err := f.CreateHub(f.t.Context(), hub.NewHub{Name: name, HostNames: hosts})
+	c, err := f.CreateHub(f.t.Context(), access.Process(access.HubRef{}), hub.NewHub{Name: name, HostNames: hosts})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, p := range c.Policies {
 		f.keys[name+"/"+p.Name] = p
 	}
+}
+
+// processOf is the principal of the program itself for a hub.
+func (f *fixture) processOf(name string) *access.Principal {
+	f.t.Helper()
+	ref, err := f.HubFor(name + ".localhost")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return access.Process(ref)
+}
+
+// as is the principal of the program itself for a device of "plant".
+func (f *fixture) as(device string) *access.Principal {
+	p := *f.process
+	p.Identity.Device = device
+	return &p
 }
 
 func (f *fixture) policyKey(name string) string { return f.keys["plant/"+name].PrimaryKey }

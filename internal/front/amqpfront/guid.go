@@ -10,7 +10,8 @@ import (
 // guidTag is the delivery tag that .NET reads as the GUID of the text: its first three groups are little-endian there. It
 // is nil for text that is no GUID.
 //
-// Source: spec/amqp.md 3.7.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/AmqpIot/AmqpIotReceivingLink.cs: the lock token is
+// new Guid(delivery-tag).
 func guidTag(text string) []byte {
 	groups := strings.Split(text, "-")
 	b, err := hex.DecodeString(strings.Join(groups, ""))

@@ -15,15 +15,16 @@ import (
 // Login implements amqpengine.Peer. ANONYMOUS and MSSBCBS say nothing of who the peer is: it puts a token later, or has
 // a certificate.
 //
-// Source: spec/amqp.md 2.2 and 2.3.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support; MSSBCBS: Azure/azure-uamqp-c src/sasl_mssbcbs.c.
 func (c *conn) Login(l amqpengine.Login) amqpwire.SASLCode {
 	err := c.logIn(l)
 	if err == nil {
 		return amqpwire.SASLOK
 	}
 	c.logger.Info("amqp log-in refused", "mechanism", l.Mechanism, "error", err)
-	if conditionOf(hubward.CodeOf(err)) == amqpwire.InternalError {
-		return amqpwire.SASLSysTemp
+	switch conditionOf(hubward.CodeOf(err)) {
+	case amqpwire.InternalError, conditionServerBusy, conditionTimeout:
+		return amqpwire.SASLSysTemp // worth a retry
 	}
 	return amqpwire.SASLAuth
 }
@@ -52,60 +53,46 @@ func (c *conn) logInPlain(l amqpengine.Login) error {
 		return refused("the response is not made of three fields")
 	}
 	user, password := string(fields[1]), string(fields[2])
-	at := strings.LastIndex(user, "@sas.")
-	if at < 0 {
-		return c.logInWithKey(l.Hostname, user, password)
+	if at := strings.LastIndex(user, "@sas."); at >= 0 {
+		return c.logInWithToken(user[:at], user[at+len("@sas."):], password)
 	}
-	t, g, err := c.tokenGrant(password)
+	return c.logInWithKey(l.Hostname, user, password)
+}
+
+func (c *conn) logInWithToken(name, hubLabel, token string) error {
+	t, err := sas.Parse(token)
+	if err != nil {
+		return refused(err.Error())
+	}
+	if name == "" {
+		return refused("the user name names nobody")
+	}
+	credential := access.Credential{Token: token}
+	byPolicy := strings.HasPrefix(strings.ToLower(hubLabel), "root.")
+	if !byPolicy {
+		credential.Identity.Device, credential.Identity.Module, _ = strings.Cut(name, "/")
+	}
+	p, err := c.server.hub.Authenticate(c.engine.Context(), credential)
 	if err != nil {
 		return err
 	}
-	name, hubLabel := user[:at], user[at+len("@sas."):]
-	if strings.HasPrefix(strings.ToLower(hubLabel), "root.") {
-		if g.Policy != name {
-			return refused("the token is not of the policy that logs in")
-		}
-	} else if device, module, _ := strings.Cut(name, "/"); !g.Allows(access.DeviceConnect, devicePath(hubward.Identity{Device: device, Module: module})...) {
-		return refused("the token is not for the device that logs in")
+	if byPolicy && p.Policy != name {
+		return refused("the token is not of the policy that logs in")
 	}
-	return c.addGrant(tokenScope(t), g)
-}
-
-// tokenGrant checks a token before it is known which hub the connection is for.
-func (c *conn) tokenGrant(text string) (*sas.Token, access.Grant, error) {
-	t, err := sas.Parse(text)
-	if err != nil {
-		return nil, access.Grant{}, &hubward.Error{Code: hubward.CodeUnauthorizedAccess, Err: err}
-	}
-	hub, err := c.server.hub.HubFor(t.Host())
-	if err != nil {
-		return nil, access.Grant{}, err
-	}
-	g, err := c.server.hub.GrantToken(c.engine.Context(), hub, text)
-	return &t, g, err
+	return c.hold(tokenScope(&t), p)
 }
 
 func (c *conn) logInWithKey(hostname, policy, key string) error {
 	h := c.server.hub
 	hub, err := h.HubFor(hostOf(hostname))
 	if err != nil {
-		if hub, err = h.HubFor(c.serverName()); err != nil {
-			hub = "" // the hub that has such a policy with such a key
-		}
+		hub, _ = h.HubFor(c.serverName()) // without either, the hub that has such a policy with such a key
 	}
-	g, err := h.GrantPolicyKey(hub, policy, key)
+	p, err := h.Authenticate(c.engine.Context(), access.Credential{Hub: hub.Name, Policy: policy, Key: key})
 	if err != nil {
 		return err
 	}
-	return c.addGrant("key of "+policy, g)
-}
-
-// devicePath is the path below the host of what an identity owns.
-func devicePath(id hubward.Identity) []string {
-	if id.Module == "" {
-		return []string{"devices", id.Device}
-	}
-	return []string{"devices", id.Device, "modules", id.Module}
+	return c.hold("key of "+policy, p)
 }
 
 // refused makes the error of a log-in that fails before the hub is asked. The reason is for the log alone.

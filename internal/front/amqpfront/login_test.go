@@ -18,7 +18,7 @@ const partition0 = "plant/ConsumerGroups/$Default/Partitions/0"
 func TestLogin_plain(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	f.createHub("other", "other.example")
-	d, err := f.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "d@sas.1"}, "")
+	d, err := f.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "d@sas.1"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +26,11 @@ func TestLogin_plain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wholeHub, err := sas.Sign(host, string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.createDevice("d2")
 	address := f.listen()
 	const reads, logsIn, refused = "reads", "logs in", "refused"
 	rows := map[string]struct{ user, password, want string }{
@@ -34,6 +39,9 @@ func TestLogin_plain(t *testing.T) {
 		"policy and key":           {"service", f.policyKey("service"), reads},
 		"device":                   {"d@sas.1@sas.plant", deviceToken, logsIn},
 		"device by policy":         {"d2@sas.plant", f.token("device", host, time.Hour), logsIn},
+		"device, for all the hub":  {"d@sas.1@sas.plant", wholeHub, logsIn},
+		"a device that is not":     {"d3@sas.plant", f.token("device", host, time.Hour), refused},
+		"no device":                {"@sas.plant", f.token("device", host, time.Hour), refused},
 		"a right that is no help":  {"registryRead", f.policyKey("registryRead"), logsIn},
 		"wrong key":                {"service", f.policyKey("device"), refused},
 		"no such policy":           {"nobody", f.policyKey("service"), refused},
@@ -62,6 +70,19 @@ func TestLogin_plain(t *testing.T) {
 		}
 		p.conn.Close()
 	}
+}
+
+// Who logs in as a device by a policy's token speaks for that device alone.
+func TestLogin_plainAsOneDevice(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	f.createDevice("d1")
+	f.createDevice("d2")
+	p := f.dial(f.listen(), amqp.ConnOptions{SASLType: amqp.SASLTypePlain("d1@sas.plant", f.token("device", host, time.Hour))})
+	if err := send(t, p.mustSend(telemetryOf("d1")), data("x")); err != nil {
+		t.Error(err)
+	}
+	_, err := p.sender(telemetryOf("d2"))
+	wantCondition(t, "another device", err, "amqp:unauthorized-access")
 }
 
 func TestLogin_otherMechanisms(t *testing.T) {
@@ -135,7 +156,7 @@ func TestOpen_refusesTheLoginOfAnotherHub(t *testing.T) {
 
 func TestDeviceLinks_checkRightsBeforeTheySayThatTheyAreNotThere(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	d, err := f.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "d1"}, "")
+	d, err := f.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "d1"}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package amqpfront
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,21 +18,8 @@ const (
 	typePartition = "com.microsoft:partition"
 )
 
-// managementNeed is the right to read: of the event hub, of its node, or of one of its consumer groups, as tokens of
-// different clients have it.
-func managementNeed(c *conn, _ *address) need {
-	paths := [][]string{{c.hub}, {c.hub, "$management"}}
-	groups, err := c.server.hub.ConsumerGroups(c.hub)
-	if err == nil {
-		for _, g := range groups {
-			paths = append(paths, []string{c.hub, "ConsumerGroups", g})
-		}
-	}
-	return need{access.ServiceConnect, paths}
-}
-
 func attachManagement(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
-	if a.entity != "" && !c.isEventHub(a.entity) {
+	if a.eventHub != "" && !c.isEventHub(a.eventHub) {
 		return noSuchEntity(c, l, a)
 	}
 	c.management.attach(l)
@@ -43,30 +29,29 @@ func attachManagement(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 // manage answers a request at $management: READ of the event hub or of one of its partitions. The types of what it
 // returns are exact: SDKs assert them.
 //
-// Source: spec/event-hubs-endpoint.md 5.2 and 5.3.
-func (c *conn) manage(m *amqpwire.Message) reply {
+// Source: Azure/azure-sdk-for-go sdk/messaging/azeventhubs/mgmt.go; EventHubMessageSerializer.java of
+// Azure/azure-sdk-for-java.
+func (c *conn) manage(l *amqpengine.Link, m *amqpwire.Message) reply {
 	properties := m.ApplicationProperties
 	operation, _ := amqpwire.Text(properties.Get("operation"))
 	if !strings.EqualFold(operation, "READ") {
 		return failure(501, notImplemented("The operation %.64q is not supported, only READ is.", operation))
 	}
-	if _, ok := c.granted(managementNeed(c, nil)); !ok {
-		return failure(401, unauthorized("Unauthorized access: 'Listen' claim(s) are required to perform this operation."))
+	p := c.principalOf(l)
+	config, err := c.server.hub.EventHub(p)
+	if err != nil {
+		return failedRead(err)
 	}
 	name, _ := amqpwire.Text(properties.Get("name"))
 	if name != "" && !c.isEventHub(name) {
 		return failure(404, newError(amqpwire.NotFound, "The messaging entity 'sb://%s/%s' could not be found.", c.host, clip(name)))
-	}
-	config, err := c.server.hub.Hub(c.hub)
-	if err != nil {
-		return failedRead(err)
 	}
 	entityType, _ := amqpwire.Text(properties.Get("type"))
 	switch strings.ToLower(entityType) {
 	case typeEventHub:
 		return reply{code: 200, text: "OK", value: eventHubInfo(&config)}
 	case typePartition:
-		return c.readPartition(partitionText(properties.Get("partition")))
+		return c.readPartition(p, partitionText(properties.Get("partition")))
 	}
 	return failure(400, argumentError("The type %.64q is not known, only %s and %s are.", entityType, typeEventHub, typePartition))
 }
@@ -74,6 +59,8 @@ func (c *conn) manage(m *amqpwire.Message) reply {
 func failedRead(err error) reply {
 	e := wireError(err)
 	switch e.Condition {
+	case amqpwire.UnauthorizedAccess:
+		return failure(401, unauthorized("Unauthorized access: 'Listen' claim(s) are required to perform this operation."))
 	case amqpwire.NotFound:
 		return failure(404, e)
 	case conditionOutOfRange, conditionArgument:
@@ -99,11 +86,11 @@ func eventHubInfo(config *hub.Config) amqpwire.Map {
 	}
 }
 
-func (c *conn) readPartition(text string) reply {
-	bounds, err := c.server.hub.PartitionBounds(c.engine.Context(), c.hub, partitionID(text))
+func (c *conn) readPartition(p *access.Principal, text string) reply {
+	bounds, err := c.server.hub.PartitionBounds(c.engine.Context(), p, partitionID(text))
 	if err != nil {
 		if conditionOf(hubward.CodeOf(err)) == amqpwire.InternalError {
-			c.logger.Error("amqp partition information failed", "hub", c.hub, "partition", text, "error", err)
+			c.logger.Error("amqp partition information failed", "hub", c.hub.Name, "partition", text, "error", err)
 		}
 		return failedRead(err)
 	}
@@ -113,7 +100,7 @@ func (c *conn) readPartition(text string) reply {
 		at = time.Unix(0, 0) // some clients cannot go as far back as the zero time
 	}
 	return reply{code: 200, text: "OK", value: amqpwire.Map{
-		{Key: "name", Value: c.hub},
+		{Key: "name", Value: c.hub.Name},
 		{Key: "type", Value: typePartition},
 		{Key: "partition", Value: text},
 		{Key: "begin_sequence_number", Value: bounds.First},
@@ -143,17 +130,4 @@ func partitionID(text string) int {
 		return -1
 	}
 	return n
-}
-
-// groupName returns a consumer group as the hub spells it.
-func (c *conn) groupName(name string) (string, bool) {
-	groups, err := c.server.hub.ConsumerGroups(c.hub)
-	if err != nil {
-		return "", false
-	}
-	i := slices.IndexFunc(groups, func(g string) bool { return strings.EqualFold(g, name) })
-	if i < 0 {
-		return "", false
-	}
-	return groups[i], true
 }

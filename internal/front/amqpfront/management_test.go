@@ -103,7 +103,7 @@ func TestManagement_failures(t *testing.T) {
 }
 
 // What the tokens of the clients cover is enough to read what there is.
-func TestManagement_grants(t *testing.T) {
+func TestManagement_tokens(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	address := f.listen()
 	for _, resource := range []string{

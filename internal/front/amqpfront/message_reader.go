@@ -8,28 +8,42 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/sysprops"
 )
 
-// Bounds of a message.
+// What a connection keeps room for.
 const (
-	// maxProperties bounds its application properties. The limit is ours; over MQTT it is the same.
-	maxProperties = 500
-	// What a connection keeps room for.
 	maxKeptBody       = 16 << 10 // bytes of joined data sections
 	maxKeptProperties = 64
 )
 
 // messageReader reads the messages that clients send, in either direction, without a copy: this is the hot path of
-// telemetry. It is used again and again, by one goroutine.
+// telemetry. It looks at their form alone; what they may hold is the hub's to say. It is used again and again, by one
+// goroutine.
 //
-// Source: spec/amqp.md 5.3, 6.1, 8.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct; AMQP 1.0 part 3 §3.2.
 type messageReader struct {
 	in      amqpwire.Reader
 	toHub   bool // the message is telemetry; otherwise it is for a device
+	names   *readerNames
 	body    []byte
 	parts   int // data sections so far
 	failure *amqpwire.Error
 }
+
+// readerNames are the names of system properties on one way.
+type readerNames struct{ annotations, application *sysprops.Index }
+
+func namesOn(way sysprops.Way) readerNames {
+	return readerNames{sysprops.Known(sysprops.AMQPAnnotation, way), sysprops.Known(sysprops.AMQPApplication, way)}
+}
+
+var (
+	fromDevice  = namesOn(sysprops.FromDevice)
+	fromService = namesOn(sysprops.FromService)
+	properties  = sysprops.SectionOf(sysprops.FromDevice | sysprops.FromService)
+)
 
 // read makes m the message that payload encodes. m's strings and body alias payload or the reader, and are good until
 // either is used again. The error is for the sender.
@@ -42,6 +56,10 @@ func (r *messageReader) read(m *hubward.Message, payload []byte, toHub bool) *am
 	}
 	*m = hubward.Message{Properties: m.Properties[:0]}
 	r.toHub, r.parts, r.failure = toHub, 0, nil
+	r.names = &fromService
+	if toHub {
+		r.names = &fromDevice
+	}
 	in := &r.in
 	in.Reset(payload)
 	last := amqpwire.Section(0)
@@ -67,6 +85,8 @@ func (r *messageReader) read(m *hubward.Message, payload []byte, toHub bool) *am
 
 func (r *messageReader) section(m *hubward.Message, s amqpwire.Section) {
 	switch s {
+	case amqpwire.SectionHeader:
+		r.whole(func() { r.header(m) })
 	case amqpwire.SectionMessageAnnotations:
 		r.whole(func() { r.annotations(m) })
 	case amqpwire.SectionProperties:
@@ -97,13 +117,22 @@ func (r *messageReader) whole(f func()) {
 	}
 }
 
+// header reads the section by position: AMQP 1.0 part 3 §3.2.1.
+func (r *messageReader) header(m *hubward.Message) {
+	for i := range r.in.List() {
+		if i == 2 && !r.in.Null() {
+			m.TTL = time.Duration(r.in.Uint()) * time.Millisecond
+		} else if i != 2 {
+			r.in.Skip()
+		}
+	}
+}
+
+// annotations reads system properties. What else a client puts there is dropped, the names that the hub stamps above all.
 func (r *messageReader) annotations(m *hubward.Message) {
 	for range r.in.Map() / 2 {
-		name, isText := r.key()
-		field := (*string)(nil)
-		if isText && r.toHub {
-			field = annotationField(m, name)
-		}
+		name, _ := r.key()
+		field := r.names.annotations.Find(name).Text(m)
 		if field == nil {
 			r.in.Skip()
 			continue
@@ -114,49 +143,23 @@ func (r *messageReader) annotations(m *hubward.Message) {
 	}
 }
 
-// annotationField returns the field of m that an annotation sets, or nil: what a client puts there beyond these is
-// dropped, the names that the hub stamps above all.
-func annotationField(m *hubward.Message, name string) *string {
-	switch name {
-	case "iothub-interface-id":
-		return &m.InterfaceID
-	case "dt-subject":
-		return &m.Subject
-	case "Diagnostic-Id":
-		return &m.TraceID
-	case "Correlation-Context":
-		return &m.TraceContext
-	}
-	return nil
-}
-
 // properties reads the section by position: AMQP 1.0 part 3 §3.2.4.
 func (r *messageReader) properties(m *hubward.Message) {
 	for i := range r.in.List() {
-		switch i {
-		case 0:
-			m.MessageID, _ = r.text("message-id")
-		case 1:
-			m.UserID = alias(r.in.Bytes())
-		case 2:
-			m.To, _ = r.text("to")
-		case 5:
-			m.CorrelationID, _ = r.text("correlation-id")
-		case 6:
-			m.ContentType, _ = r.text("content-type")
-		case 7:
-			m.ContentEncoding, _ = r.text("content-encoding")
-		case 8:
-			// Some clients send the year 1 for none. Source: spec/clients.md 8.9.
+		switch n := properties.At(i); n.Property {
+		case sysprops.None:
+			r.in.Skip()
+		case sysprops.Expiry:
+			// Observed with amenzhinsky/iothub 0.9: the year 1 for none.
 			if t := r.in.Timestamp(); t.Year() > 1 && t.Year() < 10000 {
 				m.Expiry = t
 			}
-		case 9:
+		case sysprops.CreationTime:
 			if t := r.in.Timestamp(); !r.toHub && t.Year() > 1 {
 				m.CreationTime = timeText(t)
 			}
 		default:
-			r.in.Skip()
+			*n.Property.Text(m), _ = r.text(n.Text)
 		}
 		if r.failure != nil {
 			return
@@ -185,7 +188,7 @@ func (r *messageReader) applicationProperties(m *hubward.Message) {
 // setProperty sets what an application property stands for. Of a repeated name the last value counts: a reader's map has
 // each key once.
 func (r *messageReader) setProperty(m *hubward.Message, p hubward.Property) {
-	if field := r.propertyField(m, p.Name); field != nil {
+	if field := r.names.application.Find(p.Name).Text(m); field != nil {
 		*field = p.Value
 		return
 	}
@@ -198,28 +201,11 @@ func (r *messageReader) setProperty(m *hubward.Message, p hubward.Property) {
 			return
 		}
 	}
-	if len(m.Properties) == maxProperties {
-		r.failure = argumentError("The message has more than %d application properties.", maxProperties)
+	if len(m.Properties) == hub.MaxProperties { // more would be looked through for each other one
+		r.failure = argumentError("The message has more than %d application properties.", hub.MaxProperties)
 		return
 	}
 	m.Properties = append(m.Properties, p)
-}
-
-// propertyField returns the field of m that an application property stands for, or nil.
-func (r *messageReader) propertyField(m *hubward.Message, name string) *string {
-	switch {
-	case name == "iothub-creation-time-utc":
-		return &m.CreationTime
-	case name == "iothub-message-schema":
-		return &m.Schema
-	case !r.toHub && name == "iothub-ack":
-		return (*string)(&m.Ack)
-	case r.toHub && name == "iothub-outputname":
-		return &m.OutputName
-	case r.toHub && name == "dt-subject":
-		return &m.Subject
-	}
-	return nil
 }
 
 // data adds a data section to the body.
@@ -253,7 +239,7 @@ func (r *messageReader) key() (name string, isText bool) {
 		r.in.Skip()
 		return "", false
 	}
-	return r.utf8Text("a key", r.in.Bytes()), true
+	return alias(r.in.Bytes()), true
 }
 
 // text reads any primitive as text; null is none.
@@ -267,20 +253,13 @@ func (r *messageReader) text(what string) (text string, null bool) {
 		if rest[0]&0xf == 0 && !utf8.Valid(b) { // a binary
 			return base64.StdEncoding.EncodeToString(b), false
 		}
-		return r.utf8Text(what, b), false
+		return alias(b), false
 	}
 	text, ok := textOf(r.in.Value())
 	if !ok && r.in.Err() == nil {
 		r.fail("The value of %.64q has a type that the hub does not take. Send text.", what)
 	}
 	return text, false
-}
-
-func (r *messageReader) utf8Text(what string, b []byte) string {
-	if !utf8.Valid(b) && r.failure == nil {
-		r.failure = newError(amqpwire.DecodeError, "The message cannot be decoded: %.64q is not UTF-8.", what)
-	}
-	return alias(b)
 }
 
 func (r *messageReader) fail(format string, args ...any) {

@@ -11,7 +11,7 @@ import (
 // textOf writes a primitive that is no text already, as the hub keeps it: what is not text on the wire becomes so. ok is
 // false for compound values and decimals.
 //
-// Source: spec/amqp.md 5.3.
+// Source: Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_message.ts sends ids that look like a UUID as one.
 func textOf(v any) (text string, ok bool) {
 	switch v := v.(type) {
 	case bool:

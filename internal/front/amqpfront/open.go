@@ -5,7 +5,6 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
-	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -17,7 +16,7 @@ func (c *conn) Open(o *amqpwire.Open) *amqpwire.Error {
 		c.logger.Info("amqp open refused", "container", o.ContainerID, "error", err, "tracking", c.server.track(e))
 		return e
 	}
-	c.logger.Debug("amqp connection opened", "hub", c.hub, "container", o.ContainerID)
+	c.logger.Debug("amqp connection opened", "hub", c.hub.Name, "container", o.ContainerID)
 	c.opened()
 	return nil
 }
@@ -28,58 +27,45 @@ func (c *conn) Open(o *amqpwire.Open) *amqpwire.Error {
 // Errors: CodeHubNotFound; CodeUnauthorizedAccess when the log-in was for another hub.
 func (c *conn) findHub(hostname string) error {
 	h := c.server.hub
-	loggedIn := c.loggedInTo()
+	login := c.loginHub()
 	var err error
 	switch name := hostOf(hostname); {
 	case name != "":
 		c.host = name
 		c.hub, err = h.HubFor(name)
-	case loggedIn != "":
-		c.hub = loggedIn
+	case login.Name != "":
+		c.hub = login
 	case c.serverName() != "":
 		c.host = c.serverName()
 		c.hub, err = h.HubFor(c.host)
 	default:
-		hubs := h.Hubs()
-		if len(hubs) == 0 {
-			return hubward.Errorf(hubward.CodeHubNotFound, "there is no hub")
-		}
-		c.hub = hubs[0].Name
+		c.hub, err = h.FirstHub()
 	}
 	if err != nil {
 		return err
 	}
-	if loggedIn != "" && loggedIn != c.hub {
+	if login.Name != "" && !sameHub(login, c.hub) {
 		return hubward.Errorf(hubward.CodeUnauthorizedAccess, "the log-in was for another hub")
 	}
-	config, err := h.Hub(c.hub)
-	if err != nil {
-		return err
-	}
-	c.created = config.Created
 	if c.host == "" {
-		c.host = defaultHost(&config)
+		c.host, err = h.HostOf(c.hub)
 	}
-	return nil
-}
-
-// defaultHost is a name of the hub for a client that has used none.
-func defaultHost(config *hub.Config) string {
-	if len(config.HostNames) > 0 {
-		return config.HostNames[0]
-	}
-	return strings.ToLower(config.Name) + ".localhost"
+	c.nobody.Hub = c.hub
+	return err
 }
 
 // checkHub closes the connection when its hub was deleted, and returns why. A new hub of the same name knows nothing of
-// the grants of the old one.
+// the principals of the old one.
 func (c *conn) checkHub() *amqpwire.Error {
-	config, err := c.server.hub.Hub(c.hub)
-	if err == nil && config.Created.Equal(c.created) {
+	if _, err := c.server.hub.HostOf(c.hub); err == nil {
 		return nil
 	}
-	c.fail(newError(amqpwire.ConnectionForced, "The hub %s was deleted.", c.hub))
-	return newError(amqpwire.NotFound, "The hub %s was deleted.", c.hub)
+	c.fail(c.hubDeleted(amqpwire.ConnectionForced))
+	return c.hubDeleted(amqpwire.NotFound)
+}
+
+func (c *conn) hubDeleted(condition amqpwire.Symbol) *amqpwire.Error {
+	return newError(condition, "The hub %s was deleted.", c.hub.Name)
 }
 
 // serverName is the name by which the client asked for a certificate; empty without TLS or a name.

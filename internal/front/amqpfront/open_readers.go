@@ -7,10 +7,11 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // openReaders knows the reader links of the server. A link that ends closes its reader a moment after the peer was told:
-// a client that comes back at once must not find its own place taken.
+// a client that comes back at once must not be kept out by itself.
 type openReaders struct {
 	mu    sync.Mutex // guards links; a leaf
 	links map[readerKey][]*readerLink
@@ -57,9 +58,9 @@ func (o *openReaders) closeEnded(key readerKey) bool {
 	return len(ended) > 0
 }
 
-// openReader opens a reader, if need be in a place that a link has just left.
-func (s *Server) openReader(ctx context.Context, key readerKey, o hub.ReaderOptions) (*hub.Reader, error) {
-	reader, err := s.hub.OpenReader(ctx, o)
+// openReader opens a reader, if need be instead of one whose link has just ended.
+func (s *Server) openReader(ctx context.Context, p *access.Principal, key readerKey, o hub.ReaderOptions) (*hub.Reader, error) {
+	reader, err := s.hub.OpenReader(ctx, p, o)
 	if err == nil {
 		return reader, nil
 	}
@@ -67,5 +68,5 @@ func (s *Server) openReader(ctx context.Context, key readerKey, o hub.ReaderOpti
 	if code != hubward.CodeReaderDisplaced && code != hubward.CodeReaderLimit || !s.readers.closeEnded(key) {
 		return nil, err
 	}
-	return s.hub.OpenReader(ctx, o)
+	return s.hub.OpenReader(ctx, p, o)
 }

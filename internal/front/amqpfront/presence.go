@@ -17,15 +17,15 @@ const storeTimeout = 20 * time.Second
 
 // propertyModel is the property of an attach that names the device's Plug and Play model.
 //
-// Source: spec/amqp.md 5.2.
+// Source: Azure/azure-iot-sdk-csharp iothub/device/src/Transport/AmqpIot/AmqpIotConstants.cs.
 const propertyModel = "com.microsoft:model-id"
 
-// presence is a device that is connected here: from its first link on this connection to its last. It is the hub's
-// Session. One connection may carry many devices, so what ends a presence detaches the device's links and leaves the
-// connection be, on which a client may go on or give up, as it knows best: Node gives up on amqp:link:stolen, where it
-// would come back from a closed connection and take the device in turn.
+// presence is a device or a module that is connected here: from its first link on this connection to its last. It is the
+// hub's Session. One connection may carry many, so what ends a presence detaches its links and leaves the connection be, on
+// which a client may go on or give up, as it knows best: Node gives up on amqp:link:stolen, where it would come back from a
+// closed connection and take the device in turn.
 //
-// Source: spec/amqp.md 3.9, 5.8.
+// Source: Azure/azure-iot-sdk-node common/transport/amqp/src/amqp.ts, amqp_common_errors.ts.
 type presence struct {
 	conn *conn
 	id   hubward.Identity
@@ -41,10 +41,13 @@ type presence struct {
 
 var _ hub.Session = (*presence)(nil)
 
-// join makes l one of the links of the device that a names, which is connected by that if it was not.
+// join makes l one of the links of the identity that a names, which is connected by that if it was not.
 func (c *conn) join(l *amqpengine.Link, a *address) (*presence, error) {
+	// Observed with azure-iot-device-amqp 1.7 for Node: it comes back at once when the connection breaks; when it is closed,
+	// it waits for answers to its detaches first, up to 45 seconds.
+	l.CutAtShutdown()
 	c.mu.Lock()
-	p := c.devices[a.device]
+	p := c.presences[a.identity]
 	if p != nil {
 		p.links[l] = struct{}{}
 	}
@@ -52,13 +55,11 @@ func (c *conn) join(l *amqpengine.Link, a *address) (*presence, error) {
 	if p != nil {
 		return p, nil
 	}
-	p = &presence{conn: c, id: a.device, links: map[*amqpengine.Link]struct{}{l: {}}}
+	p = &presence{conn: c, id: a.identity, links: map[*amqpengine.Link]struct{}{l: {}}}
 	model, _ := amqpwire.Text(l.Attach().Properties.Get(propertyModel))
 	ctx, cancel := context.WithTimeout(c.engine.Context(), storeTimeout)
 	defer cancel()
-	link, err := c.server.hub.ConnectGranted(ctx, hub.GrantedRequest{
-		Hub: c.hub, Identity: a.device, Grant: c.grantOf(a.scope), ModelID: model, Session: p,
-	})
+	link, err := c.server.hub.Connect(ctx, c.principalOf(l), hub.ConnectRequest{Identity: p.id, ModelID: model, Session: p})
 	if err != nil {
 		return nil, err
 	}
@@ -66,18 +67,19 @@ func (c *conn) join(l *amqpengine.Link, a *address) (*presence, error) {
 	p.link = link
 	over, end := p.over, p.end
 	if !over {
-		c.devices[p.id] = p
+		c.presences[p.id] = p
 	}
 	c.mu.Unlock()
 	if over { // before the hub's answer was here
 		link.Disconnect()
 		return nil, end
 	}
-	c.logger.Debug("amqp device connected", "hub", c.hub, "device", p.id.Device)
+	c.logger.Debug("amqp device connected", "hub", c.hub.Name, "device", p.id.String())
 	return p, nil
 }
 
-// leave is called when a link of the device has ended. The last one takes the device with it.
+// leave is called when a link of the presence has ended, and its receiver was stopped if it had one. The last one takes the
+// presence with it.
 func (p *presence) leave(l *amqpengine.Link) {
 	c := p.conn
 	c.forget(l)
@@ -86,7 +88,7 @@ func (p *presence) leave(l *amqpengine.Link) {
 	last := len(p.links) == 0 && !p.over
 	if last {
 		p.over = true
-		delete(c.devices, p.id)
+		delete(c.presences, p.id)
 	}
 	c.mu.Unlock()
 	if last {
@@ -94,7 +96,19 @@ func (p *presence) leave(l *amqpengine.Link) {
 	}
 }
 
-// Close implements hub.Session. What the device was granted on its own credentials goes too, unless all that happened is
+// Deliver implements hub.Session.
+func (p *presence) Deliver(d hub.Delivery) {
+	switch d := d.(type) {
+	case *hub.C2DDelivery:
+		p.deliverC2D(d)
+	case *hub.MethodCall:
+		p.callMethod(d)
+	case *hub.DesiredChange:
+		p.desiredChanged(d)
+	}
+}
+
+// Close implements hub.Session. What the identity was granted on its own credentials goes too, unless all that happened is
 // that it connected elsewhere.
 func (p *presence) Close(reason error) {
 	c := p.conn
@@ -105,19 +119,19 @@ func (p *presence) Close(reason error) {
 		return
 	}
 	p.over, p.end = true, reason
-	if c.devices[p.id] == p {
-		delete(c.devices, p.id)
+	if c.presences[p.id] == p {
+		delete(c.presences, p.id)
 	}
 	if code != hubward.CodeConnectionClosedOnNewOne {
-		c.revokeLocked(p.id.Device)
+		c.revokeLocked(p.id)
 	}
 	links, link := slices.Collect(maps.Keys(p.links)), p.link
 	c.mu.Unlock()
 	if code == hubward.CodeHubNotFound {
-		c.fail(newError(amqpwire.ConnectionForced, "The hub %s was deleted.", c.hub))
+		c.fail(c.hubDeleted(amqpwire.ConnectionForced))
 	} else if link != nil {
 		e := wireError(reason)
-		c.logger.Info("amqp device detached", "hub", c.hub, "device", p.id.Device, "error", reason, "tracking", c.server.track(e))
+		c.logger.Info("amqp device detached", "hub", c.hub.Name, "device", p.id.String(), "error", reason, "tracking", c.server.track(e))
 		for _, l := range links {
 			l.Detach(e)
 		}

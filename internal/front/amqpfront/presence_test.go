@@ -11,6 +11,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -58,20 +59,11 @@ func TestPresence_isTakenOver(t *testing.T) {
 	f.awaitConnected(2)
 	first = older.mustSend(telemetryOf("d1")) // and back
 	wantLinkEnd(t, second, "amqp:link:stolen")
-	link, err := f.Connect(t.Context(), hub.ConnectRequest{
-		Host: host, Identity: hubward.Identity{Device: "d1"}, Token: f.deviceToken(d1), Session: closeFunc(func(error) {}),
-	}) // over another protocol
-	if err != nil {
-		t.Fatal(err)
-	}
+	link := f.connect(d1, func(error) {}) // over another protocol
 	wantLinkEnd(t, first, "amqp:link:stolen")
 	closed := make(chan error, 1)
 	link.Disconnect()
-	if link, err = f.Connect(t.Context(), hub.ConnectRequest{
-		Host: host, Identity: hubward.Identity{Device: "d1"}, Token: f.deviceToken(d1), Session: closeFunc(func(err error) { closed <- err }),
-	}); err != nil {
-		t.Fatal(err)
-	}
+	link = f.connect(d1, func(err error) { closed <- err })
 	defer link.Disconnect()
 	newer.mustSend(telemetryOf("d1"))
 	if err := <-closed; hubward.CodeOf(err) != hubward.CodeConnectionClosedOnNewOne {
@@ -79,10 +71,27 @@ func TestPresence_isTakenOver(t *testing.T) {
 	}
 }
 
+// connect connects a device over another protocol.
+func (f *fixture) connect(d *hubward.Device, closed closeFunc) *hub.Link {
+	f.t.Helper()
+	id := hubward.Identity{Device: d.DeviceID}
+	p, err := f.Authenticate(f.t.Context(), access.Credential{Hub: "plant", Identity: id, Token: f.deviceToken(d)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	link, err := f.Connect(f.t.Context(), &p, hub.ConnectRequest{Identity: id, Session: closed})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return link
+}
+
 // closeFunc is the session of a link over another protocol.
 type closeFunc func(error)
 
 func (f closeFunc) Close(reason error) { f(reason) }
+
+func (closeFunc) Deliver(hub.Delivery) {}
 
 // A device that loses its rights is detached, and its token is good for nothing from then on; the connection's other
 // devices do not notice.
@@ -101,17 +110,17 @@ func TestPresence_endsWithItsRights(t *testing.T) {
 	}{
 		{"disabled", func(ctx context.Context, d hubward.Device) error {
 			d.Status = hubward.StatusDisabled
-			_, err := f.PutDevice(ctx, "plant", d, "*")
+			_, err := f.PutDevice(ctx, f.process, d, "*")
 			return err
 		}, "amqp:unauthorized-access", "amqp:unauthorized-access"},
 		{"deleted", func(ctx context.Context, d hubward.Device) error {
-			return f.DeleteDevice(ctx, "plant", d.DeviceID, "*")
+			return f.DeleteDevice(ctx, f.process, d.DeviceID, "*")
 		}, "amqp:not-found", "amqp:unauthorized-access"},
 		{"given new keys", func(ctx context.Context, d hubward.Device) error {
 			d.Authentication = &hubward.Authentication{Type: hubward.AuthSAS}
 			d.Authentication.SymmetricKey.PrimaryKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 			d.Authentication.SymmetricKey.SecondaryKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-			_, err := f.PutDevice(ctx, "plant", d, "*")
+			_, err := f.PutDevice(ctx, f.process, d, "*")
 			return err
 		}, "amqp:unauthorized-access", "amqp:unauthorized-access"},
 	} {
@@ -173,7 +182,7 @@ func TestPresence_pool(t *testing.T) {
 	if e := f.events("a")[0]; e.AuthMethod != `{"scope":"hub","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}` || e.GenerationID == "" {
 		t.Errorf("%+v", e)
 	}
-	if err := f.DeleteDevice(t.Context(), "plant", "a", "*"); err != nil {
+	if err := f.DeleteDevice(t.Context(), f.process, "a", "*"); err != nil {
 		t.Fatal(err)
 	}
 	f.awaitConnected(3)
@@ -181,19 +190,19 @@ func TestPresence_pool(t *testing.T) {
 		telemetryOf("a"):                            "amqp:not-found",
 		telemetryOf("none"):                         "amqp:not-found",
 		"/devices/b/modules/m/messages/events":      "amqp:not-found",
-		"/devices/b/modules/m/messages/devicebound": "amqp:not-found",
+		"/devices/b/modules/m/messages/devicebound": "amqp:not-allowed",
 		deviceBoundOf("b"):                          "amqp:not-allowed",
 	} {
 		if _, err := p.sender(address); err == nil {
 			t.Errorf("%s: attached", address)
-		} else if address != "/devices/b/modules/m/messages/devicebound" {
+		} else {
 			wantCondition(t, address, err, condition)
 		}
 	}
 	for address, condition := range map[string]string{
 		deviceBoundOf("none"):                       "amqp:not-found",
-		"/devices/b/modules/m/messages/events":      "amqp:not-found",
-		"/devices/b/modules/m/messages/devicebound": "amqp:not-found",
+		"/devices/b/modules/m/messages/events":      "amqp:not-implemented",
+		"/devices/b/modules/m/messages/devicebound": "amqp:not-allowed",
 		telemetryOf("b"):                            "amqp:not-allowed",
 		"/devices/b/twin":                           "amqp:not-implemented",
 	} {
@@ -209,14 +218,14 @@ func TestPresence_pool(t *testing.T) {
 func TestPresence_endsWithItsHub(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	f.createHub("other", "other.example")
-	if _, err := f.PutDevice(t.Context(), "other", hubward.Device{DeviceID: "d1"}, ""); err != nil {
+	if _, err := f.PutDevice(t.Context(), f.processOf("other"), hubward.Device{DeviceID: "d1"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	p := f.dial(f.listen(), amqp.ConnOptions{
 		HostName: "other.example", SASLType: amqp.SASLTypePlain("iothubowner", f.keys["other/iothubowner"].PrimaryKey),
 	})
 	p.mustSend(telemetryOf("d1"))
-	if err := f.DeleteHub(t.Context(), "other"); err != nil {
+	if err := f.DeleteHub(t.Context(), f.process, "other"); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/eventcodec"
 )
 
@@ -22,7 +24,8 @@ const (
 
 // Names on a reader's attach.
 //
-// Source: spec/event-hubs-endpoint.md 6.3.
+// Source: Azure/azure-sdk-for-go sdk/messaging/azeventhubs/partition_client.go; the SDKs for .NET, Java, JavaScript and
+// Python use the same names.
 const (
 	propertyEpoch = "com.microsoft:epoch"
 	propertyName  = "com.microsoft:receiver-name"
@@ -32,21 +35,22 @@ const (
 
 // attachReader serves a link that reads a partition.
 func attachReader(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
-	group, ok := c.groupName(a.group)
-	if !ok || !c.isEventHub(a.entity) {
+	p := c.principalOf(l)
+	group, ok := c.groupName(p, a.group)
+	if !ok || !c.isEventHub(a.eventHub) {
 		return noSuchEntity(c, l, a)
 	}
-	o := hub.ReaderOptions{Hub: c.hub, ConsumerGroup: group, Partition: partitionID(a.partition)}
+	o := hub.ReaderOptions{ConsumerGroup: group, Partition: partitionID(a.partition)}
 	o.Name, _ = amqpwire.Text(l.Attach().Properties.Get(propertyName))
 	var e *amqpwire.Error
 	if o.Epoch, e = epochOf(l.Attach().Properties); e != nil {
 		return e
 	}
-	if o.Start, e = c.readerStart(l, o.Partition); e != nil {
+	if o.Start, e = c.readerStart(l, p, o.Partition); e != nil {
 		return e
 	}
-	key := readerKey{c.hub, group, o.Partition}
-	reader, err := c.server.openReader(l.Context(), key, o)
+	key := readerKey{c.hub.Name, group, o.Partition}
+	reader, err := c.server.openReader(l.Context(), p, key, o)
 	if err != nil {
 		return c.readerError(err, a)
 	}
@@ -72,9 +76,22 @@ func epochOf(properties amqpwire.Map) (*int64, *amqpwire.Error) {
 	return &epoch, nil
 }
 
+// groupName returns a consumer group as the hub spells it.
+func (c *conn) groupName(p *access.Principal, name string) (string, bool) {
+	config, err := c.server.hub.OwnHub(p)
+	if err != nil {
+		return "", false
+	}
+	i := slices.IndexFunc(config.ConsumerGroups, func(g string) bool { return strings.EqualFold(g, name) })
+	if i < 0 {
+		return "", false
+	}
+	return config.ConsumerGroups[i], true
+}
+
 // readerStart reads the link's filter.
-func (c *conn) readerStart(l *amqpengine.Link, partition int) (hub.Start, *amqpwire.Error) {
-	start, err := startOf(l.Attach().Source.Filter)
+func (c *conn) readerStart(l *amqpengine.Link, p *access.Principal, partition int) (hub.Position, *amqpwire.Error) {
+	start, err := positionOf(l.Attach().Source.Filter)
 	var bad *badPosition
 	if !errors.As(err, &bad) {
 		if err != nil {
@@ -82,7 +99,7 @@ func (c *conn) readerStart(l *amqpengine.Link, partition int) (hub.Start, *amqpw
 		}
 		return start, nil
 	}
-	bounds, err := c.server.hub.PartitionBounds(l.Context(), c.hub, partition)
+	bounds, err := c.server.hub.PartitionBounds(l.Context(), p, partition)
 	if err != nil {
 		return start, c.readerError(err, nil)
 	}
@@ -96,7 +113,7 @@ func (c *conn) readerError(err error, a *address) *amqpwire.Error {
 	case e.Condition == amqpwire.NotFound && a != nil:
 		return noSuchEntity(c, nil, a)
 	case e.Condition == amqpwire.InternalError && !errors.Is(err, context.Canceled):
-		c.logger.Error("amqp reader failed", "hub", c.hub, "error", err, "tracking", c.server.track(e))
+		c.logger.Error("amqp reader failed", "hub", c.hub.Name, "error", err, "tracking", c.server.track(e))
 	}
 	return e
 }
@@ -130,7 +147,7 @@ func (r *readerLink) start(metric bool) {
 	server := r.conn.server
 	server.readers.add(r)
 	server.observer.Readers(r.key.hub, r.key.group, 1)
-	// A reader may lose its place while the link waits for credit: the peer is told at once.
+	// Another reader may displace it while the link waits for credit: the peer is told at once.
 	stop := context.AfterFunc(r.reader.Context(), func() {
 		if r.link.Context().Err() == nil {
 			r.link.Detach(r.ended(context.Cause(r.reader.Context())))

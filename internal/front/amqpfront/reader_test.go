@@ -64,7 +64,7 @@ func TestReader_starts(t *testing.T) {
 	group := 0
 	for expression := range rows {
 		if group++; group > 1 { // one each: there are five readers at most
-			if err := f.CreateConsumerGroup(t.Context(), "plant", fmt.Sprint("g", group)); err != nil {
+			if err := f.CreateConsumerGroup(t.Context(), f.process, "plant", fmt.Sprint("g", group)); err != nil {
 				t.Fatal(err)
 			}
 			readers[expression] = p.mustRead(fmt.Sprintf("plant/ConsumerGroups/g%d/Partitions/0", group), expression, amqp.ReceiverOptions{})
@@ -133,6 +133,22 @@ func TestReader_refusals(t *testing.T) {
 	}
 	_, err := p.reader(partition0, "", amqp.ReceiverOptions{Properties: map[string]any{"com.microsoft:epoch": "high"}})
 	wantCondition(t, "an epoch that is text", err, "com.microsoft:argument-error")
+}
+
+// A token of one partition is enough to be told where it ends.
+func TestReader_refusalWithATokenOfThePartition(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	f.append(0, 3)
+	p := f.dial(f.listen(), amqp.ConnOptions{})
+	if code, text := p.putToken(f.token("service", "sb://"+host+"/"+partition0, time.Hour)); code != 200 {
+		t.Fatal(code, text)
+	}
+	_, err := p.reader(partition0, "amqp.annotation.x-opt-offset > '1:7'", amqp.ReceiverOptions{})
+	e := wantCondition(t, "an offset of a region", err, "com.microsoft:argument-error")
+	if want := "The last offset in the system is '2'"; !strings.Contains(e.Description, want) {
+		t.Errorf("%q lacks %q", e.Description, want)
+	}
+	receive(t, p.mustRead(partition0, "", amqp.ReceiverOptions{}))
 }
 
 // A client that never accepts, as pyamqp and azeventhubs, gets all: its credit comes back because events arrive settled.
@@ -278,11 +294,11 @@ func TestReader_runtimeMetric(t *testing.T) {
 // Deleting what is read ends the reader with the words that SDKs look for.
 func TestReader_consumerGroupDeleted(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	if err := f.CreateConsumerGroup(t.Context(), "plant", "team"); err != nil {
+	if err := f.CreateConsumerGroup(t.Context(), f.process, "plant", "team"); err != nil {
 		t.Fatal(err)
 	}
 	r := f.owner(f.listen()).mustRead("plant/ConsumerGroups/TEAM/Partitions/0", "", amqp.ReceiverOptions{})
-	if err := f.DeleteConsumerGroup(t.Context(), "plant", "team"); err != nil {
+	if err := f.DeleteConsumerGroup(t.Context(), f.process, "plant", "team"); err != nil {
 		t.Fatal(err)
 	}
 	if text := wantDetached(t, r, "amqp:not-found"); !strings.HasPrefix(text, "The messaging entity") || !strings.HasSuffix(text, "could not be found.") {
@@ -298,7 +314,7 @@ func TestReader_hubDeleted(t *testing.T) {
 		HostName: "other.example", SASLType: amqp.SASLTypePlain("service", f.keys["other/service"].PrimaryKey),
 	})
 	r := p.mustRead("other/ConsumerGroups/$Default/Partitions/0", "", amqp.ReceiverOptions{})
-	if err := f.DeleteHub(t.Context(), "other"); err != nil {
+	if err := f.DeleteHub(t.Context(), f.process, "other"); err != nil {
 		t.Fatal(err)
 	}
 	wantDetached(t, r, "amqp:not-found")

@@ -45,7 +45,7 @@ func checkRedirect(t *testing.T, address string, err error, want string) {
 }
 
 // The tokens of the clients that probe: for all of the hub, for messages/events, for its node.
-func TestRedirect_grants(t *testing.T) {
+func TestRedirect_tokens(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	address := f.listen()
 	for resource, condition := range map[string]string{

@@ -42,14 +42,14 @@ func (silent) Readers(string, string, int)              {}
 
 // Server serves AMQP connections. Make one with New.
 type Server struct {
-	hub      *hub.Hub
-	engine   *amqpengine.Server
-	logger   *slog.Logger
-	now      func() time.Time
-	observer Observer
-	services map[kind]service
-	tracer   *tracer
-	readers  openReaders
+	hub       *hub.Hub
+	engine    *amqpengine.Server
+	logger    *slog.Logger
+	now       func() time.Time
+	observer  Observer
+	addresses addressTable
+	tracer    *tracer
+	readers   openReaders
 
 	randMu sync.Mutex // serialises reads of rand
 	rand   io.Reader
@@ -60,7 +60,7 @@ var ErrServerClosed = errors.New("amqpfront: server closed")
 
 // New makes a server on h.
 func New(h *hub.Hub, o Options) *Server {
-	s := &Server{hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, services: services()}
+	s := &Server{hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, addresses: newAddressTable()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -97,7 +97,8 @@ func (s *Server) SetTrace(patterns []string) { s.tracer.set(patterns, s.engine.C
 // Connections counts the open connections.
 func (s *Server) Connections() int { return len(s.engine.Connections()) }
 
-// Shutdown closes all connections in good order; when ctx ends first, it cuts the rest and returns ctx's error.
+// Shutdown ends all connections, once what their peers have sent is settled: those that carry links of devices without a
+// word, the others in good order. When ctx ends first, it cuts the rest and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error { return s.engine.Shutdown(ctx) }
 
 // Connect makes the peer of a new connection.

@@ -3,14 +3,16 @@ package amqpfront
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // serviceSendCredit is how many messages of a link may be on their way into queues.
@@ -27,7 +29,7 @@ func attachServiceSend(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error 
 
 // serviceSendLink puts messages into the queues of devices. A delivery is accepted when the message is durable there.
 //
-// Source: spec/amqp.md 6.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support.
 type serviceSendLink struct {
 	conn *conn
 	link *amqpengine.Link
@@ -46,9 +48,10 @@ func (s *serviceSendLink) deliver(d *amqpengine.Delivery) {
 		s.reject(e, d)
 		return
 	}
-	s.conn.lanes.do(ids[0], func() {
-		if err := s.send(ids, m); err != nil {
-			s.reject(sendError(m, err, s.conn.server.now()), d)
+	p := s.conn.principalOf(s.link)
+	s.conn.workers.do(ids[0], func() {
+		if err := s.send(p, ids, m); err != nil {
+			s.reject(sendError(err), d)
 			return
 		}
 		d.Settle(accepted)
@@ -64,12 +67,12 @@ func (s *serviceSendLink) ownBody(body []byte) []byte {
 }
 
 // send sends to the first of the ids that there is.
-func (s *serviceSendLink) send(ids []string, m *hubward.Message) error {
+func (s *serviceSendLink) send(p *access.Principal, ids []string, m *hubward.Message) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.link.Context()), storeTimeout)
 	defer cancel()
 	var first error
 	for _, id := range ids {
-		err := s.conn.server.hub.SendC2D(ctx, s.conn.hub, id, m)
+		err := s.conn.server.hub.SendC2D(ctx, p, hubward.Identity{Device: id}, m)
 		if hubward.CodeOf(err) != hubward.CodeDeviceNotFound || err == nil {
 			return err
 		}
@@ -84,22 +87,24 @@ func (s *serviceSendLink) send(ids []string, m *hubward.Message) error {
 func (s *serviceSendLink) reject(e *amqpwire.Error, d *amqpengine.Delivery) {
 	tracking := s.conn.server.track(e)
 	if e.Condition == amqpwire.InternalError {
-		s.conn.logger.Error("message to a device not queued", "hub", s.conn.hub, "error", e.Error(), "tracking", tracking)
+		s.conn.logger.Error("message to a device not queued", "hub", s.conn.hub.Name, "error", e.Error(), "tracking", tracking)
 	} else {
-		s.conn.logger.Debug("message to a device refused", "hub", s.conn.hub, "error", e.Error(), "tracking", tracking)
+		s.conn.logger.Debug("message to a device refused", "hub", s.conn.hub.Name, "error", e.Error(), "tracking", tracking)
 	}
 	d.Settle(&amqpwire.Rejected{Error: e})
 }
 
 // sendError is deviceError, with the condition of its own that an expiry has.
-func sendError(m *hubward.Message, err error, now time.Time) *amqpwire.Error {
+func sendError(err error) *amqpwire.Error {
 	e := deviceError(err)
-	const most = 48 * time.Hour
-	if e.Condition == conditionArgument && !m.Expiry.IsZero() && (!m.Expiry.After(now) || m.Expiry.After(now.Add(most))) {
+	if errors.Is(err, hub.ErrExpiry) {
 		e.Condition = conditionOutOfRange
 	}
 	return e
 }
+
+// c2dTarget is what the property "to" of a message names.
+var c2dTarget = pattern{identityPart, "messages", "devicebound"}
 
 // targetsOf returns the ids that the property "to" can mean, the likeliest first: some clients write an id as it is, some
 // encode it, .NET encodes it twice.
@@ -108,18 +113,14 @@ func targetsOf(to string) ([]string, *amqpwire.Error) {
 		return nil, argumentError("The property 'to' is missing. It is /devices/{id}/messages/devicebound.")
 	}
 	raw, _ := pathOf(to)
-	segments := strings.Split(strings.TrimRight(raw, "/"), "/")
-	a := address{path: segments}
-	if !a.is(0, "devices") || len(segments) < 2 || segments[1] == "" {
-		return nil, badTarget(to)
+	c, ok := c2dTarget.match(strings.Split(strings.TrimRight(raw, "/"), "/"))
+	switch {
+	case !ok:
+		return nil, argumentError("The property 'to' is '%s'. It should be /devices/{id}/messages/devicebound.", clip(to))
+	case c.identity.Module != "":
+		return nil, newError(amqpwire.NotFound, "Cloud-to-device messages are for devices, not for their modules.")
 	}
-	if a.is(2, "modules") && len(segments) == 6 && a.ends(4, "messages", "devicebound") {
-		return nil, newError(amqpwire.NotFound, "This hub does not have module identities yet.")
-	}
-	if !a.ends(2, "messages", "devicebound") {
-		return nil, badTarget(to)
-	}
-	ids := []string{segments[1]}
+	ids := []string{c.identity.Device}
 	for range 2 {
 		id, err := url.PathUnescape(ids[len(ids)-1])
 		if err != nil || slices.Contains(ids, id) {
@@ -128,8 +129,4 @@ func targetsOf(to string) ([]string, *amqpwire.Error) {
 		ids = append(ids, id)
 	}
 	return ids, nil
-}
-
-func badTarget(to string) *amqpwire.Error {
-	return argumentError("The property 'to' is '%s'. It should be /devices/{id}/messages/devicebound.", clip(to))
 }

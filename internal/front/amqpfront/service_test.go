@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/front/amqpfront"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 const serviceBound = "/messages/serviceBound/feedback"
@@ -30,11 +31,11 @@ func to(id string, m *amqp.Message) *amqp.Message {
 // take takes and completes a device's next message.
 func (f *fixture) take(id string) *hubward.Message {
 	f.t.Helper()
-	d, err := f.TakeC2D(f.t.Context(), "plant", id, 0)
+	d, err := f.TakeC2D(f.t.Context(), f.as(id), 0)
 	if err != nil || d == nil {
 		f.t.Fatalf("%s: %v, %v", id, d, err)
 	}
-	if err := f.SettleC2D(f.t.Context(), "plant", id, d.LockToken, 0); err != nil {
+	if err := f.SettleC2D(f.t.Context(), f.as(id), d.LockToken, hub.C2DComplete); err != nil {
 		f.t.Fatal(err)
 	}
 	return d.Message
@@ -58,7 +59,7 @@ func TestServiceSend_message(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &hubward.Message{
-		MessageID: "0f8fad5b-d9cb-469f-a165-70867728950e", CorrelationID: "c", UserID: "\xff", To: deviceBoundOf("d1"), ContentType: "text/plain",
+		MessageID: "0f8fad5b-d9cb-469f-a165-70867728950e", CorrelationID: "c", UserID: "/w==", To: deviceBoundOf("d1"), ContentType: "text/plain",
 		ContentEncoding: "utf-8", Expiry: expiry, CreationTime: "2026-01-02T03:04:05.006Z", Ack: hubward.AckFull,
 		Properties: []hubward.Property{{Name: "k", Value: "v"}}, Body: []byte("body"),
 	}
@@ -72,6 +73,30 @@ func TestServiceSend_message(t *testing.T) {
 	}
 	if m := f.take("d1"); m.CorrelationID != "" || time.Until(m.Expiry) < 50*time.Minute || m.MessageID == "" {
 		t.Errorf("%+v", m)
+	}
+}
+
+func withTTL(ttl time.Duration) *amqp.Message {
+	return &amqp.Message{Header: &amqp.MessageHeader{TTL: ttl}, Data: [][]byte{[]byte("x")}}
+}
+
+// A time to live counts from the message's arrival; an absolute expiry counts more.
+func TestServiceSend_ttl(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	f.createDevice("d1")
+	s := f.owner(f.listen()).mustSend("/messages/devicebound")
+	both := withTTL(10 * time.Minute)
+	both.Properties = &amqp.MessageProperties{AbsoluteExpiryTime: ptr(time.Now().Add(30 * time.Minute))}
+	for _, row := range []struct {
+		m    *amqp.Message
+		want time.Duration
+	}{{withTTL(10 * time.Minute), 10 * time.Minute}, {both, 30 * time.Minute}, {withTTL(0), time.Hour}} {
+		if err := send(t, s, to("d1", row.m)); err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(f.take("d1").Expiry); left > row.want || left < row.want-time.Minute {
+			t.Errorf("it expires in %s, want %s", left, row.want)
+		}
 	}
 }
 
@@ -115,7 +140,7 @@ func TestServiceSend_refusals(t *testing.T) {
 	}
 	disabled := *f.createDevice("off")
 	disabled.Status = hubward.StatusDisabled
-	if _, err := f.PutDevice(t.Context(), "plant", disabled, "*"); err != nil {
+	if _, err := f.PutDevice(t.Context(), f.process, disabled, "*"); err != nil {
 		t.Fatal(err)
 	}
 	s := f.owner(f.listen()).mustSend("/messages/devicebound")
@@ -139,6 +164,7 @@ func TestServiceSend_refusals(t *testing.T) {
 		"a module":            {target("/devices/d1/modules/m/messages/devicebound"), "amqp:not-found"},
 		"an expiry too late":  {to("d1", at(49*time.Hour)), "com.microsoft:argument-out-of-range"},
 		"an expiry too soon":  {to("d1", at(-time.Second)), "com.microsoft:argument-out-of-range"},
+		"a ttl too long":      {to("d1", withTTL(49*time.Hour)), "com.microsoft:argument-out-of-range"},
 		"an unknown ack":      {to("d1", &amqp.Message{ApplicationProperties: map[string]any{"iothub-ack": "perhaps"}, Data: [][]byte{{1}}}), "com.microsoft:argument-error"},
 		"a body of sequences": {to("d1", &amqp.Message{Sequence: [][]any{{"x"}}}), "amqp:not-implemented"},
 	} {
@@ -194,7 +220,6 @@ func (f *fixture) sendForFeedback(id string) {
 
 func TestFeedback_message(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	d := f.createDevice("d1")
 	r := f.owner(f.listen()).mustRead("/messages/servicebound/Feedback", "", amqp.ReceiverOptions{})
 	f.sendForFeedback("m1")
@@ -222,7 +247,6 @@ func TestFeedback_outcomes(t *testing.T) {
 	for name, mode := range map[string]amqp.ReceiverSettleMode{"first": amqp.ReceiverSettleModeFirst, "second": amqp.ReceiverSettleModeSecond} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, amqpfront.Options{})
-			f.run()
 			f.createDevice("d1")
 			p := f.owner(f.listen())
 			attach := func() *amqp.Receiver {
@@ -255,7 +279,7 @@ func TestFeedback_outcomes(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.await("an empty feedback queue", func() bool {
-				b, err := f.TakeFeedback(t.Context(), "plant")
+				b, err := f.TakeNotification(t.Context(), f.process, hub.NotificationFeedback)
 				return err == nil && b == nil
 			})
 		})
@@ -265,7 +289,6 @@ func TestFeedback_outcomes(t *testing.T) {
 // Credit that is taken back leaves the next feedback to others.
 func TestFeedback_drain(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
-	f.run()
 	f.createDevice("d1")
 	p := f.owner(f.listen())
 	first := p.mustRead(serviceBound, "", amqp.ReceiverOptions{Credit: -1})

@@ -14,9 +14,11 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -61,11 +63,11 @@ func BenchmarkTelemetry(b *testing.B) {
 	defer store.Close()
 	log := memlog.Open(memlog.Options{})
 	defer log.Close()
-	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: log})
+	h, err := hub.Open(b.Context(), hub.Options{Store: store, Log: log, Cluster: localcluster.New(localcluster.Options{})})
 	if err != nil {
 		b.Fatal(err)
 	}
-	config, err := h.CreateHub(b.Context(), hub.NewHub{Name: "plant"})
+	config, err := h.CreateHub(b.Context(), access.Process(access.HubRef{}), hub.NewHub{Name: "plant"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func BenchmarkTelemetry(b *testing.B) {
 	var clients []*rawDevice
 	for i := range conns {
 		id := "d" + string(rune('a'+i))
-		if _, err := h.PutDevice(b.Context(), "plant", hubward.Device{DeviceID: id}, ""); err != nil {
+		if _, err := h.PutDevice(b.Context(), access.Process(access.HubRef{Name: config.Name, Created: config.Created}), hubward.Device{DeviceID: id}, ""); err != nil {
 			b.Fatal(err)
 		}
 		clients = append(clients, newRawDevice(b, l.Addr().String(), config.Policies[0].PrimaryKey, id))

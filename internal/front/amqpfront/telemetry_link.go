@@ -7,6 +7,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/front/unacked"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -15,12 +16,10 @@ const (
 	// maxDelivery is the max-message-size: the largest message with what its encoding takes, or a batch of the same size.
 	maxDelivery = hubward.MaxMessageSize + 32<<10
 	// telemetryCredit is how many deliveries may be on their way into the log.
-	//
-	// Source: spec/amqp.md 3.6.
 	telemetryCredit = 1000
 	// maxUnconfirmed is how many bytes may be: beyond it the connection is not read.
 	maxUnconfirmed = 1 << 20
-	maxIdleRing    = 64 // entries that a link keeps room for
+	maxIdleSettled = 64 // deliveries that a link keeps room for
 )
 
 var accepted amqpwire.DeliveryState = &amqpwire.Accepted{}
@@ -39,12 +38,12 @@ func attachTelemetry(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 	return nil
 }
 
-// attachModuleInput refuses a link on which a module waits for what is routed to it: there are no modules yet.
+// attachModuleInput refuses a link on which a module waits for what is routed to it.
 func attachModuleInput(_ *conn, _ *amqpengine.Link, a *address) *amqpwire.Error {
-	if a.device.Module == "" {
+	if a.identity.Module == "" {
 		return newError(amqpwire.NotAllowed, "A device sends to its messages/events. It receives from messages/devicebound.")
 	}
-	return newError(amqpwire.NotFound, "This hub does not have module identities yet.")
+	return notYet("Inputs of modules")
 }
 
 // telemetryLink takes the messages of a device into the log. A delivery is accepted when all of it is durable there; the
@@ -58,19 +57,15 @@ type telemetryLink struct {
 	// Touched by confirmed only, whose calls follow one another.
 	settling []*amqpengine.Delivery
 
-	mu     sync.Mutex // guards the fields below; a leaf
-	ring   []unconfirmed
-	head   int // index in ring of the oldest
-	bytes  int // sum of the sizes in ring[head:]
-	paused bool
+	mu          sync.Mutex                 // guards the fields below; a leaf
+	unconfirmed unacked.Queue[unconfirmed] // what the log has not confirmed
+	paused      bool                       // the reader waits
 }
 
 // unconfirmed is a delivery that the log has not confirmed.
 type unconfirmed struct {
 	delivery *amqpengine.Delivery
-	size     int
-	left     int   // messages that are not confirmed
-	err      error // of one that was not stored
+	err      error // of one of its messages that was not stored
 }
 
 // deliver takes one delivery. It waits while there is too much under way, or no room in the log's queue.
@@ -88,7 +83,7 @@ func (t *telemetryLink) deliver(d *amqpengine.Delivery) {
 		t.reject(e, d)
 		return
 	}
-	t.expect(unconfirmed{delivery: d, size: len(d.Payload), left: 1})
+	t.expect(d, 1)
 	if err := t.ingest.Telemetry(t.link.Context(), m); err != nil {
 		t.failed(1, err)
 	}
@@ -97,16 +92,16 @@ func (t *telemetryLink) deliver(d *amqpengine.Delivery) {
 // batch takes a delivery whose data sections each hold one encoded message. All of them are looked at before the first is
 // stored: they are refused together.
 //
-// Source: spec/amqp.md 5.3.
+// Source: Azure/azure-iot-sdk-c iothub_client/src/uamqp_messaging.c, which sends nothing else.
 func (t *telemetryLink) batch(d *amqpengine.Delivery) {
 	m := &t.conn.message
 	n := 0
-	var oversized error
+	var refused error
 	e := eachInBatch(d.Payload, func(payload []byte) *amqpwire.Error {
 		n++
 		e := t.conn.in.read(m, payload, true)
-		if e == nil && oversized == nil && m.Size() > hubward.MaxMessageSize {
-			oversized = t.ingest.Telemetry(t.link.Context(), m) // which counts it as refused
+		if e == nil && refused == nil && hub.CheckTelemetry(m) != nil {
+			refused = t.ingest.Telemetry(t.link.Context(), m) // which counts it
 		}
 		return e
 	})
@@ -114,14 +109,14 @@ func (t *telemetryLink) batch(d *amqpengine.Delivery) {
 	case e != nil:
 		t.reject(e, d)
 		return
-	case oversized != nil:
-		t.reject(deviceError(oversized), d)
+	case refused != nil:
+		t.reject(deviceError(refused), d)
 		return
 	case n == 0:
 		d.Settle(accepted)
 		return
 	}
-	t.expect(unconfirmed{delivery: d, size: len(d.Payload), left: n})
+	t.expect(d, n)
 	stored := 0
 	var err error
 	eachInBatch(d.Payload, func(payload []byte) *amqpwire.Error {
@@ -168,7 +163,7 @@ func eachInBatch(payload []byte, f func([]byte) *amqpwire.Error) *amqpwire.Error
 func (t *telemetryLink) awaitRoom() bool {
 	for {
 		t.mu.Lock()
-		t.paused = t.bytes >= maxUnconfirmed
+		t.paused = t.unconfirmed.Bytes() >= maxUnconfirmed
 		paused := t.paused
 		t.mu.Unlock()
 		if !paused {
@@ -182,68 +177,53 @@ func (t *telemetryLink) awaitRoom() bool {
 	}
 }
 
-// expect notes a delivery that goes to the log.
-func (t *telemetryLink) expect(u unconfirmed) {
+// expect notes a delivery of so many messages that goes to the log.
+func (t *telemetryLink) expect(d *amqpengine.Delivery, messages int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.head == len(t.ring) {
-		t.ring, t.head = t.ring[:0], 0
-	}
-	t.ring = append(t.ring, u)
-	t.bytes += u.size
+	t.unconfirmed.Append(unconfirmed{delivery: d}, len(d.Payload), messages)
 }
 
 // failed takes back n messages of the newest delivery, which the log did not take. The delivery is refused once it is known
 // what became of the rest.
 func (t *telemetryLink) failed(n int, err error) {
+	var refused *unconfirmed
 	t.mu.Lock()
-	last := len(t.ring) - 1
-	u := &t.ring[last]
-	u.left -= n
-	u.err = err
-	over := *u
-	if u.left == 0 {
-		t.bytes -= u.size
-		t.ring[last] = unconfirmed{}
-		t.ring = t.ring[:last]
-	}
+	t.unconfirmed.TakeBack(n, func(u *unconfirmed, over bool) {
+		u.err = err
+		if over {
+			refused = &unconfirmed{u.delivery, err}
+		}
+	})
 	t.mu.Unlock()
-	if over.left == 0 {
-		t.refuse(&over)
+	if refused != nil {
+		t.refuse(refused)
 	}
 }
 
 // confirmed is the log's callback: the n oldest messages are durable, or, with an error, may not be.
 func (t *telemetryLink) confirmed(n int, err error) {
 	var refused []unconfirmed
-	t.settling = t.settling[:0]
+	settling := t.settling[:0]
 	t.mu.Lock()
-	for n > 0 && t.head < len(t.ring) {
-		u := &t.ring[t.head]
-		taken := min(n, u.left)
-		n -= taken
-		u.left -= taken
+	t.unconfirmed.Confirm(n, func(u *unconfirmed, over bool) {
 		if err != nil {
 			u.err = err
 		}
-		if u.left > 0 {
-			break
-		}
-		if u.err != nil {
+		switch {
+		case !over:
+		case u.err != nil:
 			refused = append(refused, *u)
-		} else {
-			t.settling = append(t.settling, u.delivery)
+		default:
+			settling = append(settling, u.delivery)
 		}
-		t.bytes -= u.size
-		*u = unconfirmed{}
-		t.head++
-	}
-	t.compactLocked()
-	wake := t.paused && t.bytes < maxUnconfirmed
+	})
+	wake := t.paused && t.unconfirmed.Bytes() < maxUnconfirmed
 	t.mu.Unlock()
-	t.link.SettleAll(accepted, t.settling...)
-	clear(t.settling)
-	if cap(t.settling) > maxIdleRing {
+	t.link.SettleAll(accepted, settling...)
+	clear(settling)
+	t.settling = settling
+	if cap(settling) > maxIdleSettled {
 		t.settling = nil
 	}
 	for i := range refused {
@@ -257,39 +237,25 @@ func (t *telemetryLink) confirmed(n int, err error) {
 	}
 }
 
-// compactLocked drops what is confirmed from the front of the ring, now and then, and an idle link's ring altogether.
-func (t *telemetryLink) compactLocked() {
-	switch {
-	case t.head == len(t.ring):
-		t.ring, t.head = t.ring[:0], 0
-		if cap(t.ring) > maxIdleRing {
-			t.ring = nil
-		}
-	case t.head > len(t.ring)/2 && t.head > maxIdleRing:
-		n := copy(t.ring, t.ring[t.head:])
-		clear(t.ring[n:])
-		t.ring, t.head = t.ring[:n], 0
-	}
-}
-
 // refuse tells the device that a delivery was not stored, or not all of it.
 func (t *telemetryLink) refuse(u *unconfirmed) {
 	e := deviceError(u.err)
 	if e.Condition == amqpwire.InternalError && t.link.Context().Err() == nil {
-		t.conn.logger.Error("telemetry not stored", "hub", t.conn.hub, "error", u.err, "tracking", t.conn.server.track(e))
+		t.conn.logger.Error("telemetry not stored", "hub", t.conn.hub.Name, "error", u.err, "tracking", t.conn.server.track(e))
 	}
 	u.delivery.Settle(&amqpwire.Rejected{Error: e})
 }
 
 // reject refuses what is wrong in itself.
 func (t *telemetryLink) reject(e *amqpwire.Error, d *amqpengine.Delivery) {
-	t.conn.logger.Debug("amqp telemetry refused", "hub", t.conn.hub, "error", e.Error(), "tracking", t.conn.server.track(e))
+	t.conn.logger.Debug("amqp telemetry refused", "hub", t.conn.hub.Name, "error", e.Error(), "tracking", t.conn.server.track(e))
 	d.Settle(&amqpwire.Rejected{Error: e})
 }
 
 // deviceError is wireError for the SDKs of the hub: those do not know the condition by which Event Hubs says that it is busy.
 //
-// Source: spec/amqp.md 6.1, 7.2.
+// Source: Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_common_errors.ts; AmqpIotErrorAdapter.cs of
+// Azure/azure-iot-sdk-csharp.
 func deviceError(err error) *amqpwire.Error {
 	var wire *amqpwire.Error
 	if errors.As(err, &wire) {

@@ -88,6 +88,22 @@ func TestTelemetry_keepsWhatTheDeviceSays(t *testing.T) {
 	}
 }
 
+// A time to live becomes an expiry; a user id that is no text is kept as other binaries are.
+func TestTelemetry_ttlAndUserID(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	p := f.device(f.listen(), "d1")
+	s := p.mustSend(telemetryOf("d1"))
+	m := withTTL(time.Hour)
+	m.Properties = &amqp.MessageProperties{UserID: []byte{0xff, 0}}
+	if err := send(t, s, m); err != nil {
+		t.Fatal(err)
+	}
+	e := f.events("d1")[0]
+	if left := e.Message.Expiry.Sub(e.HubEnqueued); left != time.Hour || e.Message.UserID != "/wA=" {
+		t.Errorf("it expires in %s, user id %q", left, e.Message.UserID)
+	}
+}
+
 func TestTelemetry_bodies(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.device(f.listen(), "d1")
@@ -169,6 +185,8 @@ func TestTelemetry_batch(t *testing.T) {
 		}
 	}
 	wantCondition(t, "garbage inside", batch(encoded(t, data("x")), []byte("garbage")), "amqp:decode-error")
+	noUTF8 := []byte("\x00\x53\x73\xc0\x04\x01\xa1\x01\xff" + "\x00\x53\x75\xa0\x01x") // the message id
+	wantCondition(t, "no UTF-8 inside", batch(encoded(t, data("x")), noUTF8), "com.microsoft:argument-error")
 	wantCondition(t, "a sequence inside", batch(encoded(t, data("x")), encoded(t, &amqp.Message{Sequence: [][]any{{"a"}}})), "amqp:not-implemented")
 	wantCondition(t, "too large inside", batch(encoded(t, data("x")), encoded(t, data(strings.Repeat("x", hubward.MaxMessageSize+1)))), "amqp:link:message-size-exceeded")
 	wantCondition(t, "a value", send(t, s, &amqp.Message{Format: 0x80013700, Value: "x"}), "amqp:decode-error")

@@ -4,63 +4,68 @@ import (
 	"bytes"
 	"strings"
 	"time"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/sysprops"
 )
 
-// maxProperties bounds the properties of one message. The limit is ours; the topic's length bounds the cloud's.
-const maxProperties = 500
-
-// Errors of a property bag. They close the connection: MQTT 3.1.1 cannot say more.
-var (
-	errBagText  = hubward.Errorf(hubward.CodeFormatError, "the property bag is not UTF-8 once it is decoded")
-	errBagCount = hubward.Errorf(hubward.CodeFormatError, "the property bag has more than %d properties", maxProperties)
-)
+// errBagCount closes the connection: MQTT 3.1.1 cannot say more.
+var errBagCount = hubward.Errorf(hubward.CodeFormatError, "the property bag has more than %d properties", hub.MaxProperties)
 
 // readBag reads a property bag into m, decoding it in place: names and values alias bag.
 //
 // name=value pairs are joined by '&' and percent-decoded once; '+' is a plus. A name without '=' has a null value; a
 // further '=' belongs to the value. Of a repeated name the last value counts. A '%' that begins no escape stands for
-// itself, since the C SDK leaves values as they are. System properties have names that begin with "$.".
+// itself, since the C SDK leaves values as they are. System properties have names that begin with "$.", a few of them a
+// second one that begins with "iothub-". Whether what was decoded is UTF-8, the hub looks.
 //
-// Source: spec/device.md 3.1, 3.2.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, sending device-to-cloud messages; raw values:
+// Azure/azure-iot-sdk-c iothub_client/src/iothubtransport_mqtt_common.c.
 func readBag(m *hubward.Message, bag []byte) error {
 	bag = bytes.TrimSuffix(bag, []byte("/"))
 	bag = bytes.TrimPrefix(bag, []byte("?"))
 	for len(bag) > 0 {
 		var pair []byte
-		pair, bag, _ = bytes.Cut(bag, []byte("&"))
+		pair, bag, _ = cut(bag, '&')
 		if len(pair) == 0 {
 			continue
 		}
-		rawName, rawValue, valued := bytes.Cut(pair, []byte("="))
-		name, ok1 := decodeInPlace(rawName)
-		value, ok2 := decodeInPlace(rawValue)
-		if !ok1 || !ok2 {
-			return errBagText
-		}
-		if err := setProperty(m, name, value, !valued); err != nil {
+		rawName, rawValue, valued := cut(pair, '=')
+		if err := setProperty(m, decodeInPlace(rawName), decodeInPlace(rawValue), !valued); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// cut is bytes.Cut with a separator of one byte, of which each property has two: that much cheaper is it.
+func cut(b []byte, separator byte) (before, after []byte, found bool) {
+	if i := bytes.IndexByte(b, separator); i >= 0 {
+		return b[:i], b[i+1:], true
+	}
+	return b, nil, false
+}
+
+// bagNames are the names of the system properties that a device may set.
+var bagNames = sysprops.Known(sysprops.MQTT, sysprops.FromDevice)
+
 func setProperty(m *hubward.Message, name, value string, null bool) error {
-	if field := systemField(m, name); field != nil {
-		*field = value
-		return nil
+	system := strings.HasPrefix(name, "$.")
+	if !system && !strings.HasPrefix(name, "iothub-") {
+		return setApplicationProperty(m, hubward.Property{Name: name, Value: value, Null: null})
 	}
-	switch {
-	case name == "$.exp":
+	switch p := bagNames.Find(name); {
+	case p == sysprops.Expiry:
 		m.Expiry = parseExpiry(value)
-		return nil
-	case strings.HasPrefix(name, "$.") || hubward.IsStamped(name):
-		return nil // the hub's to set, or of no meaning here
+	case p != sysprops.None:
+		*p.Text(m) = value
+	case system || hubward.IsStamped(name): // the hub's to set, or of no meaning here
+	default:
+		return setApplicationProperty(m, hubward.Property{Name: name, Value: value, Null: null})
 	}
-	return setApplicationProperty(m, hubward.Property{Name: name, Value: value, Null: null})
+	return nil
 }
 
 // setApplicationProperty adds p to m, or puts it in place of the one of its name: an AMQP map has each key once.
@@ -71,53 +76,10 @@ func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 			return nil
 		}
 	}
-	if len(m.Properties) == maxProperties {
+	if len(m.Properties) == hub.MaxProperties { // the hub would refuse it; a topic has room for many more to compare
 		return errBagCount
 	}
 	m.Properties = append(m.Properties, p)
-	return nil
-}
-
-// systemField returns the field of m that a system property sets, or nil. Two of them have a second name, under which
-// they travel as application properties (spec/amqp.md 8.1): stored twice, a reader would find the same key twice.
-func systemField(m *hubward.Message, name string) *string {
-	switch name {
-	case "iothub-creation-time-utc":
-		return &m.CreationTime
-	case "iothub-message-schema":
-		return &m.Schema
-	}
-	if !strings.HasPrefix(name, "$.") {
-		return nil
-	}
-	switch name[2:] {
-	case "mid":
-		return &m.MessageID
-	case "cid":
-		return &m.CorrelationID
-	case "uid":
-		return &m.UserID
-	case "to":
-		return &m.To
-	case "ct":
-		return &m.ContentType
-	case "ce":
-		return &m.ContentEncoding
-	case "ctime":
-		return &m.CreationTime
-	case "on":
-		return &m.OutputName
-	case "ifid":
-		return &m.InterfaceID
-	case "sub":
-		return &m.Subject
-	case "schema":
-		return &m.Schema
-	case "diagid":
-		return &m.TraceID
-	case "diagctx":
-		return &m.TraceContext
-	}
 	return nil
 }
 
@@ -131,16 +93,12 @@ func parseExpiry(value string) time.Time {
 	return time.Time{}
 }
 
-// decodeInPlace percent-decodes b over itself and returns the result as a string that aliases it. It reports false when
-// the result is no UTF-8.
-func decodeInPlace(b []byte) (string, bool) {
+// decodeInPlace percent-decodes b over itself and returns the result as a string that aliases it.
+func decodeInPlace(b []byte) string {
 	if bytes.IndexByte(b, '%') >= 0 {
 		b = unescape(b)
-		if !utf8.Valid(b) {
-			return "", false
-		}
 	}
-	return unsafe.String(unsafe.SliceData(b), len(b)), true // b is not changed again before the message is encoded
+	return unsafe.String(unsafe.SliceData(b), len(b)) // b is not changed again before the message is encoded
 }
 
 func unescape(b []byte) []byte {

@@ -2,6 +2,7 @@ package mqttfront_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,13 +55,6 @@ func TestReadBag_formsOfAllClients(t *testing.T) {
 	}
 }
 
-func TestReadBag_refusesBadUTF8(t *testing.T) {
-	var m hubward.Message
-	if err := mqttfront.ReadBag(&m, []byte("a=%ff")); hubward.CodeOf(err) != hubward.CodeFormatError {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestReadBag_boundsTheCount(t *testing.T) {
 	bag := func(n int) []byte {
 		var parts []string
@@ -95,9 +89,12 @@ func FuzzReadBag(f *testing.F) {
 		if m.Size() > size {
 			t.Fatalf("%d bytes became a message of %d", size, m.Size())
 		}
-		for _, p := range m.Properties {
-			if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Value) {
-				t.Fatalf("property %+v is no UTF-8", p)
+		for i, p := range m.Properties {
+			if strings.HasPrefix(p.Name, "$.") || hubward.IsStamped(p.Name) {
+				t.Fatalf("property %+v is not the device's to set", p)
+			}
+			if slices.ContainsFunc(m.Properties[:i], func(other hubward.Property) bool { return other.Name == p.Name }) {
+				t.Fatalf("there are two properties %q", p.Name)
 			}
 		}
 	})

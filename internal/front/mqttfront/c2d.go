@@ -10,9 +10,7 @@ import (
 )
 
 // maxInFlight bounds the messages to a device that are sent and not completed. With what a topic and a body can be, a
-// connection queues at most 2 MiB of them.
-//
-// Source: spec/device.md 4.3, row "In flight".
+// connection queues at most 2 MiB of them. The cloud's number is not documented: this is that of Azure/iotedge's EdgeHub.
 const maxInFlight = 16
 
 // devicebound is the messages to a device on one connection. It is made with the first subscription; a connection
@@ -26,7 +24,7 @@ type devicebound struct {
 	device string
 
 	// Touched only by the reading goroutine.
-	receiver *hub.C2DReceiver
+	receiver *hub.C2DReceiver // set behind the first deliveries
 
 	mu       sync.Mutex // guards the fields below; never held across I/O or calls of the hub
 	qos      byte
@@ -41,16 +39,30 @@ type inFlight struct {
 	token    string
 }
 
+// deviceboundFilters is the filter of messages to a device. A module gets none.
+func deviceboundFilters(id hubward.Identity) []string {
+	if id.Module != "" {
+		return nil
+	}
+	return []string{deviceboundFilter(id)}
+}
+
+func deviceboundFilter(id hubward.Identity) string {
+	return identityTopic(id) + "messages/devicebound/#"
+}
+
 // receiveC2D begins, goes on or ends to deliver messages to the device, as its subscriptions say.
 //
-// Source: spec/device.md 2.6, 4.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, receiving cloud-to-device messages.
 func (s *session) receiveC2D() {
-	sub, wanted := s.subscription(s.topics.devicebound)
+	if s.identity.Module != "" {
+		return
+	}
+	sub, wanted := s.subscription(deviceboundFilter(s.identity))
 	switch {
 	case s.c2d == nil && wanted:
-		s.c2d = &devicebound{conn: s.conn, device: s.link.Principal.Device.Device, qos: sub.QoS}
-		s.c2d.receiver = s.link.ReceiveC2D(0, s.c2d.deliver)
-		s.c2d.receiver.SetCredit(maxInFlight) // not before: an acknowledgement needs the receiver
+		s.c2d = &devicebound{conn: s.conn, device: s.identity.Device, qos: sub.QoS}
+		s.c2d.receiver = s.link.ReceiveC2D(maxInFlight)
 	case s.c2d != nil && wanted:
 		s.c2d.resume(sub.QoS)
 	case s.c2d != nil:
@@ -78,17 +90,16 @@ func (d *devicebound) resume(qos byte) {
 	}
 }
 
-// deliver sends one message. It is the hub's callback and does not wait.
+// deliver sends one message, or gives it back at once. The hub calls it, and may do so before receiver is set.
 func (d *devicebound) deliver(m *hub.C2DDelivery) {
 	outcome, err := d.send(m)
 	if err == nil {
 		return
 	}
 	if err != errNoRoom {
-		p := d.conn.session.link.Principal
-		d.conn.srv.logger.Warn("message to a device not sent", "hub", p.Hub, "device", p.Device.String(), "sequence", m.Sequence, "error", err)
+		d.conn.srv.logger.Warn("message to a device not sent", append(d.conn.session.attrs(), "sequence", m.Sequence, "error", err)...)
 	}
-	d.settle(m.LockToken, outcome)
+	d.settle(m.Receiver, m.LockToken, outcome)
 }
 
 // send queues one message for the writer. After an error the message has to be given back with that outcome.
@@ -111,8 +122,8 @@ func (d *devicebound) send(m *hub.C2DDelivery) (hub.C2DOutcome, error) {
 	}
 	d.inFlight = append(d.inFlight, inFlight{id: p.ID, token: m.LockToken, settling: p.QoS == 0})
 	var written func()
-	if p.QoS == 0 { // Source: spec/device.md 4.3, row "Complete".
-		written = func() { d.settle(m.LockToken, hub.C2DComplete) }
+	if p.QoS == 0 { // without PUBACK nothing else can complete it; when the cloud does is not documented
+		written = func() { d.settle(m.Receiver, m.LockToken, hub.C2DComplete) }
 	}
 	d.conn.out.push(packet, written)
 	return 0, nil
@@ -142,19 +153,19 @@ func (d *devicebound) acknowledged(id uint16) {
 	d.inFlight[i].settling = true
 	token := d.inFlight[i].token
 	d.mu.Unlock()
-	d.settle(token, hub.C2DComplete)
+	d.settle(d.receiver, token, hub.C2DComplete)
 }
 
 // settle has the hub store an outcome; then there is room for another message. A lock that has ended meanwhile is no
 // failure: the hub hands the message out again.
-func (d *devicebound) settle(token string, outcome hub.C2DOutcome) {
-	d.receiver.Settle(token, outcome, func(err error) {
+func (d *devicebound) settle(r *hub.C2DReceiver, token string, outcome hub.C2DOutcome) {
+	r.Settle(token, outcome, func(err error) {
 		if err != nil && hubward.CodeOf(err) != hubward.CodeDeviceMessageLockLost {
 			d.conn.Close(err) // MQTT 3.1.1 cannot say it; the message comes again on the next connection
 			return
 		}
 		if d.forget(token) {
-			d.receiver.Credit(1)
+			r.Credit(1)
 		}
 	})
 }

@@ -3,26 +3,24 @@ package mqttfront_test
 import (
 	"testing"
 	"testing/synctest"
+
+	"github.com/hubward/hubward"
 )
 
 // A stored subscription delivers without a SUBSCRIBE, what was in flight comes first, with DUP and its old identifier.
 func TestDevicebound_afterReconnect(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		d := b.createDevice("d1")
-		old := b.dial()
-		old.connect(login(t, d))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		old := f.connected(login(t, d))
 		old.subscribe(1, devicebound)
-		b.queue("a", "b", "c")
+		f.queue("a", "b", "c")
 		first, second, third := old.message("a"), old.message("b"), old.message("c")
 		old.puback(second.ID)
 		old.quiet()
 		old.nc.Close()
 		synctest.Wait()
-		b.queue("offline")
+		f.queue("offline")
 
-		c := b.dial()
+		c := f.dial()
 		if !c.connect(login(t, d)) {
 			t.Error("there is no session")
 		}
@@ -41,17 +39,12 @@ func TestDevicebound_afterReconnect(t *testing.T) {
 }
 
 func TestDevicebound_takenOverByANewerConnection(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		d := b.createDevice("d1")
-		old := b.dial()
-		old.connect(login(t, d))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		old := f.connected(login(t, d))
 		old.subscribe(1, devicebound)
-		b.queue("a")
+		f.queue("a")
 		old.message("a")
-		c := b.dial()
-		c.connect(login(t, d))
+		c := f.connected(login(t, d))
 		if p := c.message("a"); !p.Dup {
 			t.Error("the copy has no DUP")
 		} else {
@@ -59,8 +52,6 @@ func TestDevicebound_takenOverByANewerConnection(t *testing.T) {
 		}
 		old.expectEnd()
 		c.quiet()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }

@@ -14,51 +14,53 @@ import (
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
+var d1 = hubward.Identity{Device: "d1"}
+
 const devicebound = "devices/d1/messages/devicebound/#"
 
 // deliver runs the hub's background work, which delivers messages, until the test ends.
-func (b *bench) deliver() {
+func (f *fixture) deliver() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- b.hub.Run(ctx) }()
-	b.t.Cleanup(func() {
+	go func() { ended <- f.hub.Run(ctx) }()
+	f.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			b.t.Errorf("Run: %v", err)
+			f.t.Errorf("Run: %v", err)
 		}
 	})
 }
 
+// inC2DBubble runs a test with a clock that jumps over waits, in which the hub delivers messages and there is d1.
+func inC2DBubble(t *testing.T, test func(t *testing.T, f *fixture, d *hubward.Device)) {
+	t.Helper()
+	inBubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.deliver()
+		test(t, f, f.createDevice("d1"))
+	})
+}
+
 // queue puts messages with these ids into the queue of d1.
-func (b *bench) queue(ids ...string) {
-	b.t.Helper()
+func (f *fixture) queue(ids ...string) {
+	f.t.Helper()
 	for _, id := range ids {
-		if err := b.hub.SendC2D(b.t.Context(), "plant", "d1", &hubward.Message{MessageID: id, Body: []byte("body of " + id)}); err != nil {
-			b.t.Fatal(err)
+		if err := f.hub.SendC2D(f.t.Context(), f.plant, d1, &hubward.Message{MessageID: id, Body: []byte("body of " + id)}); err != nil {
+			f.t.Fatal(err)
 		}
 	}
 }
 
-// waiting counts the messages in the queue of d1.
-func (b *bench) waiting() int {
-	b.t.Helper()
-	d, err := b.hub.Device(b.t.Context(), "plant", "d1")
+// wantQueued checks how many messages are in the queue of d1.
+func (f *fixture) wantQueued(when string, want int) {
+	f.t.Helper()
+	d, err := f.hub.Device(f.t.Context(), f.plant, "d1")
 	if err != nil {
-		b.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	return d.CloudToDeviceMessageCount
-}
-
-func (c *client) subscribe(qos byte, filter string) {
-	c.t.Helper()
-	c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 77, Filters: []mqttwire.Filter{{Topic: filter, QoS: qos}}}))
-	c.expect(mqttwire.Suback)
-}
-
-func (c *client) unsubscribe(filter string) {
-	c.t.Helper()
-	c.send(mqttwire.AppendUnsubscribe(nil, &mqttwire.UnsubscribePacket{ID: 78, Topics: []string{filter}}))
-	c.expect(mqttwire.Unsuback)
+	if got := d.CloudToDeviceMessageCount; got != want {
+		f.t.Errorf("%s %d messages are queued, want %d", when, got, want)
+	}
 }
 
 func (c *client) puback(ids ...uint16) {
@@ -72,8 +74,7 @@ func (c *client) puback(ids ...uint16) {
 func (c *client) quiet() {
 	c.t.Helper()
 	synctest.Wait()
-	c.send(mqttwire.AppendPingreq(nil), nil)
-	c.expect(mqttwire.Pingresp)
+	c.ping()
 }
 
 // message reads a PUBLISH of any size, and checks which message it is.
@@ -115,39 +116,31 @@ func readPublish(in *bufio.Reader) (mqttwire.PublishPacket, error) {
 }
 
 func TestDevicebound_completedByPuback(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1")))
-		b.queue("early")
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
+		f.queue("early")
 		c.quiet() // there is no subscription
 		c.subscribe(1, devicebound)
 		first := c.message("early")
 		if first.QoS != 1 || first.Dup || first.Retain || first.ID == 0 {
 			t.Errorf("PUBLISH %+v", first)
 		}
-		b.queue("late")
+		f.queue("late")
 		second := c.message("late")
 		if second.ID == first.ID {
 			t.Error("two messages in flight have one identifier")
 		}
 		c.puback(999, second.ID, second.ID, first.ID) // an unknown one, out of order, twice
 		c.quiet()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }
 
 func TestDevicebound_windowOpensWithEachCompletion(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1")))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
 		for i := range 40 {
-			b.queue(fmt.Sprint("m", i))
+			f.queue(fmt.Sprint("m", i))
 		}
 		c.subscribe(1, devicebound)
 		seen := map[uint16]bool{}
@@ -167,80 +160,59 @@ func TestDevicebound_windowOpensWithEachCompletion(t *testing.T) {
 		}
 		c.puback(ids...)
 		c.quiet()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }
 
 func TestDevicebound_qos0IsCompleteOnceWritten(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1")))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
 		c.subscribe(0, devicebound)
-		b.queue("a")
+		f.queue("a")
 		synctest.Wait()
-		if n := b.waiting(); n != 1 { // a pipe has no buffer: nothing is written before it is read
-			t.Errorf("%d messages are left before the write, want 1", n)
-		}
+		f.wantQueued("before the write", 1) // a pipe has no buffer: nothing is written before it is read
 		if p := c.message("a"); p.QoS != 0 || p.ID != 0 {
 			t.Errorf("PUBLISH %+v", p)
 		}
 		for i := range 40 {
-			b.queue(fmt.Sprint("m", i))
+			f.queue(fmt.Sprint("m", i))
 			c.message(fmt.Sprint("m", i))
 		}
 		synctest.Wait()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }
 
 func TestDevicebound_unsubscribeStopsIt(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1")))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
 		c.subscribe(1, devicebound)
-		b.queue("a")
+		f.queue("a")
 		a := c.message("a")
 		c.unsubscribe(devicebound)
-		b.queue("b")
+		f.queue("b")
 		c.quiet()
 		c.puback(a.ID) // what came before counts
 		c.quiet()
-		if n := b.waiting(); n != 1 {
-			t.Errorf("%d messages are left, want 1", n)
-		}
+		f.wantQueued("without a subscription", 1)
 		c.subscribe(1, devicebound)
 		c.puback(c.message("b").ID)
 		c.subscribe(1, devicebound) // once more: nothing happens
 		c.quiet()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }
 
 func TestDevicebound_cleanSessionKeepsNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		d := b.createDevice("d1")
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
 		p := login(t, d)
 		p.CleanSession = true
-		old := b.dial()
-		old.connect(p)
+		old := f.connected(p)
 		old.subscribe(1, devicebound)
-		b.queue("a")
+		f.queue("a")
 		old.message("a")
 		old.nc.Close()
-		c := b.dial()
-		c.connect(login(t, d))
+		c := f.connected(login(t, d))
 		c.quiet()
 		c.subscribe(1, devicebound)
 		c.message("a")
@@ -249,15 +221,12 @@ func TestDevicebound_cleanSessionKeepsNothing(t *testing.T) {
 
 // Without PUBACK a message comes again when its lock ends, also on the same connection if there is room.
 func TestDevicebound_lateAcknowledgementIsNoFailure(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		p := login(t, b.createDevice("d1"))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		p := login(t, d)
 		p.KeepAlive = time.Hour
-		c.connect(p)
+		c := f.connected(p)
 		c.subscribe(1, devicebound)
-		b.queue("a")
+		f.queue("a")
 		first := c.message("a")
 		time.Sleep(61 * time.Second)
 		second := c.message("a")
@@ -266,27 +235,20 @@ func TestDevicebound_lateAcknowledgementIsNoFailure(t *testing.T) {
 		}
 		c.puback(first.ID)
 		c.quiet()
-		if n := b.waiting(); n != 1 {
-			t.Errorf("%d messages are left, want 1: the lock was over", n)
-		}
+		f.wantQueued("after a late PUBACK", 1)
 		c.puback(second.ID)
 		c.quiet()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }
 
 func TestDevicebound_largestMessage(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1")))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
 		c.subscribe(1, devicebound)
 		const most = 64<<10 - 100 // the id counts
 		for range 20 {
-			if err := b.hub.SendC2D(t.Context(), "plant", "d1", &hubward.Message{Body: make([]byte, most)}); err != nil {
+			if err := f.hub.SendC2D(t.Context(), f.plant, d1, &hubward.Message{Body: make([]byte, most)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -303,35 +265,27 @@ func TestDevicebound_largestMessage(t *testing.T) {
 // A message whose properties do not fit a topic cannot come by MQTT. It is given back until the count ends it, and those
 // behind it come.
 func TestDevicebound_propertiesThatFitNoTopic(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		b.deliver()
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1")))
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
 		wide := &hubward.Message{Properties: []hubward.Property{{Name: "p", Value: strings.Repeat("/", 30_000)}}}
-		if err := b.hub.SendC2D(t.Context(), "plant", "d1", wide); err != nil {
+		if err := f.hub.SendC2D(t.Context(), f.plant, d1, wide); err != nil {
 			t.Fatal(err)
 		}
-		b.queue("next")
+		f.queue("next")
 		c.subscribe(1, devicebound)
 		c.puback(c.message("next").ID)
 		c.quiet()
-		if n := b.waiting(); n != 0 {
-			t.Errorf("%d messages are left", n)
-		}
+		f.wantQueued("at the end", 0)
 	})
 }
 
 // What is acknowledged before DISCONNECT counts, however close to it.
 func TestDevicebound_acknowledgedJustBeforeDisconnect(t *testing.T) {
-	for range 20 {
-		inBubble(t, func(t *testing.T) {
-			b := newBench(t)
-			b.deliver()
-			c := b.dial()
-			c.connect(login(t, b.createDevice("d1")))
-			b.queue("a", "b", "c", "d")
-			c.subscribe(1, devicebound)
+	inC2DBubble(t, func(t *testing.T, f *fixture, d *hubward.Device) {
+		c := f.connected(login(t, d))
+		c.subscribe(1, devicebound)
+		for range 20 {
+			f.queue("a", "b", "c", "d")
 			var packets []byte
 			for _, id := range []string{"a", "b", "c", "d"} {
 				packets = mqttwire.AppendPuback(packets, c.message(id).ID)
@@ -340,9 +294,8 @@ func TestDevicebound_acknowledgedJustBeforeDisconnect(t *testing.T) {
 			c.send(append(packets[4:], mqttwire.AppendDisconnect(nil)...), nil)
 			c.expectEnd()
 			synctest.Wait()
-			if n := b.waiting(); n != 0 {
-				t.Errorf("%d messages are left", n)
-			}
-		})
-	}
+			f.wantQueued("after the DISCONNECT", 0)
+			c = f.connected(login(t, d))
+		}
+	})
 }

@@ -2,8 +2,10 @@ package mqttfront
 
 import (
 	"strings"
+	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/sysprops"
 )
 
 // deviceboundTopic returns the topic of a message to a device: a fixed beginning, then the property bag. The bag is never
@@ -14,26 +16,17 @@ import (
 // A property without a value is its name alone. Properties that would be taken for the hub's own are left out. The topic may
 // be longer than MQTT allows.
 //
-// Source: spec/device.md 4.2.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; Mqtt.java of Azure/azure-iot-sdk-java, which reads from
+// the first "%24" on, MqttIotHubAdapter.cs of -csharp, which fails without a bag, mqtt_topic_iothub.py of -python,
+// device/transport/mqtt/src/mqtt.ts of -node.
 func deviceboundTopic(device string, m *hubward.Message) []byte {
 	b := make(topicBag, 0, 256)
 	b = append(append(append(b, "devices/"...), device...), "/messages/devicebound/%24.to="...)
 	b.escape("/devices/")
 	b.escape(device)
 	b.escape("/messages/deviceBound")
-	b.system("%24.mid", m.MessageID)
-	b.system("%24.cid", m.CorrelationID)
-	b.system("%24.uid", m.UserID)
-	b.system("%24.ct", m.ContentType)
-	b.system("%24.ce", m.ContentEncoding)
-	if !m.Expiry.IsZero() {
-		b.system("%24.exp", hubward.Time{Time: m.Expiry}.String()) // seven digits: row 25
-	}
-	if t := parseExpiry(m.CreationTime); !t.IsZero() {
-		b.system("%24.ctime", hubward.Time{Time: t}.String())
-	}
-	if m.Ack != hubward.AckNone { // Node shows it among the application properties
-		b.system(propertyAck, string(m.Ack))
+	for _, n := range deviceboundNames {
+		b.add(n.Text, deviceboundValue(n.Property, m))
 	}
 	for i := range m.Properties {
 		b.application(&m.Properties[i])
@@ -41,23 +34,54 @@ func deviceboundTopic(device string, m *hubward.Message) []byte {
 	return b
 }
 
-// propertyAck is the one system property whose name has no "$.".
-const propertyAck = "iothub-ack"
+// deviceboundNames are the system properties of a message to a device, in order.
+var deviceboundNames = sysprops.Written(sysprops.MQTT, sysprops.ToDevice)
+
+// deviceboundIndex knows them by name.
+var deviceboundIndex = sysprops.Known(sysprops.MQTT, sysprops.ToDevice)
+
+// deviceboundValue returns the text of a system property, "" when it is not to stand in the bag. Times have the seven digits
+// that .NET reads ("o").
+func deviceboundValue(p sysprops.Property, m *hubward.Message) string {
+	switch p {
+	case sysprops.To:
+		return "" // it stands there already
+	case sysprops.Expiry:
+		return timeText(m.Expiry)
+	case sysprops.CreationTime:
+		return timeText(parseExpiry(m.CreationTime))
+	case sysprops.Ack:
+		if m.Ack == hubward.AckNone { // Node shows it among the application properties
+			return ""
+		}
+	}
+	return *p.Text(m)
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return hubward.Time{Time: t}.String()
+}
 
 // topicBag is a topic to whose bag properties are added.
 type topicBag []byte
 
-// system adds a system property that is set. Its name is encoded already.
-func (b *topicBag) system(name, value string) {
+// add adds a system property that is set.
+func (b *topicBag) add(name, value string) {
 	if value == "" {
 		return
 	}
-	*b = append(append(append(*b, '&'), name...), '=')
+	*b = append(*b, '&')
+	b.escape(name)
+	*b = append(*b, '=')
 	b.escape(value)
 }
 
+// application adds a property of the application, unless its name is the hub's.
 func (b *topicBag) application(p *hubward.Property) {
-	if strings.HasPrefix(p.Name, "$.") || p.Name == propertyAck {
+	if strings.HasPrefix(p.Name, "$.") || deviceboundIndex.Find(p.Name) != sysprops.None {
 		return
 	}
 	*b = append(*b, '&')

@@ -6,23 +6,28 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/mqttfront"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/mqttwire"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 	"github.com/hubward/hubward/sas"
 )
 
-// bench is a front end over a hub in memory, reached through pipes: it works inside a synctest bubble.
-type bench struct {
+// fixture is a front end over a hub in memory, reached through pipes: it works inside a synctest bubble. The hub is "plant".
+type fixture struct {
 	t      *testing.T
 	hub    *hub.Hub
+	plant  *access.Principal // the program itself, in the hub
+	store  *sqlstore.Store
 	log    *memlog.Log
 	server *mqttfront.Server
 	conns  chan net.Conn
@@ -30,87 +35,144 @@ type bench struct {
 	once   sync.Once
 }
 
-func newBench(t *testing.T) *bench {
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{t: t, conns: make(chan net.Conn), done: make(chan struct{})}
+	f.hub, f.plant, f.store, f.log = newHub(t, func(log hub.EventLog) hub.EventLog { return log })
+	f.server = mqttfront.New(f.hub, mqttfront.Options{})
+	served := make(chan error, 1)
+	go func() { served <- f.server.Serve(f) }()
+	t.Cleanup(func() {
+		f.stop()
+		if err := <-served; !errors.Is(err, mqttfront.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return f
+}
+
+// newHub makes a hub in memory. wrap may put something around its log.
+func newHub(t testing.TB, wrap func(hub.EventLog) hub.EventLog) (*hub.Hub, *access.Principal, *sqlstore.Store, *memlog.Log) {
 	t.Helper()
 	store, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: sqlstore.Memory})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := memlog.Open(memlog.Options{})
-	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.CreateHub(t.Context(), hub.NewHub{Name: "plant"}); err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{t: t, hub: h, log: log, server: mqttfront.New(h, mqttfront.Options{}), conns: make(chan net.Conn), done: make(chan struct{})}
-	served := make(chan error, 1)
-	go func() { served <- b.server.Serve(b) }()
 	t.Cleanup(func() {
-		b.stop()
-		if err := <-served; !errors.Is(err, mqttfront.ErrServerClosed) {
-			t.Errorf("Serve: %v", err)
-		}
 		log.Close()
 		store.Close()
 	})
-	return b
+	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: wrap(log), Cluster: localcluster.New(localcluster.Options{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := h.CreateHub(t.Context(), access.Process(access.HubRef{}), hub.NewHub{Name: "plant"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, access.Process(access.HubRef{Name: c.Name, Created: c.Created}), store, log
 }
 
-func (b *bench) stop() {
+func (f *fixture) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := b.server.Shutdown(ctx); err != nil {
-		b.t.Errorf("Shutdown: %v", err)
+	if err := f.server.Shutdown(ctx); err != nil {
+		f.t.Errorf("Shutdown: %v", err)
 	}
 }
 
 // Accept, Close and Addr make it a net.Listener.
-func (b *bench) Accept() (net.Conn, error) {
+func (f *fixture) Accept() (net.Conn, error) {
 	select {
-	case nc := <-b.conns:
+	case nc := <-f.conns:
 		return nc, nil
-	case <-b.done:
+	case <-f.done:
 		return nil, net.ErrClosed
 	}
 }
 
-func (b *bench) Close() error {
-	b.once.Do(func() { close(b.done) })
+func (f *fixture) Close() error {
+	f.once.Do(func() { close(f.done) })
 	return nil
 }
 
-func (b *bench) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+func (f *fixture) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-func (b *bench) createDevice(id string) *hubward.Device {
-	b.t.Helper()
-	d, err := b.hub.PutDevice(b.t.Context(), "plant", hubward.Device{DeviceID: id}, "")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return d
+func (f *fixture) createDevice(id string) *hubward.Device {
+	f.t.Helper()
+	return f.put(hubward.Device{DeviceID: id}, "")
 }
 
-// client is a device that is spoken for packet by packet.
+func (f *fixture) put(d hubward.Device, ifMatch string) *hubward.Device {
+	f.t.Helper()
+	stored, err := f.hub.PutDevice(f.t.Context(), f.plant, d, ifMatch)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return stored
+}
+
+// createModule registers a module of a device, which no call of the hub does yet.
+func (f *fixture) createModule(id hubward.Identity, auth *hubward.Authentication) {
+	f.t.Helper()
+	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{
+		DeviceID: id.Device, GenerationID: "1", Status: hubward.StatusEnabled, Authentication: auth,
+	}}
+	edit := &hub.IdentityEdit{ID: id, Edit: func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) { return r, nil, nil }}
+	if err := f.store.EditIdentities(f.t.Context(), "plant", []*hub.IdentityEdit{edit}); err != nil || edit.Err != nil {
+		f.t.Fatal(err, edit.Err)
+	}
+}
+
+// client is a device or module that is spoken for packet by packet.
 type client struct {
 	t  *testing.T
 	nc net.Conn
 	in *bufio.Reader
 }
 
-func (b *bench) dial() *client {
-	b.t.Helper()
+func (f *fixture) dial() *client {
+	f.t.Helper()
 	near, far := net.Pipe()
-	b.conns <- far
-	b.t.Cleanup(func() { near.Close() })
-	return &client{b.t, near, bufio.NewReader(near)}
+	f.conns <- far
+	f.t.Cleanup(func() { near.Close() })
+	return newClient(f.t, near)
+}
+
+// run runs a test of a part with the same hub.
+func (f *fixture) run(name string, test func(t *testing.T)) {
+	f.t.Helper()
+	whole := f.t
+	whole.Run(name, func(t *testing.T) {
+		f.t = t
+		defer func() { f.t = whole }()
+		test(t)
+	})
+}
+
+// connected returns a client that p has let in.
+func (f *fixture) connected(p *mqttwire.ConnectPacket) *client {
+	f.t.Helper()
+	c := f.dial()
+	c.connect(p)
+	return c
+}
+
+func newClient(t *testing.T, nc net.Conn) *client {
+	return &client{t, nc, bufio.NewReader(nc)}
 }
 
 // token is good for an hour.
-func token(t *testing.T, d *hubward.Device) []byte {
+func token(t testing.TB, d *hubward.Device) []byte {
 	t.Helper()
-	text, err := sas.Sign("localhost/devices/"+d.DeviceID, string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(time.Hour))
+	return tokenOf(t, hubward.Identity{Device: d.DeviceID}, d.Authentication)
+}
+
+func tokenOf(t testing.TB, id hubward.Identity, auth *hubward.Authentication) []byte {
+	t.Helper()
+	resource := "localhost/" + strings.Join(access.PathOf(id), "/")
+	text, err := sas.Sign(resource, string(auth.SymmetricKey.PrimaryKey), "", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +180,15 @@ func token(t *testing.T, d *hubward.Device) []byte {
 }
 
 // login is the CONNECT of a usual SDK.
-func login(t *testing.T, d *hubward.Device) *mqttwire.ConnectPacket {
+func login(t testing.TB, d *hubward.Device) *mqttwire.ConnectPacket {
+	t.Helper()
+	return loginAs(hubward.Identity{Device: d.DeviceID}, token(t, d))
+}
+
+func loginAs(id hubward.Identity, password []byte) *mqttwire.ConnectPacket {
 	return &mqttwire.ConnectPacket{
-		KeepAlive: time.Minute, ClientID: d.DeviceID, HasUser: true, HasPassword: true,
-		User: "localhost/" + d.DeviceID + "/?api-version=2021-04-12", Password: token(t, d),
+		KeepAlive: time.Minute, ClientID: id.String(), HasUser: true, HasPassword: len(password) > 0,
+		User: "localhost/" + id.String() + "/?api-version=2021-04-12", Password: password,
 	}
 }
 
@@ -133,6 +200,30 @@ func (c *client) send(packet []byte, err error) {
 	if _, err := c.nc.Write(packet); err != nil {
 		c.t.Errorf("write: %v", err)
 	}
+}
+
+func (c *client) ping() {
+	c.t.Helper()
+	c.send(mqttwire.AppendPingreq(nil), nil)
+	c.expect(mqttwire.Pingresp)
+}
+
+// askToSubscribe sends a SUBSCRIBE, subscribe waits for its answer as well.
+func (c *client) askToSubscribe(qos byte, filter string) {
+	c.t.Helper()
+	c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 77, Filters: []mqttwire.Filter{{Topic: filter, QoS: qos}}}))
+}
+
+func (c *client) subscribe(qos byte, filter string) {
+	c.t.Helper()
+	c.askToSubscribe(qos, filter)
+	c.expect(mqttwire.Suback)
+}
+
+func (c *client) unsubscribe(filter string) {
+	c.t.Helper()
+	c.send(mqttwire.AppendUnsubscribe(nil, &mqttwire.UnsubscribePacket{ID: 78, Topics: []string{filter}}))
+	c.expect(mqttwire.Unsuback)
 }
 
 func (c *client) publish(qos byte, id uint16, topic, payload string) {
@@ -200,16 +291,16 @@ func (c *client) expectPuback(want uint16) {
 }
 
 // events reads what the hub has stored, n events.
-func (b *bench) events(n int) []*hubward.Event {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Second)
+func (f *fixture) events(n int) []*hubward.Event {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
 	defer cancel()
 	var got []*hubward.Event
 	if n == 0 {
 		return nil
 	}
 	enough := errors.New("enough")
-	err := b.hub.ReadEvents(ctx, hub.EventQuery{Hub: "plant", From: hub.Position{Earliest: true}}, func(e *hubward.Event) error {
+	err := f.hub.ReadEvents(ctx, f.plant, hub.EventQuery{}, func(e *hubward.Event) error {
 		if e != nil {
 			got = append(got, e)
 		}
@@ -219,18 +310,18 @@ func (b *bench) events(n int) []*hubward.Event {
 		return nil
 	})
 	if err != enough {
-		b.t.Fatalf("%d of %d events: %v", len(got), n, err)
+		f.t.Fatalf("%d of %d events: %v", len(got), n, err)
 	}
 	return got
 }
 
 // stored counts the events that the hub has.
-func (b *bench) stored() (n int64) {
-	b.t.Helper()
+func (f *fixture) stored() (n int64) {
+	f.t.Helper()
 	for id := range 4 {
-		bounds, err := b.log.Bounds(context.Background(), hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: id})
+		bounds, err := f.log.Bounds(context.Background(), hub.Partition{Hub: "plant", Endpoint: hub.EndpointEvents, ID: id})
 		if err != nil {
-			b.t.Fatal(err)
+			f.t.Fatal(err)
 		}
 		n += bounds.Next
 	}

@@ -74,6 +74,19 @@ func (c *conn) Close(reason error) {
 	}
 }
 
+// Deliver hands something to the client. It implements hub.Session. The hub calls it on goroutines of its own, with calls of
+// methods and changes of the twin from the moment that login has connected the link on.
+func (c *conn) Deliver(d hub.Delivery) {
+	switch d := d.(type) {
+	case *hub.C2DDelivery:
+		c.session.c2d.deliver(d)
+	case *hub.MethodCall:
+		c.callMethod(d)
+	case *hub.DesiredChange:
+		c.desiredChanged(d)
+	}
+}
+
 // abort closes the socket under whoever uses it: the orderly end took too long.
 func (c *conn) abort() {
 	c.out.stop()
@@ -122,7 +135,6 @@ func (c *conn) run() {
 
 func (c *conn) readPackets() error {
 	defer c.recover()
-	var m hubward.Message // reused: a message costs no allocation
 	for {
 		h, body, err := c.reader.next(maxPacket)
 		if reason := c.closed(); reason != nil {
@@ -131,7 +143,7 @@ func (c *conn) readPackets() error {
 		if err != nil {
 			return err
 		}
-		if err := c.session.handle(h, body, &m); err != nil {
+		if err := c.session.handle(h, body); err != nil {
 			return err
 		}
 	}

@@ -2,21 +2,25 @@ package mqttfront
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
 // storeTimeout bounds what a log-in waits for the registry.
 const storeTimeout = 20 * time.Second
 
-// connect handles a CONNECT: it logs the device in, answers CONNACK, and sets the session up. After an error the
+// connect handles a CONNECT: it logs the device or module in, answers CONNACK, and sets the session up. After an error the
 // connection ends; the client has been told what it can be told.
 //
-// Source: spec/device.md 2.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; MQTT 3.1.1 section 3.1. That nothing comes before
+// CONNACK: MqttIotHubAdapter.cs of Azure/azure-iot-sdk-csharp closes on it.
 func (c *conn) connect(body []byte) error {
 	p, err := mqttwire.ParseConnect(body)
 	if err != nil {
@@ -38,7 +42,7 @@ func (c *conn) connect(body []byte) error {
 	c.limits.Store(&limits{silence: silence(p.KeepAlive), expires: c.session.link.CloseAfter()})
 	c.out.send(mqttwire.AppendConnack(nil, present, mqttwire.Accepted))
 	c.srv.logStart(c)
-	c.session.receiveC2D() // a stored subscription needs no SUBSCRIBE; nothing comes before CONNACK (row 9)
+	c.session.follow() // a stored subscription needs no SUBSCRIBE; nothing comes before CONNACK
 	return nil
 }
 
@@ -60,36 +64,57 @@ func (c *conn) login(ctx context.Context, p *mqttwire.ConnectPacket) (present bo
 	if p.ClientID != user.identity.String() {
 		return false, hubward.Errorf(hubward.CodeUnauthorizedAccess, "the client id is not the identity of the user name")
 	}
-	if len(p.Password) == 0 {
-		return false, hubward.Errorf(hubward.CodeUnauthorizedAccess, "there is no token")
-	}
-	s := newSession(c, user, p)
+	s := newSession(c, user.identity, p)
 	if s.will != nil {
 		if err := s.checkWill(); err != nil {
 			return false, err
 		}
 	}
-	s.link, err = c.srv.hub.Connect(ctx, hub.ConnectRequest{
-		Host: user.host, Identity: user.identity, Token: string(p.Password), ModelID: user.modelID, Session: c,
-	})
+	principal, err := c.authenticate(ctx, &user, p.Password)
+	if err != nil {
+		return false, err
+	}
+	s.link, err = c.srv.hub.Connect(ctx, &principal, hub.ConnectRequest{Identity: user.identity, ModelID: user.modelID, Session: c})
 	if err != nil {
 		return false, err
 	}
 	c.session = s
-	subs, present, err := s.link.StartSession(ctx, p.CleanSession)
-	if err != nil {
+	if present, err = s.loadSubscriptions(ctx); err != nil {
 		s.will = nil // the client never was connected
 		return false, err
 	}
-	s.subscriptions = subs
 	s.ingest = s.link.Ingest(c.out.confirmed)
 	return present, nil
+}
+
+// authenticate looks at what the client shows: a token as its password, or, without one, its certificate.
+//
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; Azure/azure-iot-sdk-node
+// common/transport/mqtt/src/mqtt_base.ts, which sends no password with a certificate.
+func (c *conn) authenticate(ctx context.Context, user *userName, password []byte) (access.Principal, error) {
+	ref, err := c.srv.hub.HubFor(user.host)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	credential := access.Credential{Hub: ref.Name, Identity: user.identity, Token: string(password)}
+	if len(password) == 0 {
+		credential.Certificates = c.certificates()
+	}
+	return c.srv.hub.Authenticate(ctx, credential)
+}
+
+// certificates returns the client's, leaf first, also those of a connection that a WebSocket carries.
+func (c *conn) certificates() []*x509.Certificate {
+	if secure, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		return secure.ConnectionState().PeerCertificates
+	}
+	return nil
 }
 
 // silence is how long the server hears nothing before it gives the client up: one and a half keep-alives, within the
 // cap that also stands for "no keep-alive".
 //
-// Source: spec/device.md 2.5; [MQTT-3.1.2-24].
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, default keep-alive time-out; [MQTT-3.1.2-24].
 func silence(keepAlive time.Duration) time.Duration {
 	if keepAlive == 0 {
 		return maxSilence
@@ -100,7 +125,8 @@ func silence(keepAlive time.Duration) time.Duration {
 // connackCode is the return code for a failed log-in: 5 for whatever is wrong with the credentials, 3 for what a retry
 // may mend. 2 and 4 stop the C SDK for good and are never used.
 //
-// Source: spec/device.md 2.8.
+// Source: Azure/azure-iot-sdk-c iothub_client/src/iothubtransport_mqtt_common.c and
+// doc/connection_and_messaging_reliability.md.
 func connackCode(err error) byte {
 	var e *hubward.Error
 	if errors.As(err, &e) {

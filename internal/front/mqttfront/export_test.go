@@ -2,8 +2,10 @@ package mqttfront
 
 import (
 	"io"
+	"net"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
@@ -43,3 +45,32 @@ func (r *PacketReader) Borrowed() bool { return r.p.buf.Borrowed() }
 
 // DeviceboundTopic is deviceboundTopic, for tests.
 func DeviceboundTopic(device string, m *hubward.Message) []byte { return deviceboundTopic(device, m) }
+
+// OpenConn is a connection whose packets a test hands over by itself.
+type OpenConn struct{ c *conn }
+
+// Open logs in on nc with the body of a CONNECT.
+func Open(s *Server, nc net.Conn, connect []byte) (*OpenConn, error) {
+	c := newConn(s, nc)
+	return &OpenConn{c}, c.connect(connect)
+}
+
+// Handle acts on one packet.
+func (o *OpenConn) Handle(h mqttwire.Header, body []byte) error { return o.c.session.handle(h, body) }
+
+// Close ends the connection.
+func (o *OpenConn) Close() {
+	o.c.Close(errDisconnected)
+	o.c.out.stop()
+	o.c.out.join()
+	o.c.session.end(errDisconnected)
+}
+
+// Deliver hands over what the hub has for the client.
+func (o *OpenConn) Deliver(d hub.Delivery) { o.c.Deliver(d) }
+
+// Unopened is a connection before its CONNECT.
+func Unopened(s *Server, nc net.Conn) *OpenConn { return &OpenConn{newConn(s, nc)} }
+
+// Drain waits for what is not acknowledged yet.
+func (o *OpenConn) Drain() { o.c.drain() }

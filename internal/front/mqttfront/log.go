@@ -8,8 +8,7 @@ import (
 )
 
 func (s *Server) logStart(c *conn) {
-	p := c.session.link.Principal
-	s.logger.Debug("device connected", "hub", p.Hub, "device", p.Device.String(), "protocol", "mqtt", "policy", p.Policy)
+	s.logger.Debug("device connected", append(c.session.attrs(), "protocol", "mqtt", "policy", c.session.link.Principal.Policy)...)
 }
 
 // logEnd says once how a connection ended: an ordinary end for those who look closely, anything else for everybody. It
@@ -17,8 +16,7 @@ func (s *Server) logStart(c *conn) {
 func (s *Server) logEnd(c *conn, reason error) {
 	attrs := []any{"protocol", "mqtt", "remote", c.nc.RemoteAddr().String()}
 	if c.session != nil {
-		p := c.session.link.Principal
-		attrs = append(attrs, "hub", p.Hub, "device", p.Device.String())
+		attrs = append(attrs, c.session.attrs()...)
 	}
 	level := slog.LevelInfo
 	switch {
@@ -34,6 +32,11 @@ func (s *Server) logEnd(c *conn, reason error) {
 		text = "connection refused"
 	}
 	s.logger.Log(s.ctx, level, text, append(attrs, "reason", reason)...)
+}
+
+// attrs says whose session it is.
+func (s *session) attrs() []any {
+	return []any{"hub", s.link.Principal.Hub.Name, "device", s.identity.String()}
 }
 
 func (s *Server) logPanic(p any) {

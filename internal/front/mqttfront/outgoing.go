@@ -4,22 +4,19 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hubward/hubward/internal/front/unacked"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
-// Bounds of what a connection may have under way. At either, the reader stops reading: the client feels it as TCP
-// back-pressure, which Java's 65,000 publishes in flight need (spec/device.md 9.3).
+// Bounds of what a connection may have under way. At any of them the reader stops reading: the client feels it as TCP
+// back-pressure, which Java's 65,000 publishes in flight need.
+//
+// Source: MqttIotHubConnection.java of Azure/azure-iot-sdk-java.
 const (
 	maxUnconfirmedBytes = 1 << 20
 	maxUnconfirmed      = 8192
 	maxQueued           = 64 << 10 // bytes of packets waiting for the writer
 )
-
-// unconfirmed is a message that the log has not confirmed. Its id is 0 when the client wants no acknowledgement.
-type unconfirmed struct {
-	id   uint16
-	size int32
-}
 
 // outgoing is what a connection still has to say: the messages that wait for the log, oldest first, and the packets
 // that wait for the writer.
@@ -28,12 +25,10 @@ type outgoing struct {
 
 	writingSince atomic.Int64 // coarse Unix milliseconds at which the present write began, 0: none
 
-	mu      sync.Mutex // guards the fields below; never held across I/O
-	changed sync.Cond  // of mu: room was made, or closed was set, or the writer went to rest
-	waiting int        // how many wait on changed
-	ring    []unconfirmed
-	head    int // index in ring of the oldest
-	bytes   int // sum of the sizes in ring[head:]
+	mu      sync.Mutex            // guards the fields below; never held across I/O
+	changed sync.Cond             // of mu: room was made, or closed was set, or the writer went to rest
+	waiting int                   // how many wait on changed
+	unacked unacked.Queue[uint16] // packet identifiers of the messages that wait for the log; 0: none is to be acknowledged
 	queue   []byte
 	spare   []byte   // the writer's other buffer
 	written []func() // to be called when queue is written
@@ -51,25 +46,29 @@ func (o *outgoing) init(c *conn) {
 func (o *outgoing) expect(id uint16, size int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closed && (o.bytes >= maxUnconfirmedBytes || len(o.ring)-o.head >= maxUnconfirmed || len(o.queue) >= maxQueued) {
+	for !o.closed && (o.unacked.Bytes() >= maxUnconfirmedBytes || o.unacked.Len() >= maxUnconfirmed || len(o.queue) >= maxQueued) {
 		o.wait()
 	}
 	if o.closed {
 		return false
 	}
-	if o.head == len(o.ring) {
-		o.ring, o.head = o.ring[:0], 0
-	}
-	o.ring = append(o.ring, unconfirmed{id, int32(size)})
-	o.bytes += size
+	o.unacked.Append(id, size, 1)
 	return true
+}
+
+// takeBack forgets the message that was expected last: the log did not take it.
+func (o *outgoing) takeBack() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unacked.TakeBack(1, func(*uint16, bool) {})
+	o.signal()
 }
 
 // expectWill notes the will, which goes to the log when the connection is closed already.
 func (o *outgoing) expectWill() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.ring = append(o.ring, unconfirmed{})
+	o.unacked.Append(0, 0, 1)
 }
 
 // wait waits on changed. The caller holds mu.
@@ -93,38 +92,17 @@ func (o *outgoing) confirmed(n int, err error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.ring[o.head : o.head+n] {
-		o.bytes -= int(m.size)
-		if m.id != 0 && err == nil && !o.closed {
-			o.queue = mqttwire.AppendPuback(o.queue, m.id)
+	o.unacked.Confirm(n, func(id *uint16, _ bool) {
+		if *id != 0 && err == nil && !o.closed {
+			o.queue = mqttwire.AppendPuback(o.queue, *id)
 		}
-	}
-	o.head += n
-	o.compact()
+	})
 	o.startWriter()
 	o.signal()
 }
 
-// compact drops confirmed entries from the front of the ring, now and then, and an idle connection's ring altogether.
-// The caller holds mu.
-func (o *outgoing) compact() {
-	switch {
-	case o.head == len(o.ring):
-		o.ring, o.head = o.ring[:0], 0
-		if cap(o.ring) > maxIdleRing {
-			o.ring = nil
-		}
-	case o.head > len(o.ring)/2 && o.head > maxIdleRing:
-		o.ring = o.ring[:copy(o.ring, o.ring[o.head:])]
-		o.head = 0
-	}
-}
-
-// What an idle connection may keep.
-const (
-	maxIdleRing  = 64  // entries
-	maxIdleQueue = 256 // bytes
-)
+// maxIdleQueue is how many bytes an idle connection may keep room for.
+const maxIdleQueue = 256
 
 // send queues a packet for the writer. When the queue is full it waits; a closed connection drops it.
 func (o *outgoing) send(packet []byte) {
@@ -203,7 +181,7 @@ func (o *outgoing) write() {
 func (o *outgoing) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closed && (o.head < len(o.ring) || len(o.queue) > 0 || o.writing) {
+	for !o.closed && (o.unacked.Len() > 0 || len(o.queue) > 0 || o.writing) {
 		o.wait()
 	}
 }

@@ -10,7 +10,8 @@ import (
 
 // Limits on the remaining length of a packet.
 const (
-	// maxPacket holds a message of 256 KiB with the longest topic. Source: spec/device.md 3.4.
+	// maxPacket holds the largest message with the longest topic.
+	// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling; MQTT 3.1.1 section 1.5.3.
 	maxPacket = hubward.MaxMessageSize + 2 + 65535 + 2
 	// maxConnect holds the longest will and a long user name and token: all that a stranger can make the server keep.
 	maxConnect = 80 << 10

@@ -17,13 +17,11 @@ import (
 const eventsTopic = "devices/d1/messages/events/"
 
 func TestConnect_returnCodes(t *testing.T) {
-	b := newBench(t)
-	d := b.createDevice("d1")
-	off := *b.createDevice("off")
+	f := newFixture(t)
+	d := f.createDevice("d1")
+	off := *f.createDevice("off")
 	off.Status = hubward.StatusDisabled
-	if _, err := b.hub.PutDevice(t.Context(), "plant", off, "*"); err != nil {
-		t.Fatal(err)
-	}
+	f.put(off, "*")
 	expired, _ := sas.Sign("localhost/devices/d1", string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(-time.Minute))
 	// Never 2 or 4, which stop the C SDK for good. Source: Azure/azure-iot-sdk-c
 	// iothub_client/src/iothubtransport_mqtt_common.c.
@@ -47,10 +45,10 @@ func TestConnect_returnCodes(t *testing.T) {
 		"foreign will": {func(p *mqttwire.ConnectPacket) { p.Will = &mqttwire.Will{Topic: "devices/d2/messages/events/"} }, 5},
 	}
 	for name, r := range rows {
-		t.Run(name, func(t *testing.T) {
+		f.run(name, func(t *testing.T) {
 			p := login(t, d)
 			r.change(p)
-			c := b.dial()
+			c := f.dial()
 			c.send(mqttwire.AppendConnect(nil, p))
 			ack, err := mqttwire.ParseConnack(c.expect(mqttwire.Connack))
 			if err != nil || ack.Code != r.want {
@@ -64,8 +62,8 @@ func TestConnect_returnCodes(t *testing.T) {
 }
 
 func TestConnect_otherProtocols(t *testing.T) {
-	b := newBench(t)
-	d := b.createDevice("d1")
+	f := newFixture(t)
+	d := f.createDevice("d1")
 	packet := func(name string, level byte) []byte {
 		p, err := mqttwire.AppendConnect(nil, login(t, d))
 		if err != nil {
@@ -84,27 +82,27 @@ func TestConnect_otherProtocols(t *testing.T) {
 		}
 		return append(head, body...)
 	}
-	c := b.dial()
+	c := f.dial()
 	c.send(packet("MQTT", 5), nil)
 	if got := c.expect(mqttwire.Connack); string(got) != "\x00\x84\x00" {
 		t.Errorf("MQTT 5 gets CONNACK %x", got)
 	}
 	c.expectEnd()
-	c = b.dial()
+	c = f.dial()
 	c.send(packet("MQIsdp", 3), nil)
 	if got := c.expect(mqttwire.Connack); string(got) != "\x00\x01" {
 		t.Errorf("MQTT 3.1 gets CONNACK %x", got)
 	}
 	c.expectEnd()
-	c = b.dial()
+	c = f.dial()
 	c.send(mqttwire.AppendPingreq(nil), nil)
 	c.expectEnd() // CONNECT comes first
 }
 
 func TestPublish_storesWhatWasSent(t *testing.T) {
-	b := newBench(t)
-	d := b.createDevice("d1")
-	c := b.dial()
+	f := newFixture(t)
+	d := f.createDevice("d1")
+	c := f.dial()
 	p := login(t, d)
 	p.User += "&model-id=dtmi:com:example;1"
 	c.connect(p)
@@ -113,7 +111,7 @@ func TestPublish_storesWhatWasSent(t *testing.T) {
 	c.publish(0, 0, eventsTopic, "qos 0")
 	c.publish(1, 11, "devices/d1/messages/events", "no slash")
 	c.expectPuback(11)
-	got := b.events(3)
+	got := f.events(3)
 	if got[0].HubEnqueued.IsZero() || got[0].EnqueuedTime.Before(got[0].HubEnqueued.Add(-time.Second)) {
 		t.Errorf("times: %v, %v", got[0].HubEnqueued, got[0].EnqueuedTime)
 	}
@@ -135,33 +133,30 @@ func TestPublish_storesWhatWasSent(t *testing.T) {
 }
 
 func TestPublish_retainBecomesAProperty(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
 	c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 1, Retain: true, Topic: []byte(eventsTopic + "mqtt-retain=mine")}))
 	c.expectPuback(1)
 	want := []hubward.Property{{Name: "mqtt-retain", Value: "true"}}
-	if diff := cmp.Diff(want, b.events(1)[0].Message.Properties); diff != "" {
+	if diff := cmp.Diff(want, f.events(1)[0].Message.Properties); diff != "" {
 		t.Error(diff)
 	}
 }
 
 // A duplicate is stored and acknowledged again: at least once is what MQTT QoS 1 promises.
 func TestPublish_duplicate(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
 	for _, dup := range []bool{false, true} {
 		c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 5, Dup: dup, Topic: []byte(eventsTopic), Payload: []byte("x")}))
 		c.expectPuback(5)
 	}
-	b.events(2)
+	f.events(2)
 }
 
 func TestPublish_manyInFlightAreAcknowledgedInOrder(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
 	const n = 3000
 	go func() {
 		for id := range n {
@@ -171,7 +166,7 @@ func TestPublish_manyInFlightAreAcknowledgedInOrder(t *testing.T) {
 	for id := range n {
 		c.expectPuback(uint16(id + 1))
 	}
-	for i, e := range b.events(n) {
+	for i, e := range f.events(n) {
 		if string(e.Message.Body) != fmt.Sprint(i) || e.SequenceNumber != int64(i) {
 			t.Fatalf("event %d is %q with number %d", i, e.Message.Body, e.SequenceNumber)
 		}
@@ -194,7 +189,11 @@ func TestPublish_whatClosesTheConnection(t *testing.T) {
 		"QoS 2":                    publish(2, 1, eventsTopic, 1),
 		"another device's topic":   publish(1, 1, "devices/d2/messages/events/", 1),
 		"a longer device id":       publish(1, 1, "devices/d11/messages/events/", 1),
+		"a module's topic":         publish(1, 1, "devices/d1/modules/m1/messages/events/", 1),
+		"its own messages":         publish(1, 1, "devices/d1/messages/devicebound/", 1),
+		"an answer of the hub's":   publish(1, 1, "$iothub/twin/res/200/?$rid=1", 1),
 		"no hub topic":             publish(1, 1, "weather", 1),
+		"too long a message id":    publish(1, 1, eventsTopic+"$.mid="+strings.Repeat("x", 129), 1),
 		"a bag that is no UTF-8":   publish(1, 1, eventsTopic+"a=%ff", 1),
 		"one byte too many":        publish(1, 1, eventsTopic, hubward.MaxMessageSize+1),
 		"a packet announced large": {0x32, 0xff, 0xff, 0xff, 0x7f},
@@ -205,12 +204,12 @@ func TestPublish_whatClosesTheConnection(t *testing.T) {
 		"everything":               {0x82, 6, 0, 1, 0, 1, '#', 0},
 		"another device's C2D":     append([]byte{0x82, 38, 0, 1, 0, 33}, "devices/d2/messages/devicebound/#\x01"...),
 	}
+	f := newFixture(t)
+	f.createDevice("d2")
+	d := f.createDevice("d1")
 	for name, packet := range rows {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.createDevice("other")
-			c := b.dial()
-			c.connect(login(t, b.createDevice("d1")))
+		f.run(name, func(t *testing.T) {
+			c := f.connected(login(t, d))
 			go c.nc.Write(packet) // it may be cut off in the middle
 			c.expectEnd()
 		})
@@ -218,17 +217,15 @@ func TestPublish_whatClosesTheConnection(t *testing.T) {
 }
 
 func TestPublish_atTheSizeLimit(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
 	c.publish(1, 1, eventsTopic, strings.Repeat("x", hubward.MaxMessageSize))
 	c.expectPuback(1)
 }
 
 func TestSubscribe_documentedFilters(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
 	c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 3, Filters: []mqttwire.Filter{
 		{Topic: "devices/d1/messages/devicebound/#", QoS: 1}, {Topic: "$iothub/twin/res/#", QoS: 0},
 		{Topic: "$iothub/twin/PATCH/properties/desired/#", QoS: 2}, {Topic: "$iothub/methods/POST/#", QoS: 1},
@@ -245,8 +242,8 @@ func TestSubscribe_documentedFilters(t *testing.T) {
 
 // Python and Java never subscribe again: filters outlive connections.
 func TestSubscribe_outlivesTheConnection(t *testing.T) {
-	b := newBench(t)
-	d := b.createDevice("d1")
+	f := newFixture(t)
+	d := f.createDevice("d1")
 	subscribe := func(c *client) {
 		c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 1, Filters: []mqttwire.Filter{{Topic: "$iothub/twin/res/#", QoS: 1}}}))
 		c.expect(mqttwire.Suback)
@@ -258,7 +255,7 @@ func TestSubscribe_outlivesTheConnection(t *testing.T) {
 		got, body, _ := c.next()
 		return got == mqttwire.Publish && strings.Contains(string(body), "$iothub/twin/res/501/?$rid=abc") && strings.Contains(string(body), `"errorCode":400003`)
 	}
-	first := b.dial()
+	first := f.dial()
 	if first.connect(login(t, d)) {
 		t.Error("a first connection has a session")
 	}
@@ -266,7 +263,7 @@ func TestSubscribe_outlivesTheConnection(t *testing.T) {
 	first.send(mqttwire.AppendDisconnect(nil), nil)
 	first.expectEnd()
 
-	second := b.dial()
+	second := f.dial()
 	if !second.connect(login(t, d)) {
 		t.Error("the session was not kept")
 	}
@@ -275,7 +272,7 @@ func TestSubscribe_outlivesTheConnection(t *testing.T) {
 	}
 	second.nc.Close()
 
-	clean := b.dial()
+	clean := f.dial()
 	p := login(t, d)
 	p.CleanSession = true
 	if clean.connect(p) {
@@ -286,26 +283,24 @@ func TestSubscribe_outlivesTheConnection(t *testing.T) {
 	}
 	subscribe(clean)
 	clean.nc.Close()
-	last := b.dial()
+	last := f.dial()
 	if last.connect(login(t, d)) {
 		t.Error("a clean session left something behind")
 	}
 }
 
 func TestConnect_takesOverFromTheOlderConnection(t *testing.T) {
-	b := newBench(t)
-	d := b.createDevice("d1")
-	old := b.dial()
-	old.connect(login(t, d))
-	b.dial().connect(login(t, d))
+	f := newFixture(t)
+	d := f.createDevice("d1")
+	old := f.connected(login(t, d))
+	f.dial().connect(login(t, d))
 	old.expectEnd()
 }
 
 func TestDevice_disconnectedWhenDeleted(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
-	if err := b.hub.DeleteDevice(t.Context(), "plant", "d1", "*"); err != nil {
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
+	if err := f.hub.DeleteDevice(t.Context(), f.plant, "d1", "*"); err != nil {
 		t.Fatal(err)
 	}
 	c.expectEnd()
@@ -313,31 +308,31 @@ func TestDevice_disconnectedWhenDeleted(t *testing.T) {
 
 func TestWill(t *testing.T) {
 	rows := map[string]struct {
-		end  func(*bench, *client)
+		end  func(*fixture, *client)
 		want bool
 	}{
-		"the socket breaks": {func(_ *bench, c *client) { c.nc.Close() }, true},
-		"DISCONNECT":        {func(_ *bench, c *client) { c.send(mqttwire.AppendDisconnect(nil), nil); c.expectEnd() }, false},
-		"deleted":           {func(b *bench, c *client) { b.hub.DeleteDevice(b.t.Context(), "plant", "d1", "*"); c.expectEnd() }, false},
-		"server stops":      {func(b *bench, c *client) { b.stop() }, false},
+		"the socket breaks": {func(_ *fixture, c *client) { c.nc.Close() }, true},
+		"DISCONNECT":        {func(_ *fixture, c *client) { c.send(mqttwire.AppendDisconnect(nil), nil); c.expectEnd() }, false},
+		"deleted":           {func(f *fixture, c *client) { f.hub.DeleteDevice(f.t.Context(), f.plant, "d1", "*"); c.expectEnd() }, false},
+		"server stops":      {func(f *fixture, c *client) { f.stop() }, false},
 	}
 	for name, r := range rows {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t)
-				c := b.dial()
-				p := login(t, b.createDevice("d1"))
+				f := newFixture(t)
+				c := f.dial()
+				p := login(t, f.createDevice("d1"))
 				p.Will = &mqttwire.Will{Topic: eventsTopic + "a=b", Payload: []byte("gone"), QoS: 1}
 				c.connect(p)
-				r.end(b, c)
+				r.end(f, c)
 				synctest.Wait()
-				if got := b.stored(); got != 0 && !r.want || got != 1 && r.want {
+				if got := f.stored(); got != 0 && !r.want || got != 1 && r.want {
 					t.Fatalf("%d wills were stored", got)
 				}
 				if !r.want {
 					return
 				}
-				will := b.events(1)[0].Message
+				will := f.events(1)[0].Message
 				want := []hubward.Property{{Name: "a", Value: "b"}, {Name: "iothub-MessageType", Value: "Will"}}
 				if string(will.Body) != "gone" || !cmp.Equal(will.Properties, want) {
 					t.Errorf("%+v", will)
@@ -345,4 +340,20 @@ func TestWill(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An id may hold what is a wildcard elsewhere. It is none here.
+func TestTopics_idsAreNoPatterns(t *testing.T) {
+	f := newFixture(t)
+	odd, plain := f.createDevice("a#+"), f.createDevice("ab")
+	c := f.connected(login(t, odd))
+	c.publish(1, 1, "devices/a#+/messages/events/", "x")
+	c.expectPuback(1)
+	c.subscribe(1, "devices/a#+/messages/devicebound/#")
+	c = f.connected(login(t, plain))
+	c.askToSubscribe(1, "devices/a#+/messages/devicebound/#")
+	c.expectEnd()
+	c = f.connected(login(t, odd))
+	c.publish(1, 2, "devices/ab/messages/events/", "x")
+	c.expectEnd()
 }

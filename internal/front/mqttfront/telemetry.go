@@ -1,22 +1,59 @@
 package mqttfront
 
 import (
-	"fmt"
+	"bytes"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/mqttwire"
 )
 
 // Application properties that the hub adds to a message.
+//
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, sending device-to-cloud messages and will messages.
 const (
-	propertyRetain      = "mqtt-retain"        // spec/device.md 2.7
-	propertyMessageType = "iothub-MessageType" // spec/device.md 2.5
+	propertyRetain      = "mqtt-retain"
+	propertyMessageType = "iothub-MessageType"
 	messageTypeWill     = "Will"
 )
+
+// maxKeptProperties is how many properties a connection keeps room for.
+const maxKeptProperties = 64
+
+// matchTelemetry matches devices/{device}/messages/events and devices/{device}/modules/{module}/messages/events; what is
+// left is the property bag behind "events/".
+func (s *session) matchTelemetry(topic []byte) (bag []byte, ok bool) {
+	rest, ok := bytes.CutPrefix(topic, s.telemetryTopic)
+	if !ok || len(rest) > 0 && rest[0] != '/' {
+		return nil, false
+	}
+	if len(rest) > 0 {
+		rest = rest[1:]
+	}
+	return rest, true
+}
+
+// publishTelemetry hands a message to the hub, which acknowledges it when it is durable.
+func (s *session) publishTelemetry(p *publication) error {
+	m := &p.message
+	if err := readTelemetry(m, p.rest, p.Payload, p.Retain); err != nil {
+		return err
+	}
+	out := &s.conn.out
+	if !out.expect(p.ID, p.size) {
+		return s.conn.closed()
+	}
+	err := s.ingest.Telemetry(s.conn.srv.ctx, m)
+	if err != nil {
+		out.takeBack()
+	}
+	return err
+}
 
 // readTelemetry makes m the message of a telemetry PUBLISH. m's strings and body alias bag and payload: m is good until
 // the packet's buffer is used again.
 func readTelemetry(m *hubward.Message, bag, payload []byte, retain bool) error {
+	if cap(m.Properties) > maxKeptProperties {
+		m.Properties = nil
+	}
 	*m = hubward.Message{Properties: m.Properties[:0], Body: payload}
 	if err := readBag(m, bag); err != nil {
 		return err
@@ -29,16 +66,16 @@ func readTelemetry(m *hubward.Message, bag, payload []byte, retain bool) error {
 
 // checkWill refuses a will that could not be published later.
 func (s *session) checkWill() error {
-	_, ok := s.topics.telemetryBag([]byte(s.will.Topic))
+	_, ok := s.matchTelemetry([]byte(s.will.Topic))
 	if !ok || s.will.QoS > 1 {
-		return hubward.Errorf(hubward.CodeUnauthorizedAccess, "the will is no telemetry of this device at QoS 0 or 1")
+		return hubward.Errorf(hubward.CodeUnauthorizedAccess, "the will is no telemetry of this identity at QoS 0 or 1")
 	}
 	return nil
 }
 
 // publishWill sends the will as telemetry. Nobody is there to be told of a failure; it is logged.
 func (s *session) publishWill() {
-	bag, _ := s.topics.telemetryBag([]byte(s.will.Topic))
+	bag, _ := s.matchTelemetry([]byte(s.will.Topic))
 	var m hubward.Message
 	err := readTelemetry(&m, bag, s.will.Payload, s.will.Retain)
 	if err == nil {
@@ -49,17 +86,6 @@ func (s *session) publishWill() {
 		err = s.ingest.Telemetry(s.conn.srv.ctx, &m)
 	}
 	if err != nil {
-		s.conn.srv.logger.Warn("will not published", "hub", s.link.Principal.Hub, "device", s.link.Principal.Device.String(), "error", err)
+		s.conn.srv.logger.Warn("will not published", append(s.attrs(), "error", err)...)
 	}
-}
-
-// refuseTwin answers a twin request that this hub cannot serve: the status says so to most SDKs, the body to Node.
-//
-// Source: spec/device.md 5.4.
-func refuseTwin(rid string) ([]byte, error) {
-	body := fmt.Sprintf(`{"errorCode":%d,"trackingId":"","message":"this hub does not serve device twins yet","timestampUtc":""}`,
-		int(hubward.CodeInvalidOperation))
-	return mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{
-		Topic: []byte("$iothub/twin/res/501/?$rid=" + rid), Payload: []byte(body),
-	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/mqttwire"
 	"github.com/hubward/hubward/sas"
 )
@@ -17,13 +18,12 @@ func inBubble(t *testing.T, test func(t *testing.T)) {
 
 func TestKeepAlive_silentClientIsClosed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		c := b.dial()
-		c.connect(login(t, b.createDevice("d1"))) // keep-alive 60 s
+		f := newFixture(t)
+		c := f.dial()
+		c.connect(login(t, f.createDevice("d1"))) // keep-alive 60 s
 		start := time.Now()
 		time.Sleep(80 * time.Second)
-		c.send(mqttwire.AppendPingreq(nil), nil)
-		c.expect(mqttwire.Pingresp)
+		c.ping()
 		c.expectEnd()
 		if d := time.Since(start); d < 170*time.Second || d > 175*time.Second {
 			t.Errorf("closed after %v, want one and a half keep-alives after the ping at 80 s", d)
@@ -33,15 +33,14 @@ func TestKeepAlive_silentClientIsClosed(t *testing.T) {
 
 func TestKeepAlive_shortOnesAreNotCutShort(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		c := b.dial()
-		p := login(t, b.createDevice("d1"))
+		f := newFixture(t)
+		c := f.dial()
+		p := login(t, f.createDevice("d1"))
 		p.KeepAlive = time.Second
 		c.connect(p)
 		for range 50 { // at all phases of the server's look
 			time.Sleep(1010 * time.Millisecond)
-			c.send(mqttwire.AppendPingreq(nil), nil)
-			c.expect(mqttwire.Pingresp)
+			c.ping()
 		}
 	})
 }
@@ -53,9 +52,9 @@ func TestKeepAlive_isCapped(t *testing.T) {
 	for name, keepAlive := range map[string]time.Duration{"none": 0, "longest": 65535 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				b := newBench(t)
-				c := b.dial()
-				p := login(t, b.createDevice("d1"))
+				f := newFixture(t)
+				c := f.dial()
+				p := login(t, f.createDevice("d1"))
 				p.KeepAlive = keepAlive
 				c.connect(p)
 				start := time.Now()
@@ -70,16 +69,15 @@ func TestKeepAlive_isCapped(t *testing.T) {
 
 func TestToken_expiryClosesAfterTheGrace(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		d := b.createDevice("d1")
+		f := newFixture(t)
+		d := f.createDevice("d1")
 		text, err := sas.Sign("localhost/devices/d1", string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(10*time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := login(t, d)
 		p.KeepAlive, p.Password = 20*time.Minute, []byte(text)
-		c := b.dial()
-		c.connect(p)
+		c := f.connected(p)
 		start := time.Now()
 		c.expectEnd()
 		if d := time.Since(start); d < 15*time.Minute || d > 15*time.Minute+3*time.Second {
@@ -90,8 +88,8 @@ func TestToken_expiryClosesAfterTheGrace(t *testing.T) {
 
 func TestConnect_mustComeSoon(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		c := b.dial()
+		f := newFixture(t)
+		c := f.dial()
 		start := time.Now()
 		for _, part := range []byte{0x10, 0x80, 0x80} { // bytes of a header that does not end do not keep it open
 			time.Sleep(7 * time.Second)
@@ -107,24 +105,22 @@ func TestConnect_mustComeSoon(t *testing.T) {
 // A client that sends and does not read is closed, and does not keep others from their acknowledgements.
 func TestWriter_stuckClient(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b := newBench(t)
-		good := b.dial()
-		good.connect(login(t, b.createDevice("good")))
+		f := newFixture(t)
+		good := f.connected(login(t, f.createDevice("good")))
 		for _, id := range []string{"s1", "s2", "s3", "s4", "s5"} { // more than there are writers at rest
-			stuck := b.dial()
-			stuck.connect(login(t, b.createDevice(id)))
+			stuck := f.connected(login(t, f.createDevice(id)))
 			stuck.publish(1, 1, "devices/"+id+"/messages/events/", "x") // a pipe's writer waits for its reader
 		}
 		for id := range uint16(20) {
 			good.publish(1, id+1, "devices/good/messages/events/", "x")
 			good.expectPuback(id + 1)
 		}
-		if n := b.server.Connections(); n != 6 {
+		if n := f.server.Connections(); n != 6 {
 			t.Fatalf("%d connections", n)
 		}
 		time.Sleep(35 * time.Second)
 		synctest.Wait()
-		if n := b.server.Connections(); n != 1 {
+		if n := f.server.Connections(); n != 1 {
 			t.Errorf("%d connections after the stuck ones had to be closed", n)
 		}
 	})
@@ -132,9 +128,8 @@ func TestWriter_stuckClient(t *testing.T) {
 
 // Messages that are on their way to the disk are acknowledged before the server goes.
 func TestShutdown_acknowledgesWhatItTook(t *testing.T) {
-	b := newBench(t)
-	c := b.dial()
-	c.connect(login(t, b.createDevice("d1")))
+	f := newFixture(t)
+	c := f.connected(login(t, f.createDevice("d1")))
 	var acked int64
 	ended := make(chan struct{})
 	go func() {
@@ -155,12 +150,27 @@ func TestShutdown_acknowledgesWhatItTook(t *testing.T) {
 			}
 		}
 	}()
-	for b.stored() < 1000 {
+	for f.stored() < 1000 {
 		time.Sleep(time.Millisecond)
 	}
-	b.stop()
+	f.stop()
 	<-ended
-	if stored := b.stored(); acked != stored {
+	if stored := f.stored(); acked != stored {
 		t.Errorf("%d stored, %d acknowledged", stored, acked)
 	}
+}
+
+// A message that the hub refuses is not waited for when the server goes.
+func TestShutdown_doesNotWaitForWhatWasRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newBareConn(t)
+		if err := c.handler("a=%ff")(); hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
+			t.Errorf("a bag that is no UTF-8: %v", err)
+		}
+		start := time.Now()
+		c.open.Drain()
+		if d := time.Since(start); d != 0 {
+			t.Errorf("it waited %v", d)
+		}
+	})
 }

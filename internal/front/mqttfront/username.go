@@ -20,7 +20,7 @@ type userName struct {
 // is a last segment that begins with '?' or contains "api-version="; an old form has a second one. Ids stand raw and
 // may hold a '?' of their own.
 //
-// Source: spec/device.md 2.3.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; the old form: MqttUsernameParser.cs of Azure/iotedge.
 func parseUserName(user string) (userName, error) {
 	segments := strings.Split(user, "/")
 	first := len(segments)

@@ -12,10 +12,10 @@ const watchInterval = time.Second
 // Time limits of a connection.
 const (
 	// connectTimeout bounds handshake and CONNECT together.
-	// Source: MQTT 3.1.1 section 3.1.4 asks for a bound; the figure is that of "IoT Hub MQTT 5 support (preview)".
+	// Source: MQTT 3.1.1 section 3.1.4 asks for a bound; the figure: learn.microsoft.com/azure/iot-hub/iot-hub-mqtt-5.
 	connectTimeout = 30 * time.Second
-	// maxSilence caps one and a half keep-alives; it also stands for keep-alive 0.
-	// Source: "Communicate with an IoT hub using the MQTT protocol", default keep-alive time-out.
+	// maxSilence caps one and a half keep-alives. It also stands for keep-alive 0, which is not documented.
+	// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, default keep-alive time-out: 29.45 minutes.
 	maxSilence = 1767 * time.Second
 	// maxWrite bounds one write to a client that does not read.
 	maxWrite = 30 * time.Second

@@ -1,74 +1,86 @@
 package restfront
 
 import (
+	"errors"
+
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/sas"
 )
 
-// right returns the authorizer of calls on the hub that the Host header names: the token must be of a policy with
-// want. A token may be for the whole hub or for the path that is called.
+// The authorizers of routes find out who calls, and leave it in c.principal. What the caller may do, the call of the hub
+// looks at.
+
+// service is the authorizer of back ends' calls on the hub that the Host header names: they show a policy's token.
 //
 // An unknown host gets the code of the real service, 401001 IotHubNotFound, and so HTTP status 401: a 404 would read
 // as an unknown device.
 //
-// Source: spec/service-rest.md 1.3, 1.4, 3.3.
-func right(want access.Rights) func(*call) error {
-	return func(c *call) error {
-		hub, err := c.server.hub.HubFor(c.r.Host)
-		if err != nil {
-			return err
-		}
-		c.hub = hub
-		return c.authorize(want)
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas; Azure/azure-iot-sdk-csharp
+// iothub/service/src/Common/Exceptions/ErrorCode.cs.
+func service(c *call) error {
+	ref, err := c.server.hub.HubFor(c.r.Host)
+	if err != nil {
+		return err
 	}
+	c.hub = ref.Name
+	return c.authenticatePolicy(access.Credential{Hub: ref.Name, Token: c.token()})
 }
 
-// authorize checks the token against the policies of c.hub.
-func (c *call) authorize(want access.Rights) error {
-	_, err := c.server.hub.AuthorizeService(c.hub, c.token(), want, c.path...)
-	return err
+// management is the authorizer of calls that manage hubs. The path, not Host, says which hub is meant, and the token, whose
+// it is.
+func management(c *call) error {
+	if len(c.params) > 0 {
+		c.hub = c.params[0]
+	}
+	return c.authenticatePolicy(access.Credential{Token: c.token()})
 }
 
 // itself is the authorizer of a device's calls: the path names the device, the token is its own or that of a policy with
 // DeviceConnect, or the TLS certificate is the device's.
 //
-// Source: spec/device.md 7.1, 8.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas;
+// learn.microsoft.com/azure/iot-hub/authenticate-authorize-x509.
 func itself(c *call) error {
-	hub, err := c.server.hub.HubFor(c.r.Host)
+	ref, err := c.server.hub.HubFor(c.r.Host)
 	if err != nil {
 		return err
 	}
-	c.hub = hub
-	id := hubward.Identity{Device: c.params[0]}
-	c.device, err = c.server.hub.AuthorizeDevice(c.r.Context(), hub, id, c.token(), c.certificate())
-	return err
+	c.hub = ref.Name
+	return c.authenticate(access.Credential{
+		Hub: ref.Name, Identity: c.identity(), Token: c.token(), Certificates: c.certificates(),
+	})
 }
 
-// operator is the authorizer of calls that manage hubs. The path, not Host, says which hub is meant.
-func operator(c *call) error {
-	c.hub = c.pathHub()
-	return c.server.hub.AuthorizeOperator(c.token())
-}
-
-// operatorOrOwner is the authorizer of calls that manage one hub's policies and consumer groups: the operator, or who
-// holds all rights on that hub. Every other caller gets the same answer, whether the hub exists or not.
-func operatorOrOwner(c *call) error {
-	refused := operator(c)
-	if refused == nil {
-		return nil
+// authenticatePolicy is authenticate for calls that are none of a device's.
+func (c *call) authenticatePolicy(shown access.Credential) error {
+	if err := c.authenticate(shown); err != nil {
+		return err
 	}
-	if _, err := c.server.hub.AuthorizeService(c.hub, c.token(), access.AllRights); err != nil {
-		return refused
+	if c.principal.Policy == "" {
+		return unauthorized(errors.New("the token is not a policy's"))
 	}
 	return nil
 }
 
-// pathHub is the hub that the path names, if it names one.
-func (c *call) pathHub() string {
-	if len(c.params) == 0 {
-		return ""
+// authenticate sets c.principal. Who holds a policy's key may know which devices there are; nobody else learns that here,
+// nor which hubs.
+func (c *call) authenticate(shown access.Credential) (err error) {
+	c.principal, err = c.server.hub.Authenticate(c.r.Context(), shown)
+	switch hubward.CodeOf(err) {
+	case hubward.CodeHubNotFound:
+		return unauthorized(err)
+	case hubward.CodeDeviceNotFound, hubward.CodeModuleNotFound:
+		if t, unread := sas.Parse(shown.Token); unread != nil || t.Policy == "" {
+			return unauthorized(err)
+		}
 	}
-	return c.params[0]
+	return err
+}
+
+// unauthorized hides a reason behind the one answer that every failed log-in gets.
+func unauthorized(reason error) error {
+	return &hubward.Error{Code: hubward.CodeUnauthorizedAccess, Message: texts[hubward.CodeUnauthorizedAccess], Err: reason}
 }
 
 func (c *call) token() string { return c.r.Header.Get("Authorization") }

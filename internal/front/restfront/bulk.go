@@ -8,9 +8,9 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// bulkItem is one row of D5.
+// bulkItem is one row of bulkDevices.
 //
-// Source: spec/service-rest.md 4.3.
+// Source: learn.microsoft.com/rest/api/iothub/service/bulk-registry/update-registry.
 type bulkItem struct {
 	ID         string         `json:"id"`
 	ModuleID   string         `json:"moduleId"`
@@ -24,7 +24,30 @@ type bulkItem struct {
 	} `json:"properties"`
 }
 
-// decodeBulk reads the body of D5: a bare array. twins names the devices whose rows also bring a twin.
+// bulkResult is the answer of bulkDevices.
+type bulkResult struct {
+	IsSuccessful bool          `json:"isSuccessful"`
+	Errors       []bulkError   `json:"errors"`
+	Warnings     []bulkWarning `json:"warnings"`
+}
+
+// bulkError says why one row failed.
+type bulkError struct {
+	DeviceID    string             `json:"deviceId"`
+	ModuleID    hubward.NullString `json:"moduleId"`
+	ErrorCode   hubward.Code       `json:"errorCode"`
+	ErrorStatus string             `json:"errorStatus"`
+	Operation   hub.ImportMode     `json:"operation"`
+}
+
+// bulkWarning says what was left out of a row that was done.
+type bulkWarning struct {
+	DeviceID      string `json:"deviceId"`
+	WarningCode   string `json:"warningCode"`
+	WarningStatus string `json:"warningStatus"`
+}
+
+// decodeBulk reads the body of bulkDevices: a bare array. twins names the devices whose rows also bring a twin.
 func decodeBulk(body []byte) (items []hub.BulkItem, twins map[string]bool, err error) {
 	var rows []bulkItem
 	if err := decode(body, &rows); err != nil {
@@ -43,8 +66,10 @@ func decodeBulk(body []byte) (items []hub.BulkItem, twins map[string]bool, err e
 	return items, twins, nil
 }
 
-// bulkDevices is D5. Any failed row makes the status 400, with the result as body and a header that tells .NET so;
-// good rows stay.
+// bulkDevices runs up to 100 rows. Any failed one makes the status 400, with the result as body and a header that tells .NET
+// so; good rows stay.
+//
+// Source: Azure/azure-iot-sdk-csharp common/src/service/HttpClientHelper.cs, for the header.
 func bulkDevices(c *call) error {
 	body, err := c.readBody(maxBulkBody)
 	if err != nil {
@@ -54,11 +79,11 @@ func bulkDevices(c *call) error {
 	if err != nil {
 		return err
 	}
-	result, err := c.server.hub.BulkDevices(c.r.Context(), c.hub, items)
+	failed, err := c.server.hub.BulkDevices(c.r.Context(), &c.principal, items)
 	if err != nil {
 		return err
 	}
-	result.Warnings = append(result.Warnings, twinWarnings(items, twins, result.Errors)...)
+	result := bulkResult{IsSuccessful: len(failed) == 0, Errors: c.bulkErrors(failed), Warnings: twinWarnings(items, twins, failed)}
 	if result.IsSuccessful {
 		return c.answer(http.StatusOK, result)
 	}
@@ -68,15 +93,27 @@ func bulkDevices(c *call) error {
 	return c.answer(hubward.CodeBulkRegistryOperationFailure.HTTPStatus(), result)
 }
 
-// twinWarnings tells the caller that this hub did not store the twins of rows that brought one.
-func twinWarnings(items []hub.BulkItem, twins map[string]bool, failed []hub.BulkError) []hub.BulkWarning {
-	for i := range failed {
-		delete(twins, failed[i].DeviceID)
+func (c *call) bulkErrors(failed []hub.BulkError) []bulkError {
+	rows := make([]bulkError, len(failed))
+	for i, f := range failed {
+		code, text := c.itemError(f.Identity, f.Err)
+		rows[i] = bulkError{
+			DeviceID: f.Identity.Device, ModuleID: hubward.NullString(f.Identity.Module),
+			ErrorCode: code, ErrorStatus: text, Operation: f.Operation,
+		}
 	}
-	var warnings []hub.BulkWarning
+	return rows
+}
+
+// twinWarnings tells the caller that this hub did not store the twins of rows that brought one.
+func twinWarnings(items []hub.BulkItem, twins map[string]bool, failed []hub.BulkError) []bulkWarning {
+	for i := range failed {
+		delete(twins, failed[i].Identity.Device)
+	}
+	warnings := []bulkWarning{} // an array, never null
 	for i := range items {
 		if id := items[i].Device.DeviceID; twins[id] {
-			warnings = append(warnings, hub.BulkWarning{
+			warnings = append(warnings, bulkWarning{
 				DeviceID: id, WarningCode: "DeviceRegisteredWithoutTwin",
 				WarningStatus: "The device is registered, its tags and desired properties were not stored",
 			})

@@ -110,7 +110,7 @@ func TestBulkErrorHeader_spelling(t *testing.T) {
 func TestRegenerateKeys(t *testing.T) {
 	f := newFixture(t)
 	before := f.create("d1")
-	if _, err := f.hub.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "x", Authentication: &hubward.Authentication{Type: hubward.AuthCertificate}}, ""); err != nil {
+	if _, err := f.hub.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "x", Authentication: &hubward.Authentication{Type: hubward.AuthCertificate}}, ""); err != nil {
 		t.Fatal(err)
 	}
 	body := `{"policyKey":"primaryKey","devices":[{"id":"d1"},{"id":"none"},{"id":"x"},{"id":"d1","moduleId":"m"}]}`

@@ -12,15 +12,15 @@ import (
 	"github.com/hubward/hubward/internal/restwire"
 )
 
-// sendC2D is Z1: a back end puts a message into a device's queue. Explorer escapes the whole path, in which the id is
-// escaped already.
+// sendC2D puts a back end's message into a device's queue. Explorer, which alone does it this way, escapes the whole path, in
+// which the id is escaped already.
 //
-// Source: spec/service-rest.md 11, and 14 row 39.
+// Source: Azure/azure-iot-explorer public/handlers/dataPlaneHandler.ts.
 func sendC2D(c *call) error {
-	device := c.params[0]
+	to := c.identity()
 	if c.wholePath {
-		if id, err := url.PathUnescape(device); err == nil {
-			device = id
+		if id, err := url.PathUnescape(to.Device); err == nil {
+			to.Device = id
 		}
 	}
 	// The hub's limit is lower; what is between the two gets the hub's own text.
@@ -33,39 +33,43 @@ func sendC2D(c *call) error {
 			return hubward.Errorf(hubward.CodeArgumentInvalid, "iothub-expiry: %.60q is no time such as 2026-01-31T12:00:00Z", text)
 		}
 	}
-	if err := c.server.hub.SendC2D(c.r.Context(), c.hub, device, m); err != nil {
+	if err := c.server.hub.SendC2D(c.r.Context(), &c.principal, to, m); err != nil {
 		return err
 	}
 	return c.done()
 }
 
-// purgeResult is the answer of D7.
+// purgeResult is the answer of purgeC2D.
 //
-// Source: spec/service-rest.md 11.
+// Source: learn.microsoft.com/rest/api/iothub/service/cloud-to-device-messages.
 type purgeResult struct {
 	TotalMessagesPurged int     `json:"totalMessagesPurged"`
 	DeviceID            string  `json:"deviceId"`
 	ModuleID            *string `json:"moduleId"` // always null
 }
 
-// purgeC2D is D7.
+// purgeC2D empties a device's queue.
 func purgeC2D(c *call) error {
-	n, err := c.server.hub.PurgeC2D(c.r.Context(), c.hub, c.params[0])
+	id := c.identity()
+	n, err := c.server.hub.PurgeC2D(c.r.Context(), &c.principal, id)
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, purgeResult{TotalMessagesPurged: n, DeviceID: c.params[0]})
+	return c.answer(http.StatusOK, purgeResult{TotalMessagesPurged: n, DeviceID: id.Device})
 }
+
+// identity is the one that the path names.
+func (c *call) identity() hubward.Identity { return hubward.Identity{Device: c.params[0]} }
 
 // receiveC2D locks a device's next message and answers with it, or 204.
 //
-// Source: spec/device.md 7.3.
+// Source: learn.microsoft.com/rest/api/iothub/device/receive-device-bound-notification.
 func receiveC2D(c *call) error {
 	lock, err := c.lockTimeout()
 	if err != nil {
 		return err
 	}
-	d, err := c.server.hub.TakeC2D(c.r.Context(), c.hub, c.params[0], lock)
+	d, err := c.server.hub.TakeC2D(c.r.Context(), &c.principal, lock)
 	if err != nil {
 		return err
 	}
@@ -147,7 +151,8 @@ func queryValue(q url.Values, name string) string {
 // completeC2D ends a message's lock for good: the device has dealt with it, or rejects it. Java's spelling of the latter
 // decodes to "?reject=true"; the others are "reject", with or without a value.
 //
-// Source: spec/device.md 7.4.
+// Source: learn.microsoft.com/rest/api/iothub/device/complete-device-bound-notification; IotHubRejectUri.java of
+// Azure/azure-iot-sdk-java.
 func completeC2D(c *call) error {
 	outcome := hub.C2DComplete
 	for key, values := range c.r.URL.Query() {
@@ -162,7 +167,7 @@ func abandonC2D(c *call) error { return c.settleC2D(hub.C2DAbandon) }
 
 // settleC2D goes by the token in the path: what clients put into If-Match differs.
 func (c *call) settleC2D(outcome hub.C2DOutcome) error {
-	if err := c.server.hub.SettleC2D(c.r.Context(), c.hub, c.params[0], c.params[1], outcome); err != nil {
+	if err := c.server.hub.SettleC2D(c.r.Context(), &c.principal, c.params[1], outcome); err != nil {
 		return err
 	}
 	return c.done()

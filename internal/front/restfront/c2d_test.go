@@ -314,7 +314,7 @@ func TestFeedback_waitEnds(t *testing.T) {
 func TestReceiveC2D_hostileProperties(t *testing.T) {
 	f := newFixture(t)
 	token := f.deviceToken(f.create("d1"))
-	err := f.hub.SendC2D(t.Context(), "plant", "d1", &hubward.Message{
+	err := f.hub.SendC2D(t.Context(), f.process, hubward.Identity{Device: "d1"}, &hubward.Message{
 		CorrelationID: "c\r\nETag: \"forged\"", Body: []byte("x"),
 		Properties: []hubward.Property{{Name: "a b", Value: "1"}, {Name: "n\r\nx", Value: "2"}, {Name: "v", Value: "1\r\n\r\nHTTP/1.1"}, {Name: "é", Value: "3"}},
 	})

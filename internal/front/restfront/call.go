@@ -20,8 +20,8 @@ type call struct {
 	path      []string         // set by route: the unescaped segments
 	wholePath bool             // set by route: the path was escaped as a whole
 	params    []string         // set by route
-	hub       string           // set by auth: the hub that Host names, or that the path names
-	device    access.Principal // set by auth of a device's call
+	hub       string           // set by auth, for the log: the hub that Host names, or that the path names
+	principal access.Principal // set by auth: who calls
 }
 
 func (s *server) newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -60,14 +60,17 @@ func isPlainID(id string) bool {
 }
 
 // setHeader writes a response header spelt exactly so: C and .NET clients tell cases apart, and Go's own spelling
-// would differ (spec/device.md 10.4).
+// would differ.
+//
+// Source: HttpTransportHandler.cs of Azure/azure-iot-sdk-csharp; Azure/azure-iot-sdk-c
+// iothub_client/src/iothubtransporthttp.c.
 func (c *call) setHeader(name, value string) {
 	c.w.Header()[name] = []string{value}
 }
 
 // checkVersion refuses a request whose api-version is missing or malformed. All well-formed ones mean the same.
 //
-// Source: spec/service-rest.md 1.1.
+// Source: learn.microsoft.com/rest/api/iothub/common-error-codes; SDKs send 2018-06-30 to 2024-03-31.
 func (c *call) checkVersion() error {
 	version := c.r.URL.Query().Get("api-version")
 	if version == "" {

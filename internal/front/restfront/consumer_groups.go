@@ -11,7 +11,7 @@ type consumerGroupInfo struct {
 }
 
 func listConsumerGroups(c *call) error {
-	groups, err := c.server.hub.ConsumerGroups(c.params[0])
+	groups, err := c.server.hub.ConsumerGroups(&c.principal, c.params[0])
 	if err != nil {
 		return err
 	}
@@ -26,10 +26,10 @@ func listConsumerGroups(c *call) error {
 // needs it may say so each time it runs.
 func createConsumerGroup(c *call) error {
 	hub, name := c.params[0], c.params[1]
-	if err := c.server.hub.CreateConsumerGroup(c.r.Context(), hub, name); err != nil {
+	if err := c.server.hub.CreateConsumerGroup(c.r.Context(), &c.principal, hub, name); err != nil {
 		return err
 	}
-	groups, err := c.server.hub.ConsumerGroups(hub)
+	groups, err := c.server.hub.ConsumerGroups(&c.principal, hub)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func createConsumerGroup(c *call) error {
 }
 
 func deleteConsumerGroup(c *call) error {
-	if err := c.server.hub.DeleteConsumerGroup(c.r.Context(), c.params[0], c.params[1]); err != nil {
+	if err := c.server.hub.DeleteConsumerGroup(c.r.Context(), &c.principal, c.params[0], c.params[1]); err != nil {
 		return err
 	}
 	return c.done()

@@ -1,6 +1,7 @@
 package restfront
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"strings"
@@ -8,8 +9,11 @@ import (
 	"github.com/hubward/hubward"
 )
 
-// envelope is the body of every error: E1 of spec/service-rest.md 3.1. Both members are always filled in: the SDKs
-// for Go and Node demand it.
+// envelope is the body of every error: "ErrorCode:NAME;text" and "Tracking ID:…". Both members are always filled in: clients
+// in Go and Node demand it.
+//
+// Source: common/transport/http/src/http.ts and rest_api_client.ts of Azure/azure-iot-sdk-node; amenzhinsky/iothub
+// iotservice/client.go.
 type envelope struct {
 	Message          string
 	ExceptionMessage string
@@ -29,40 +33,46 @@ var texts = map[hubward.Code]string{
 
 // fail answers with the envelope for err. The status is the code's; causes are logged, never sent.
 func (c *call) fail(err error) {
-	code, message := hubward.CodeOf(err), ""
 	var e *hubward.Error
-	if errors.As(err, &e) {
-		message = e.Message
-	} else if c.r.Context().Err() != nil {
-		code = hubward.CodeServiceUnavailable // the process ends; or the client has left, and will not read this
+	if !errors.As(err, &e) && c.r.Context().Err() != nil {
+		// The process ends; or the client has left, and will not read this.
+		e = hubward.Wrap(hubward.CodeServiceUnavailable, "restfront.fail", err)
+		err = e
 	}
+	code, text := describe(err)
 	c.logFailure(code, e, err)
 	c.setHeader("iothub-errorcode", code.String())
 	if c.isBulk() {
 		c.setHeader("IotHubErrorCode", code.String())
 	}
-	if code.HTTPStatus() >= 500 {
-		message = "" // may speak of our disks
-	}
 	c.answer(code.HTTPStatus(), envelope{
-		Message: "ErrorCode:" + code.String() + ";" + cleanMessage(code, message),
+		Message: "ErrorCode:" + code.String() + ";" + text,
 		ExceptionMessage: "Tracking ID:" + c.id + "-G:0-TimeStamp:" +
 			c.server.now().UTC().Format(trackingTime),
 	})
 }
 
-// cleanMessage is the text after the ';' at which SDKs split: never empty, without a ';' of its own.
-func cleanMessage(code hubward.Code, message string) string {
-	if message == "" {
-		message = texts[code]
+// describe returns the code of err, and what the peer reads of it after the ';' at which SDKs split: never empty, without a
+// ';' of its own. An error of ours is not told: it may speak of our disks.
+func describe(err error) (hubward.Code, string) {
+	code, text := hubward.CodeOf(err), ""
+	var e *hubward.Error
+	if errors.As(err, &e) && code.HTTPStatus() < 500 {
+		text = e.Message
 	}
-	if message == "" {
-		message = code.String()
-	}
-	return strings.ReplaceAll(message, ";", ",")
+	return code, strings.ReplaceAll(cmp.Or(text, texts[code], code.String()), ";", ",")
 }
 
-// isBulk reports whether the call is D5, of whose errors .NET reads the code from a second header.
+// itemError is describe for one item of a call that is answered as a whole. It logs what the peer is not told.
+func (c *call) itemError(id hubward.Identity, err error) (hubward.Code, string) {
+	code, text := describe(err)
+	if code.HTTPStatus() >= 500 {
+		c.log().Error("an item of a request failed", "method", c.r.Method, "device", id.String(), "code", code.String(), "error", err)
+	}
+	return code, text
+}
+
+// isBulk reports whether the call is bulkDevices, of whose errors .NET reads the code from a second header.
 func (c *call) isBulk() bool {
 	return c.r.Method == "POST" && len(c.path) == 1 && strings.EqualFold(c.path[0], "devices")
 }
@@ -74,7 +84,7 @@ func (c *call) logFailure(code hubward.Code, e *hubward.Error, err error) {
 	}
 	device := ""
 	if e != nil {
-		device = e.Device
+		device = e.Identity.String()
 	}
 	if device == "" && len(c.path) > 1 && strings.EqualFold(c.path[0], "devices") {
 		device = c.path[1]

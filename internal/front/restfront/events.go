@@ -21,18 +21,18 @@ import (
 const chunkSize = 32 << 10
 
 // streamEvents follows a hub's telemetry: one JSON event per line, an empty line when nothing else was written for a
-// while. The stream lasts until the client leaves, its token ends or loses its right, the hub is deleted, or the
-// process drains.
+// while. The stream lasts until the client leaves, its token is no longer good, the hub or the consumer group is deleted, or
+// the process drains.
 func streamEvents(c *call) error {
-	q, err := eventQuery(c.hub, c.r.URL.Query())
+	q, err := eventQuery(c.r.URL.Query())
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(c.r.Context())
-	s := &stream{call: c, ctx: ctx, chunks: make(chan []byte), spare: make(chan []byte, 1)}
+	s := &stream{call: c, ctx: ctx, principal: c.principal, chunks: make(chan []byte), spare: make(chan []byte, 1)}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		s.readErr = c.server.hub.ReadEvents(ctx, q, s.visit)
+		s.readErr = c.server.hub.ReadEvents(ctx, &s.principal, q, s.visit)
 		close(s.chunks)
 	})
 	err = s.write()
@@ -44,8 +44,9 @@ func streamEvents(c *call) error {
 // stream is one event stream: the hub's reader gathers lines into chunks on its own goroutine, the handler's goroutine
 // writes them. Two chunks travel between them, so a slow client slows its reader down and costs no more memory.
 type stream struct {
-	call *call
-	ctx  context.Context // of the stream; ends the reader
+	call      *call            // the reader does not touch it
+	ctx       context.Context  // of the stream; ends the reader
+	principal access.Principal // who opened the stream
 
 	chunks  chan []byte // reader to writer; closed when the reader has ended
 	spare   chan []byte // writer to reader: a written chunk, to be used again
@@ -105,7 +106,7 @@ func (s *stream) write() error {
 			}
 			chunk, silent = next, false
 		case <-beat.C:
-			if err := s.call.authorize(access.ServiceConnect); err != nil && !started {
+			if err := s.authenticateAgain(); err != nil && !started {
 				return err
 			} else if err != nil {
 				s.call.log().Debug("event stream ended", "reason", "its token is no longer good", "error", err)
@@ -134,6 +135,17 @@ func (s *stream) write() error {
 	}
 }
 
+// authenticateAgain fails when the stream's token would be refused by now, or would permit something else.
+func (s *stream) authenticateAgain() error {
+	if err := service(s.call); err != nil {
+		return err
+	}
+	if s.call.principal.Permissions != s.principal.Permissions {
+		return unauthorized(errors.New("the policy's permissions were changed"))
+	}
+	return nil
+}
+
 // begin writes the header. The connection is closed after the stream, together with its write deadline.
 func (s *stream) begin() {
 	s.call.setHeader("Content-Type", "application/x-ndjson")
@@ -145,7 +157,7 @@ func (s *stream) begin() {
 func (s *stream) send(chunk []byte) error {
 	rc := http.NewResponseController(s.call.w)
 	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
-	rc.SetWriteDeadline(time.Now().Add(s.call.server.patience))
+	rc.SetWriteDeadline(time.Now().Add(s.call.server.streamWriteTimeout))
 	if _, err := s.call.w.Write(chunk); err != nil {
 		return err
 	}
@@ -169,7 +181,8 @@ func (s *stream) ended(started bool) error {
 		return s.readErr
 	}
 	left := errors.Is(s.readErr, context.Canceled)
-	deleted := hubward.CodeOf(s.readErr) == hubward.CodeNoSuchHub
+	code := hubward.CodeOf(s.readErr)
+	deleted := code == hubward.CodeNoSuchHub || code == hubward.CodeNoSuchConsumerGroup
 	if s.readErr != nil && !left && !deleted {
 		s.call.log().Error("event stream ended", "reason", "reading failed", "error", s.readErr)
 	}
@@ -182,38 +195,41 @@ func (s *stream) ended(started bool) error {
 //	after=0:12,3:7                  per partition: start after that sequence number, wins over from
 //	device=ID                       that device's events only
 //	consumerGroup=NAME              $Default when absent
-func eventQuery(hubName string, values url.Values) (hub.EventQuery, error) {
-	q := hub.EventQuery{Hub: hubName, ConsumerGroup: values.Get("consumerGroup"), DeviceID: values.Get("device")}
-	if q.ConsumerGroup == "" {
-		q.ConsumerGroup = hub.DefaultConsumerGroup
-	}
+func eventQuery(values url.Values) (hub.EventQuery, error) {
+	q := hub.EventQuery{ConsumerGroup: values.Get("consumerGroup"), DeviceID: values.Get("device")}
 	if q.DeviceID != "" {
 		if err := hubward.ValidateID(q.DeviceID); err != nil {
 			return q, hubward.Errorf(hubward.CodeArgumentInvalid, "device: %.128q is no device id", q.DeviceID)
 		}
 	}
-	switch from := values.Get("from"); from {
-	case "", "latest": // the zero Position
-	case "earliest":
-		q.From.Earliest = true
-	default:
-		t, err := time.Parse(time.RFC3339Nano, from)
-		if err != nil {
-			return q, hubward.Errorf(hubward.CodeArgumentInvalid, "from: %.40q is not earliest, latest or an RFC 3339 time", from)
-		}
-		q.From.Time = t.UTC()
-	}
 	var err error
-	q.From.After, err = parsePositions(values.Get("after"))
+	if q.From, err = parsePosition(values.Get("from")); err != nil {
+		return q, err
+	}
+	q.After, err = parseSequences(values.Get("after"))
 	return q, err
 }
 
-// parsePositions reads "partition:sequence number" pairs, joined by commas.
-func parsePositions(text string) (map[int]int64, error) {
+func parsePosition(text string) (hub.Position, error) {
+	switch text {
+	case "", "latest":
+		return hub.Position{Kind: hub.PositionLatest}, nil
+	case "earliest":
+		return hub.Position{Kind: hub.PositionEarliest}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return hub.Position{}, hubward.Errorf(hubward.CodeArgumentInvalid, "from: %.40q is not earliest, latest or an RFC 3339 time", text)
+	}
+	return hub.Position{Kind: hub.PositionTime, Time: t.UTC(), Inclusive: true}, nil
+}
+
+// parseSequences reads "partition:sequence number" pairs, joined by commas.
+func parseSequences(text string) (map[int]int64, error) {
 	if text == "" {
 		return nil, nil
 	}
-	positions := map[int]int64{}
+	sequences := map[int]int64{}
 	for pair := range strings.SplitSeq(text, ",") {
 		partitionText, numberText, _ := strings.Cut(pair, ":")
 		partition, err := strconv.Atoi(partitionText)
@@ -221,10 +237,10 @@ func parsePositions(text string) (map[int]int64, error) {
 		if err != nil || err2 != nil || partition < 0 || partition >= hub.MaxPartitions || number < 0 || number == math.MaxInt64 {
 			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "after: %.40q is not PARTITION:NUMBER", pair)
 		}
-		if _, twice := positions[partition]; twice {
+		if _, twice := sequences[partition]; twice {
 			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "after: partition %d stands there twice", partition)
 		}
-		positions[partition] = number
+		sequences[partition] = number
 	}
-	return positions, nil
+	return sequences, nil
 }

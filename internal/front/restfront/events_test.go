@@ -173,11 +173,34 @@ func TestEvents_nothingForAClientThatLeaves(t *testing.T) {
 func TestEvents_endsWithItsPolicy(t *testing.T) {
 	f := newFixture(t, func(o *restfront.Options) { o.Heartbeat = time.Millisecond })
 	r := f.open(ask{path: "/$hubward/events", policy: "service"})
-	if _, err := f.hub.RegeneratePolicyKey(t.Context(), "plant", "service", true); err != nil {
+	if _, err := f.hub.RegeneratePolicyKey(t.Context(), f.process, "plant", "service", true); err != nil {
 		t.Fatal(err)
 	}
 	if line, ok := r.next(); ok {
 		t.Errorf("got %s", line)
+	}
+}
+
+func TestEvents_endsWithItsToken(t *testing.T) {
+	f := newFixture(t, func(o *restfront.Options) { o.Heartbeat = time.Millisecond })
+	r := f.open(ask{path: "/$hubward/events", policy: "service"})
+	if !r.lines.Scan() || r.lines.Text() != "" {
+		t.Fatalf("got %q, %v, want a heartbeat", r.lines.Text(), r.lines.Err())
+	}
+	f.passed.Add(int64(time.Hour + time.Second))
+	if line, ok := r.next(); ok {
+		t.Errorf("got %s", line)
+	}
+}
+
+// The group of a stream that nobody writes to: it ends at once, and is no failure.
+func TestEvents_endsWithItsConsumerGroup(t *testing.T) {
+	f := newFixture(t)
+	f.do(ask{method: "PUT", path: "/$hubward/hubs/plant/consumer-groups/g"}).wantStatus(t, 200)
+	r := f.open(ask{path: "/$hubward/events?consumerGroup=G"})
+	f.do(ask{method: "DELETE", path: "/$hubward/hubs/plant/consumer-groups/g"}).wantStatus(t, 204)
+	if line, ok := r.next(); ok || strings.Contains(f.logs.String(), "level=ERROR") {
+		t.Errorf("got %q, log:\n%s", line, f.logs)
 	}
 }
 
@@ -187,7 +210,7 @@ func TestEvents_endsWithItsHub(t *testing.T) {
 	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantStatus(t, 201)
 	r := f.open(ask{path: "/$hubward/events", host: "two.localhost", token: f.token("two", "service", "two.localhost")})
 	before := len(f.logs.String())
-	if err := f.hub.DeleteHub(t.Context(), "two"); err != nil {
+	if err := f.hub.DeleteHub(t.Context(), f.process, "two"); err != nil {
 		t.Fatal(err)
 	}
 	if rest, err := io.ReadAll(r.res.Body); err != nil || len(bytes.TrimSpace(rest)) > 0 {

@@ -9,6 +9,7 @@ import (
 var (
 	AppendEvent  = appendEvent
 	DecodeDevice = decodeDevice
+	Describe     = describe
 	EventQuery   = eventQuery
 	IsVersion    = isVersion
 )

@@ -11,41 +11,42 @@ import (
 	"github.com/hubward/hubward/internal/restwire"
 )
 
-// feedbackType is the Content-Type of a feedback message.
-//
-// Source: spec/service-rest.md 11.
-const feedbackType = "application/vnd.microsoft.iothub.feedback.json"
-
 // maxFeedbackWait bounds how long a call waits for feedback.
 const maxFeedbackWait = 30 * time.Second
 
-// receiveFeedback is F1: it locks the next feedback message and answers with it, or 204. With wait=SECONDS in the query,
-// which is Hubward's own, it waits that long for one.
+// receiveFeedback locks the next feedback message and answers with it, or 204. With wait=SECONDS in the query, which is
+// Hubward's own, it waits that long for one.
+//
+// Source: learn.microsoft.com/rest/api/iothub/service/cloud-to-device-messages.
 func receiveFeedback(c *call) error {
 	wait, err := feedbackWait(c.r.URL.Query().Get("wait"))
 	if err != nil {
 		return err
 	}
-	b, err := c.nextFeedback(wait)
+	d, err := c.nextFeedback(wait)
 	if err != nil {
 		return err
 	}
-	if b == nil {
+	if d == nil {
 		return c.done()
 	}
+	body, err := hubward.AppendFeedback(nil, d.Feedback)
+	if err != nil {
+		return hubward.Wrap(hubward.CodeServerError, "restfront.receiveFeedback", err)
+	}
 	for _, f := range [...]restwire.Field{
-		{Name: "ETag", Value: `"` + b.LockToken + `"`},
-		{Name: restwire.LockToken, Value: b.LockToken},
-		{Name: "iothub-messageid", Value: b.ID},
-		{Name: restwire.EnqueuedTime, Value: restwire.FormatTime(b.Enqueued)},
-		{Name: restwire.DeliveryCount, Value: strconv.Itoa(b.Count)},
-		{Name: "Content-Type", Value: feedbackType},
-		{Name: "Content-Length", Value: strconv.Itoa(len(b.Body))},
+		{Name: "ETag", Value: `"` + d.LockToken + `"`},
+		{Name: restwire.LockToken, Value: d.LockToken},
+		{Name: "iothub-messageid", Value: d.ID},
+		{Name: restwire.EnqueuedTime, Value: restwire.FormatTime(d.Enqueued)},
+		{Name: restwire.DeliveryCount, Value: strconv.Itoa(d.DeliveryCount)},
+		{Name: "Content-Type", Value: hubward.FeedbackType},
+		{Name: "Content-Length", Value: strconv.Itoa(len(body))},
 	} {
 		c.setHeader(f.Name, f.Value)
 	}
 	c.w.WriteHeader(http.StatusOK)
-	c.w.Write(b.Body) // when the caller does not get it, its lock ends
+	c.w.Write(body) // when the caller does not get it, its lock ends
 	return nil
 }
 
@@ -61,21 +62,21 @@ func feedbackWait(text string) (time.Duration, error) {
 }
 
 // nextFeedback returns nil when there is none before wait is over or the process drains.
-func (c *call) nextFeedback(wait time.Duration) (*hub.FeedbackBatch, error) {
+func (c *call) nextFeedback(wait time.Duration) (*hub.NotificationDelivery, error) {
 	ctx := c.r.Context()
 	if wait == 0 {
-		return c.server.hub.TakeFeedback(ctx, c.hub)
+		return c.server.hub.TakeNotification(ctx, &c.principal, hub.NotificationFeedback)
 	}
-	patient, cancel := context.WithTimeout(ctx, wait)
+	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if c.server.stop != nil {
 		defer onClose(c.server.stop, cancel)()
 	}
-	b, err := c.server.hub.WaitFeedback(patient, c.hub)
-	if err != nil && patient.Err() != nil && ctx.Err() == nil {
+	d, err := c.server.hub.WaitNotification(waiting, &c.principal, hub.NotificationFeedback)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return nil, nil
 	}
-	return b, err
+	return d, err
 }
 
 // onClose calls f when done is closed. The returned function ends the waiting for that, and waits until it has ended.
@@ -95,13 +96,12 @@ func onClose(done <-chan struct{}, f func()) (stop func()) {
 	}
 }
 
-// completeFeedback is F2, abandonFeedback F3.
 func completeFeedback(c *call) error { return c.settleFeedback(hub.C2DComplete) }
 
 func abandonFeedback(c *call) error { return c.settleFeedback(hub.C2DAbandon) }
 
 func (c *call) settleFeedback(outcome hub.C2DOutcome) error {
-	if err := c.server.hub.SettleFeedback(c.r.Context(), c.hub, c.params[0], outcome); err != nil {
+	if err := c.server.hub.SettleNotification(c.r.Context(), &c.principal, hub.NotificationFeedback, c.params[0], outcome); err != nil {
 		return err
 	}
 	return c.done()

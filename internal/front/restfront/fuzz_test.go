@@ -72,11 +72,11 @@ func FuzzEventQuery(f *testing.F) {
 		if err != nil {
 			return
 		}
-		q, err := restfront.EventQuery("h", values)
+		q, err := restfront.EventQuery(values)
 		if err != nil && restfront.FailureStatus(err) != 400 {
 			t.Errorf("error %v is no 400", err)
 		}
-		for _, n := range q.From.After {
+		for _, n := range q.After {
 			if n+1 <= 0 {
 				t.Errorf("position %d", n)
 			}

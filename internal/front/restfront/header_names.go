@@ -25,7 +25,7 @@ import (
 // The listener's connections hide a *tls.Conn from net/http, so they do what it does for one: the handshake within
 // ReadHeaderTimeout, and a word to clients that speak plain HTTP. The TLS field of a request is nil.
 //
-// Source: spec/clients.md 7.5.
+// Source: Azure/azure-iot-sdk-node device/transport/http/src/http.ts sends names in mixed case.
 func KeepHeaderNames(server *http.Server, l net.Listener) net.Listener {
 	server.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
 		return context.WithValue(ctx, recorderKey{}, nc)
@@ -154,14 +154,10 @@ func (c *call) fields() []restwire.Field {
 	return restwire.Match(nil, c.r.Header, textproto.CanonicalMIMEHeaderKey)
 }
 
-// certificate returns the certificate that the client holds the key of, or nil.
-func (c *call) certificate() *x509.Certificate {
-	rec, ok := c.r.Context().Value(recorderKey{}).(*recorder)
-	if !ok {
-		return nil
-	}
-	if state := rec.ConnectionState(); len(state.PeerCertificates) > 0 {
-		return state.PeerCertificates[0]
+// certificates returns the client's chain, leaf first, of which it holds the leaf's key; nil: it has shown none.
+func (c *call) certificates() []*x509.Certificate {
+	if rec, ok := c.r.Context().Value(recorderKey{}).(*recorder); ok {
+		return rec.ConnectionState().PeerCertificates
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func TestDeviceCalls_byCertificate(t *testing.T) {
 	address, cert := f.secure()
 	sum := sha1.Sum(cert.Certificate[0])
 	thumbprint := hubward.NullString(strings.ToUpper(hex.EncodeToString(sum[:])))
-	_, err := f.hub.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "d1", Authentication: &hubward.Authentication{
+	_, err := f.hub.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "d1", Authentication: &hubward.Authentication{
 		Type: hubward.AuthSelfSigned, X509Thumbprint: hubward.X509Thumbprint{PrimaryThumbprint: thumbprint},
 	}}, "")
 	if err != nil {

@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/restfront"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 	"github.com/hubward/hubward/sas"
 )
@@ -27,14 +29,15 @@ var testNow = time.Date(2026, 1, 31, 0, 49, 39, 0, time.UTC)
 
 // fixture is a front end on loopback before a hub "plant", which answers to hub.example, in memory.
 type fixture struct {
-	t      *testing.T
-	hub    *hub.Hub
-	store  *sqlstore.Store
-	log    *memlog.Log
-	server *httptest.Server
-	stop   chan struct{}
-	logs   *lockedBuffer
-	passed atomic.Int64 // time.Duration since testNow
+	t       *testing.T
+	hub     *hub.Hub
+	process *access.Principal // may do everything in plant, and with hubs
+	store   *sqlstore.Store
+	log     *memlog.Log
+	server  *httptest.Server
+	stop    chan struct{}
+	logs    *lockedBuffer
+	passed  atomic.Int64 // time.Duration since testNow
 }
 
 func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
@@ -46,14 +49,15 @@ func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
 	log := memlog.Open(memlog.Options{})
 	f := &fixture{t: t, store: store, log: log, stop: make(chan struct{}), logs: new(lockedBuffer)}
 	now := func() time.Time { return testNow.Add(time.Duration(f.passed.Load())) }
-	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: log, Now: now})
+	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: log, Cluster: localcluster.New(localcluster.Options{}), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.CreateHub(t.Context(), hub.NewHub{Name: "plant", HostNames: []string{"hub.example"}, Partitions: 2}); err != nil {
+	plant, err := h.CreateHub(t.Context(), access.Process(access.HubRef{}), hub.NewHub{Name: "plant", HostNames: []string{"hub.example"}, Partitions: 2})
+	if err != nil {
 		t.Fatal(err)
 	}
-	f.hub = h
+	f.hub, f.process = h, access.Process(access.HubRef{Name: plant.Name, Created: plant.Created})
 	o := restfront.Options{
 		Logger:  slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Version: "1.2.3", Now: now, Stop: f.stop,
@@ -100,7 +104,7 @@ func (f *fixture) breakStore() { f.store.Close() }
 // token signs for host with a policy of a hub.
 func (f *fixture) token(hubName, policy, host string) string {
 	f.t.Helper()
-	policies, err := f.hub.Policies(hubName)
+	policies, err := f.hub.Policies(f.process, hubName)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -176,7 +180,7 @@ const version = "?api-version=2021-04-12"
 // create registers a device.
 func (f *fixture) create(id string) *hubward.Device {
 	f.t.Helper()
-	d, err := f.hub.PutDevice(f.t.Context(), "plant", hubward.Device{DeviceID: id}, "")
+	d, err := f.hub.PutDevice(f.t.Context(), f.process, hubward.Device{DeviceID: id}, "")
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -225,14 +229,13 @@ func decode[T any](t *testing.T, r response) T {
 
 type quietSession struct{}
 
-func (quietSession) Close(error) {}
+func (quietSession) Deliver(hub.Delivery) {}
+func (quietSession) Close(error)          {}
 
 // connect logs a device in and returns a function that sends telemetry and waits until it is stored.
 func (f *fixture) connect(d *hubward.Device) func(hubward.Message) {
 	f.t.Helper()
-	link, err := f.hub.Connect(f.t.Context(), hub.ConnectRequest{
-		Host: "hub.example", Identity: hubward.Identity{Device: d.DeviceID}, Token: f.deviceToken(d), Session: quietSession{},
-	})
+	link, err := f.hub.Connect(f.t.Context(), f.process, hub.ConnectRequest{Identity: hubward.Identity{Device: d.DeviceID}, Session: quietSession{}})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package restfront
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -90,7 +91,7 @@ type hubBody struct {
 	CloudToDevice c2dInfo  `json:"cloudToDevice"`
 }
 
-// readHub reads a hubBody into a wish for a hub, in which zero means absent.
+// readHub reads a hubBody, in which zero means absent.
 func (c *call) readHub() (hub.NewHub, error) {
 	body, err := c.readBody(maxBody)
 	if err != nil {
@@ -108,13 +109,21 @@ func (c *call) readHub() (hub.NewHub, error) {
 	return n, err
 }
 
-// currentHub tells any caller with a valid token about the hub that it talks to.
-func currentHub(c *call) error { return c.answerHub(c.hub) }
+// currentHub tells who holds a policy's key, whatever the policy permits, about the hub that it talks to; not who was given a
+// token for something else in it.
+func currentHub(c *call) error {
+	if !c.principal.Allows(0, c.path...) {
+		return unauthorized(errors.New("the token is for another resource"))
+	}
+	config, err := c.server.hub.OwnHub(&c.principal)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, infoOf(&config))
+}
 
-func getHub(c *call) error { return c.answerHub(c.params[0]) }
-
-func (c *call) answerHub(name string) error {
-	config, err := c.server.hub.Hub(name)
+func getHub(c *call) error {
+	config, err := c.server.hub.Hub(&c.principal, c.params[0])
 	if err != nil {
 		return err
 	}
@@ -122,7 +131,10 @@ func (c *call) answerHub(name string) error {
 }
 
 func listHubs(c *call) error {
-	configs := c.server.hub.Hubs()
+	configs, err := c.server.hub.Hubs(&c.principal)
+	if err != nil {
+		return err
+	}
 	infos := make([]hubInfo, len(configs))
 	for i := range configs {
 		infos[i] = infoOf(&configs[i])
@@ -135,7 +147,7 @@ func createHub(c *call) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.server.hub.CreateHub(c.r.Context(), n)
+	config, err := c.server.hub.CreateHub(c.r.Context(), &c.principal, n)
 	if err != nil {
 		return err
 	}
@@ -150,7 +162,8 @@ func updateHub(c *call) error {
 	if n.Partitions != 0 {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "partitions: their number is fixed when a hub is created")
 	}
-	config, err := c.server.hub.UpdateHub(c.r.Context(), n.Name, hub.HubChange{HostNames: n.HostNames, Retention: n.Retention, C2D: n.C2D})
+	change := hub.HubChange{HostNames: n.HostNames, Retention: n.Retention, C2D: n.C2D}
+	config, err := c.server.hub.UpdateHub(c.r.Context(), &c.principal, n.Name, change)
 	if err != nil {
 		return err
 	}
@@ -158,7 +171,7 @@ func updateHub(c *call) error {
 }
 
 func deleteHub(c *call) error {
-	if err := c.server.hub.DeleteHub(c.r.Context(), c.params[0]); err != nil {
+	if err := c.server.hub.DeleteHub(c.r.Context(), &c.principal, c.params[0]); err != nil {
 		return err
 	}
 	return c.done()

@@ -134,17 +134,18 @@ func TestPolicies_lifeCycle(t *testing.T) {
 	f := newFixture(t)
 	type policy struct {
 		Name                     string
-		Rights                   []string
+		Permissions              []string
 		PrimaryKey, SecondaryKey string
 	}
 	base := "/$hubward/hubs/plant/policies"
-	made := decode[policy](t, f.do(ask{method: "PUT", path: base + "/reader", body: `{"rights":["serviceconnect","RegistryRead"]}`}).wantStatus(t, 201))
-	if diff := cmp.Diff([]string{"RegistryRead", "ServiceConnect"}, made.Rights); diff != "" || made.PrimaryKey == "" {
+	made := decode[policy](t, f.do(ask{method: "PUT", path: base + "/reader", body: `{"permissions":["serviceconnect","RegistryRead"]}`}).wantStatus(t, 201))
+	if diff := cmp.Diff([]string{"RegistryRead", "ServiceConnect"}, made.Permissions); diff != "" || made.PrimaryKey == "" {
 		t.Errorf("made %+v: %s", made, diff)
 	}
-	f.do(ask{method: "PUT", path: base + "/reader", body: `{"rights":["ServiceConnect"]}`}).wantError(t, hubward.CodePolicyAlreadyExists, "reader")
-	f.do(ask{method: "PUT", path: base + "/other", body: `{"rights":["Everything"]}`}).wantError(t, hubward.CodeArgumentInvalid, "Everything")
-	f.do(ask{method: "PUT", path: base + "/other", body: `{}`}).wantError(t, hubward.CodeArgumentInvalid, "right")
+	f.do(ask{method: "PUT", path: base + "/reader", body: `{"permissions":["ServiceConnect"]}`}).wantError(t, hubward.CodePolicyAlreadyExists, "reader")
+	f.do(ask{method: "PUT", path: base + "/other", body: `{"rights":["ServiceConnect"]}`}).wantError(t, hubward.CodeArgumentInvalid, "permission")
+	f.do(ask{method: "PUT", path: base + "/other", body: `{"permissions":["Everything"]}`}).wantError(t, hubward.CodeArgumentInvalid, "Everything")
+	f.do(ask{method: "PUT", path: base + "/other", body: `{}`}).wantError(t, hubward.CodeArgumentInvalid, "permission")
 	token := f.token("plant", "reader", "hub.example")
 	f.do(ask{path: "/statistics/service" + version, token: token}).wantStatus(t, 200)
 

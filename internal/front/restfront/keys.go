@@ -1,16 +1,15 @@
 package restfront
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/hubward/hubward"
 )
 
-// keyRequest is the body of D9, keyResult its answer.
+// keyRequest is the body of regenerateKeys, keyResult its answer.
 //
-// Source: spec/service-rest.md 4.2, "Key regenerate D9".
+// Source: Azure/azure-iot-cli-extension, which alone makes this call.
 type keyRequest struct {
 	PolicyKey string    `json:"policyKey"`
 	Devices   []keyItem `json:"devices"`
@@ -39,8 +38,7 @@ type keyError struct {
 	ErrorStatus string       `json:"errorStatus"`
 }
 
-// regenerateKeys is D9: new keys for up to 100 devices. It answers 200 also when some of them failed; those are in
-// "errors".
+// regenerateKeys makes new keys for up to 100 devices. It answers 200 also when some of them failed; those are in "errors".
 func regenerateKeys(c *call) error {
 	body, err := c.readBody(maxBody)
 	if err != nil {
@@ -55,23 +53,23 @@ func regenerateKeys(c *call) error {
 		return err
 	}
 	result := keyResult{PolicyKey: req.PolicyKey, RotatedKeys: []rotatedKey{}, Errors: []keyError{}}
-	var ids []string
+	var ids []hubward.Identity
 	for _, item := range req.Devices {
 		if item.ModuleID != "" {
 			none := hubward.Errorf(hubward.CodeInvalidOperation, "this hub has no module identities")
-			result.Errors = append(result.Errors, failedItem(item, none))
+			result.Errors = append(result.Errors, c.failedItem(item, none))
 			continue
 		}
-		ids = append(ids, item.ID)
+		ids = append(ids, hubward.Identity{Device: item.ID})
 	}
-	rotations, err := c.server.hub.RegenerateDeviceKeys(c.r.Context(), c.hub, ids, primary, secondary)
+	rotations, err := c.server.hub.RegenerateKeys(c.r.Context(), &c.principal, ids, primary, secondary)
 	if err != nil {
 		return err
 	}
 	for _, r := range rotations {
-		item := keyItem{ID: r.ID}
+		item := keyItem{ID: r.ID.Device, ModuleID: hubward.NullString(r.ID.Module)}
 		if r.Err != nil {
-			result.Errors = append(result.Errors, failedItem(item, r.Err))
+			result.Errors = append(result.Errors, c.failedItem(item, r.Err))
 			continue
 		}
 		result.RotatedKeys = append(result.RotatedKeys, rotatedKey{item, r.Key.PrimaryKey, r.Key.SecondaryKey})
@@ -92,11 +90,7 @@ func (r *keyRequest) which() (primary, secondary bool, err error) {
 	return false, false, hubward.Errorf(hubward.CodeArgumentInvalid, "policyKey: %.40q is not primaryKey, secondaryKey or both", r.PolicyKey)
 }
 
-func failedItem(item keyItem, err error) keyError {
-	code, text := hubward.CodeOf(err), ""
-	var e *hubward.Error
-	if errors.As(err, &e) && code.HTTPStatus() < 500 {
-		text = e.Message
-	}
-	return keyError{item, code, cleanMessage(code, text)}
+func (c *call) failedItem(item keyItem, err error) keyError {
+	code, text := c.itemError(hubward.Identity{Device: item.ID, Module: string(item.ModuleID)}, err)
+	return keyError{item, code, text}
 }

@@ -19,22 +19,22 @@ const rest = "..."
 // missing is the table of calls that IoT Hub has and this hub has not. The first row that fits counts. A call becomes a
 // row of routes when it is made; what is left of its row here still answers for its neighbours.
 //
-// Source: spec/service-rest.md 1.4; spec/device.md 7.
+// Source: learn.microsoft.com/rest/api/iothub/service; learn.microsoft.com/rest/api/iothub/device.
 func missing() []feature {
 	row := func(name, methods, pattern string) feature {
 		return feature{name: name, methods: methods, pattern: strings.Split(pattern, "/")}
 	}
 	return []feature{
-		row("queries", "POST", "devices/query"),                           // D6
-		row("configurations", "", "devices/{}/applyConfigurationContent"), // D8
-		row("file uploads", "", "devices/{}/files/..."),                   // of devices
-		row("module identities", "", "devices/{}/modules/..."),            // M1 to M4
-		row("direct methods", "", "twins/{}/methods"),                     // X1
-		row("direct methods", "", "twins/{}/modules/{}/methods"),          // X1
-		row("device twins", "", "twins/..."),                              // T1 to T3
-		row("configurations", "", "configurations/..."),                   // C1 to C5
-		row("jobs", "", "jobs/..."),                                       // J1 to J4, I1 to I3
-		row("digital twins", "", "digitaltwins/..."),                      // P1 to P3
+		row("queries", "POST", "devices/query"),
+		row("configurations", "", "devices/{}/applyConfigurationContent"),
+		row("file uploads", "", "devices/{}/files/..."),
+		row("module identities", "", "devices/{}/modules/..."),
+		row("direct methods", "", "twins/{}/methods"),
+		row("direct methods", "", "twins/{}/modules/{}/methods"),
+		row("device twins", "", "twins/..."),
+		row("configurations", "", "configurations/..."),
+		row("jobs", "", "jobs/..."),
+		row("digital twins", "", "digitaltwins/..."),
 	}
 }
 

@@ -11,17 +11,17 @@ import (
 // policyInfo is a shared access policy with its keys. No other answer of this package holds a policy's key.
 type policyInfo struct {
 	Name         string   `json:"name"`
-	Rights       []string `json:"rights"`
+	Permissions  []string `json:"permissions"`
 	PrimaryKey   string   `json:"primaryKey"`
 	SecondaryKey string   `json:"secondaryKey"`
 }
 
 func policyOf(p *access.Policy) policyInfo {
-	return policyInfo{Name: p.Name, Rights: p.Rights.Names(), PrimaryKey: p.PrimaryKey, SecondaryKey: p.SecondaryKey}
+	return policyInfo{Name: p.Name, Permissions: p.Permissions.Names(), PrimaryKey: p.PrimaryKey, SecondaryKey: p.SecondaryKey}
 }
 
 func listPolicies(c *call) error {
-	policies, err := c.server.hub.Policies(c.params[0])
+	policies, err := c.server.hub.Policies(&c.principal, c.params[0])
 	if err != nil {
 		return err
 	}
@@ -38,16 +38,16 @@ func createPolicy(c *call) error {
 		return err
 	}
 	var b struct {
-		Rights []string `json:"rights"`
+		Permissions []string `json:"permissions"`
 	}
 	if err := decode(body, &b); err != nil {
 		return err
 	}
-	rights, err := access.ParseRights(b.Rights)
+	permissions, err := access.ParsePermissions(b.Permissions)
 	if err != nil {
 		return err
 	}
-	p, err := c.server.hub.CreatePolicy(c.r.Context(), c.params[0], c.params[1], rights)
+	p, err := c.server.hub.CreatePolicy(c.r.Context(), &c.principal, c.params[0], c.params[1], permissions)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func regeneratePolicyKey(c *call) error {
 	if !primary && !strings.EqualFold(b.Key, "secondary") {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "key: %.40q is neither primary nor secondary", b.Key)
 	}
-	p, err := c.server.hub.RegeneratePolicyKey(c.r.Context(), c.params[0], c.params[1], primary)
+	p, err := c.server.hub.RegeneratePolicyKey(c.r.Context(), &c.principal, c.params[0], c.params[1], primary)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func regeneratePolicyKey(c *call) error {
 }
 
 func deletePolicy(c *call) error {
-	if err := c.server.hub.DeletePolicy(c.r.Context(), c.params[0], c.params[1]); err != nil {
+	if err := c.server.hub.DeletePolicy(c.r.Context(), &c.principal, c.params[0], c.params[1]); err != nil {
 		return err
 	}
 	return c.done()

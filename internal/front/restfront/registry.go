@@ -11,7 +11,7 @@ import (
 // deviceBody is what a caller may set of an identity. What the server owns (etag, times, connection state) is not read
 // at all, so that a client may send back what it got.
 //
-// Source: spec/service-rest.md 4.1.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry, device identity properties.
 type deviceBody struct {
 	DeviceID string `json:"deviceId"`
 	identityBody
@@ -43,7 +43,7 @@ func (b *identityBody) device(id string) hubward.Device {
 	return d
 }
 
-// decodeDevice reads the body of D1. The id of the path wins; a body that names another one is refused.
+// decodeDevice reads the body of putDevice. The id of the path wins; a body that names another one is refused.
 func decodeDevice(body []byte, id string) (hubward.Device, error) {
 	var b deviceBody
 	if err := decode(body, &b); err != nil {
@@ -55,7 +55,7 @@ func decodeDevice(body []byte, id string) (hubward.Device, error) {
 	return b.device(id), nil
 }
 
-// putDevice is D1: create without If-Match, replace with it.
+// putDevice creates an identity, or with If-Match replaces it.
 func putDevice(c *call) error {
 	body, err := c.readBody(maxBody)
 	if err != nil {
@@ -65,31 +65,29 @@ func putDevice(c *call) error {
 	if err != nil {
 		return err
 	}
-	stored, err := c.server.hub.PutDevice(c.r.Context(), c.hub, d, c.ifMatch())
+	stored, err := c.server.hub.PutDevice(c.r.Context(), &c.principal, d, c.ifMatch())
 	if err != nil {
 		return err
 	}
 	return c.answerDevice(stored)
 }
 
-// getDevice is D2.
 func getDevice(c *call) error {
-	d, err := c.server.hub.Device(c.r.Context(), c.hub, c.params[0])
+	d, err := c.server.hub.Device(c.r.Context(), &c.principal, c.params[0])
 	if err != nil {
 		return err
 	}
 	return c.answerDevice(d)
 }
 
-// deleteDevice is D3.
 func deleteDevice(c *call) error {
-	if err := c.server.hub.DeleteDevice(c.r.Context(), c.hub, c.params[0], c.ifMatch()); err != nil {
+	if err := c.server.hub.DeleteDevice(c.r.Context(), &c.principal, c.params[0], c.ifMatch()); err != nil {
 		return err
 	}
 	return c.done()
 }
 
-// listDevices is D4. It has no paging; a top outside 1 to 1000 means 1000.
+// listDevices answers with the first identities: there is no paging. A top outside 1 to 1000 means 1000.
 func listDevices(c *call) error {
 	top := 0
 	if text := c.r.URL.Query().Get("top"); text != "" {
@@ -98,7 +96,7 @@ func listDevices(c *call) error {
 			return hubward.Errorf(hubward.CodeArgumentInvalid, "top: %.20q is not a number", text)
 		}
 	}
-	devices, err := c.server.hub.Devices(c.r.Context(), c.hub, top)
+	devices, err := c.server.hub.Devices(c.r.Context(), &c.principal, top)
 	if err != nil {
 		return err
 	}
@@ -119,7 +117,7 @@ func (c *call) ifMatch() string { return bareETag(c.r.Header.Get("If-Match")) }
 
 // bareETag strips W/ and one layer of quotes.
 //
-// Source: spec/service-rest.md 2.1.
+// Source: learn.microsoft.com/rest/api/iothub, common parameters and headers (If-Match).
 func bareETag(etag string) string {
 	etag = strings.TrimPrefix(strings.TrimSpace(etag), "W/")
 	if len(etag) >= 2 && etag[0] == '"' && etag[len(etag)-1] == '"' {

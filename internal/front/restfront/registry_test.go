@@ -217,34 +217,62 @@ func TestVersion_requiredExceptBelowHubward(t *testing.T) {
 	f.do(ask{path: "/$hubward/hub"}).wantStatus(t, 200)
 }
 
-func TestAuthorization_rights(t *testing.T) {
+func TestAuthorization_permissions(t *testing.T) {
 	f := newFixture(t)
 	f.create("d1")
 	for _, test := range []struct {
-		method, path string
-		allowed      string // policies besides iothubowner
+		method, path, body string
+		allowed            string // policies besides iothubowner
 	}{
-		{"GET", "/devices/d1", "registryRead registryReadWrite"},
-		{"GET", "/devices", "registryRead registryReadWrite"},
-		{"PUT", "/devices/d1", "registryReadWrite"},
-		{"DELETE", "/devices/d1", "registryReadWrite"},
-		{"POST", "/devices", "registryReadWrite"},
-		{"POST", "/devices/keys/regenerate", "registryReadWrite"},
-		{"GET", "/statistics/devices", "registryRead registryReadWrite"},
-		{"GET", "/statistics/service", "service"},
-		{"GET", "/$hubward/hub", "service device registryRead registryReadWrite"},
-		{"GET", "/$hubward/hubs", ""},
-		{"PUT", "/$hubward/hubs/x", ""},
-		{"GET", "/$hubward/hubs/plant/policies", ""},
+		{"GET", "/devices/d1", "", "registryRead registryReadWrite"},
+		{"GET", "/devices", "", "registryRead registryReadWrite"},
+		{"PUT", "/devices/d1", "{}", "registryReadWrite"},
+		{"DELETE", "/devices/d1", "", "registryReadWrite"},
+		{"POST", "/devices", "[]", "registryReadWrite"},
+		{"POST", "/devices/keys/regenerate", `{"policyKey":"both"}`, "registryReadWrite"},
+		{"GET", "/statistics/devices", "", "registryRead registryReadWrite"},
+		{"GET", "/statistics/service", "", "service"},
+		{"POST", "/devices/d1/messages/deviceBound", "x", "service"},
+		{"DELETE", "/devices/d1/commands", "", "service"},
+		{"GET", "/messages/serviceBound/feedback", "", "service"},
+		{"DELETE", "/messages/serviceBound/feedback/x", "", "service"},
+		{"POST", "/messages/serviceBound/feedback/x/abandon", "", "service"},
+		{"POST", "/devices/d1/messages/events", "x", "device"},
+		{"GET", "/devices/d1/messages/deviceBound", "", "device"},
+		{"DELETE", "/devices/d1/messages/deviceBound/x", "", "device"},
+		{"POST", "/devices/d1/messages/deviceBound/x/abandon", "", "device"},
+		{"GET", "/$hubward/hub", "", "service device registryRead registryReadWrite"},
+		{"GET", "/$hubward/hubs", "", ""},
+		{"PUT", "/$hubward/hubs/x", "{}", ""},
+		{"PATCH", "/$hubward/hubs/plant", "{}", ""},
+		{"DELETE", "/$hubward/hubs/plant", "", ""},
+		{"GET", "/$hubward/hubs/plant/policies", "", ""},
+		{"PUT", "/$hubward/hubs/plant/policies/x", `{"permissions":["ServiceConnect"]}`, ""},
+		{"POST", "/$hubward/hubs/plant/policies/service/regenerate", `{"key":"primary"}`, ""},
+		{"DELETE", "/$hubward/hubs/plant/policies/service", "", ""},
+		{"GET", "/$hubward/hubs/plant/consumer-groups", "", ""},
 	} {
 		for _, policy := range []string{"service", "device", "registryRead", "registryReadWrite"} {
-			r := f.do(ask{method: test.method, path: test.path + version, policy: policy})
+			r := f.do(ask{method: test.method, path: test.path + version, body: test.body, policy: policy})
 			if allowed := strings.Contains(" "+test.allowed+" ", " "+policy+" "); allowed != (r.StatusCode != 401) {
 				t.Errorf("%s %s with policy %s: %d", test.method, test.path, policy, r.StatusCode)
 			}
 			if r.StatusCode == 401 {
 				r.wantError(t, hubward.CodeUnauthorizedAccess, "Unauthorized")
 			}
+		}
+	}
+}
+
+// A device's own key opens its own calls, and nothing else; nobody learns by one which devices there are.
+func TestAuthorization_devicesKey(t *testing.T) {
+	f := newFixture(t)
+	d := f.create("d1")
+	unknown := *d
+	unknown.DeviceID = "d9"
+	for _, token := range []string{f.deviceToken(d), f.deviceToken(&unknown)} {
+		for _, path := range []string{"/devices/d1", "/devices", "/statistics/service", "/messages/serviceBound/feedback", "/$hubward/hub", "/$hubward/events", "/$hubward/hubs", "/$hubward/hubs/plant/policies"} {
+			f.do(ask{path: path + version, token: token}).wantError(t, hubward.CodeUnauthorizedAccess, "Unauthorized")
 		}
 	}
 }
@@ -263,7 +291,14 @@ func TestAuthorization_refusals(t *testing.T) {
 		})
 	}
 	f.create("d1")
-	f.do(ask{path: "/devices/d1" + version, token: f.token("plant", "iothubowner", "hub.example/devices/d1")}).wantStatus(t, 200)
+	own := f.token("plant", "iothubowner", "hub.example/devices/d1")
+	f.do(ask{path: "/devices/d1" + version, token: own}).wantStatus(t, 200)
+	for _, path := range []string{"/devices", "/$hubward/hub", "/$hubward/events", "/$hubward/hubs", "/$hubward/hubs/plant/policies"} {
+		f.do(ask{path: path + version, token: own}).wantError(t, hubward.CodeUnauthorizedAccess, "Unauthorized")
+	}
+	// Calls that manage hubs go by the token's host. One that there is not is told to nobody.
+	other := f.token("plant", "iothubowner", "other.example")
+	f.do(ask{path: "/$hubward/hubs", token: other}).wantError(t, hubward.CodeUnauthorizedAccess, "Unauthorized")
 	f.do(ask{path: "/devices/d1" + version, host: "unknown.example"}).wantError(t, hubward.CodeHubNotFound, "unknown.example")
 	if text := f.logs.String(); strings.Contains(text, "sig=") || !strings.Contains(text, "does not match the policy's keys") {
 		t.Errorf("the log should hold reasons, not tokens:\n%s", text)
@@ -274,7 +309,7 @@ func TestStatistics(t *testing.T) {
 	f := newFixture(t)
 	f.create("d1")
 	f.connect(f.create("d2"))
-	if _, err := f.hub.PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "d3", Status: hubward.StatusDisabled}, ""); err != nil {
+	if _, err := f.hub.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "d3", Status: hubward.StatusDisabled}, ""); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := f.do(ask{path: "/statistics/devices" + version}).body, `{"totalDeviceCount":3,"enabledDeviceCount":2,"disabledDeviceCount":1}`; got != want {

@@ -34,23 +34,23 @@ const (
 
 // server is the handler. It has no state of its own and is safe for concurrent use.
 type server struct {
-	hub       *hub.Hub
-	logger    *slog.Logger
-	version   string
-	now       func() time.Time
-	rand      io.Reader
-	stop      <-chan struct{}
-	heartbeat time.Duration
-	patience  time.Duration // Options.StreamWriteTimeout
-	routes    []route
-	missing   []feature
+	hub                *hub.Hub
+	logger             *slog.Logger
+	version            string
+	now                func() time.Time
+	rand               io.Reader
+	stop               <-chan struct{}
+	heartbeat          time.Duration
+	streamWriteTimeout time.Duration
+	routes             []route
+	missing            []feature
 }
 
 // New returns the handler of the HTTPS listener.
 func New(h *hub.Hub, o Options) http.Handler {
 	s := &server{
 		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, stop: o.Stop, heartbeat: o.Heartbeat,
-		patience: o.StreamWriteTimeout, routes: routes(), missing: missing(),
+		streamWriteTimeout: o.StreamWriteTimeout, routes: routes(), missing: missing(),
 	}
 	if o.Version != "" {
 		s.version = "hubward/" + o.Version
@@ -67,8 +67,8 @@ func New(h *hub.Hub, o Options) http.Handler {
 	if s.heartbeat == 0 {
 		s.heartbeat = defaultHeartbeat
 	}
-	if s.patience == 0 {
-		s.patience = defaultStreamWriteTimeout
+	if s.streamWriteTimeout == 0 {
+		s.streamWriteTimeout = defaultStreamWriteTimeout
 	}
 	return s
 }

@@ -2,12 +2,14 @@ package restfront_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/restfront"
 )
 
 // A request that the end of the process cuts short must not look like a success.
@@ -21,6 +23,28 @@ func TestCancelledRequest_isAnError(t *testing.T) {
 	f.server.Config.Handler.ServeHTTP(w, r)
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), hubward.CodeServiceUnavailable.String()) {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+// What an error of ours says of our disks, or a library's, is for the log, wherever in the answer it would stand.
+func TestDescribe(t *testing.T) {
+	cause := errors.New("disk /var/lib is full")
+	for _, test := range []struct {
+		err  error
+		code hubward.Code
+		text string
+	}{
+		{hubward.Errorf(hubward.CodeArgumentInvalid, "status: it is wrong; really"), hubward.CodeArgumentInvalid, "status: it is wrong, really"},
+		{hubward.Wrap(hubward.CodeUnauthorizedAccess, "op", cause), hubward.CodeUnauthorizedAccess, "Unauthorized"},
+		{hubward.Wrap(hubward.CodeNoSuchPartition, "op", cause), hubward.CodeNoSuchPartition, "PartitionNotFound"},
+		{&hubward.Error{Code: hubward.CodeServerError, Message: "disk /var/lib is full", Err: cause}, hubward.CodeServerError, "its log has the cause"},
+		{&hubward.Error{Code: hubward.CodeGatewayTimeout, Message: "node 7 is slow"}, hubward.CodeGatewayTimeout, "GatewayTimeout"},
+		{cause, hubward.CodeServerError, "its log has the cause"},
+	} {
+		code, text := restfront.Describe(test.err)
+		if code != test.code || !strings.Contains(text, test.text) || strings.Contains(text, "disk") || strings.Contains(text, "node") {
+			t.Errorf("%v: %s %q", test.err, code, text)
+		}
 	}
 }
 

@@ -14,7 +14,8 @@ const maxBatchBody = 1 << 20
 
 // sendTelemetry stores one message of a device, or a batch of them, and answers 204 once all of it is durable.
 //
-// Source: spec/device.md 7.2.
+// Source: learn.microsoft.com/rest/api/iothub/device/send-device-event; HttpTransportHandler.cs of
+// Azure/azure-iot-sdk-csharp.
 func sendTelemetry(c *call) error {
 	var messages []*hubward.Message
 	var err error
@@ -28,7 +29,7 @@ func sendTelemetry(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.server.hub.IngestOnce(c.r.Context(), &c.device, messages); err != nil {
+	if err := c.server.hub.IngestOnce(c.r.Context(), &c.principal, messages); err != nil {
 		return err
 	}
 	return c.done()
@@ -48,7 +49,8 @@ func (c *call) readBatch() ([]*hubward.Message, error) {
 // means them: the encoding is the character set of the body, which is never compressed. A type that clients send with
 // any body is none.
 //
-// Source: spec/device.md 7.2, spec/clients.md 7.5.
+// Source: HttpTransportHandler.cs of Azure/azure-iot-sdk-csharp, for the headers. Observed with the Azure CLI, azure-iot
+// 0.25.0: content-encoding: utf-8.
 func (c *call) readMessage(limit int64) (*hubward.Message, error) {
 	m, err := restwire.ParseMessage(c.fields())
 	if err != nil {

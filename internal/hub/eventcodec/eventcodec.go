@@ -51,8 +51,17 @@ const (
 	nameSchema       = "iothub-message-schema"
 )
 
-// SourceTelemetry is the iothub-message-source of device-to-cloud messages.
-const SourceTelemetry = "Telemetry"
+// What an event is of: its iothub-message-source.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema.
+const (
+	SourceTelemetry       = "Telemetry" // a device-to-cloud message
+	SourceTwinChange      = "twinChangeEvents"
+	SourceLifecycle       = "deviceLifecycleEvents" // an identity was created or deleted
+	SourceConnectionState = "deviceConnectionStateEvents"
+	SourceJob             = "deviceJobLifecycleEvents"
+	SourceDigitalTwin     = "digitalTwinChangeEvents"
+)
 
 // Stamps are the annotations that are the same for all messages of one connection, encoded.
 type Stamps struct {

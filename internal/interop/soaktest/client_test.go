@@ -19,7 +19,7 @@ import (
 // policy returns a policy of the hub, with its keys.
 func (s *soak) policy(name string) access.Policy {
 	s.t.Helper()
-	all, err := s.hub.App.Hub().Policies(hubName)
+	all, err := s.hub.App.Hub().Policies(s.process, hubName)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (s *soak) taken() (wrong []string) {
 		for p := range partitions {
 			var in []*hub.Reader
 			for range 5 {
-				r, err := s.hub.App.Hub().OpenReader(s.t.Context(), hub.ReaderOptions{Hub: hubName, ConsumerGroup: groupName(g), Partition: p})
+				r, err := s.hub.App.Hub().OpenReader(s.t.Context(), s.process, hub.ReaderOptions{ConsumerGroup: groupName(g), Partition: p})
 				if err != nil {
 					wrong = append(wrong, fmt.Sprintf("partition %d of %s: %v", p, groupName(g), err))
 					break

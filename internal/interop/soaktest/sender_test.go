@@ -52,7 +52,7 @@ type sender struct {
 
 func (s *soak) newSender(id string, d *dice) *sender {
 	s.t.Helper()
-	made, err := s.hub.App.Hub().PutDevice(s.t.Context(), hubName, hubward.Device{DeviceID: id}, "")
+	made, err := s.hub.App.Hub().PutDevice(s.t.Context(), s.process, hubward.Device{DeviceID: id}, "")
 	if err != nil {
 		s.t.Fatal(err)
 	}

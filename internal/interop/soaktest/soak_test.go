@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/testhub"
 )
 
@@ -43,6 +44,7 @@ const (
 type soak struct {
 	t       *testing.T
 	hub     *testhub.Hub
+	process *access.Principal // may do everything in the hub
 	ledgers [partitions]*ledger
 	senders []*sender
 	readers []*lineage
@@ -97,9 +99,11 @@ func newSoak(t *testing.T, rng *rand.Rand) *soak {
 	t.Helper()
 	s := &soak{t: t, hub: testhub.Start(t, testhub.PlainAMQP()), quiet: make(chan struct{})}
 	rules := s.hub.App.Hub()
-	if _, err := rules.CreateHub(t.Context(), hub.NewHub{Name: hubName, Partitions: partitions}); err != nil {
+	made, err := rules.CreateHub(t.Context(), s.hub.Process(), hub.NewHub{Name: hubName, Partitions: partitions})
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.process = access.Process(access.HubRef{Name: made.Name, Created: made.Created})
 	for i := range s.ledgers {
 		s.ledgers[i] = &ledger{partition: i, ended: make(chan struct{})}
 	}
@@ -107,7 +111,7 @@ func newSoak(t *testing.T, rng *rand.Rand) *soak {
 		s.senders = append(s.senders, s.newSender(fmt.Sprintf("soak-%02d", i), newDice(rng)))
 	}
 	for i := range groups {
-		if err := rules.CreateConsumerGroup(t.Context(), hubName, groupName(i)); err != nil {
+		if err := rules.CreateConsumerGroup(t.Context(), s.process, hubName, groupName(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,7 +177,7 @@ func (s *soak) logLate() {
 // setTargets tells the readers where to end: nobody sends any more.
 func (s *soak) setTargets(ctx context.Context) error {
 	for _, l := range s.ledgers {
-		bounds, err := s.hub.App.Hub().PartitionBounds(ctx, hubName, l.partition)
+		bounds, err := s.hub.App.Hub().PartitionBounds(ctx, s.process, l.partition)
 		if err != nil {
 			return err
 		}
@@ -207,7 +211,7 @@ func (s *soak) compare() {
 // forget deletes the hub and all that the test remembers of it.
 func (s *soak) forget() {
 	s.t.Helper()
-	if err := s.hub.App.Hub().DeleteHub(s.t.Context(), hubName); err != nil {
+	if err := s.hub.App.Hub().DeleteHub(s.t.Context(), s.process, hubName); err != nil {
 		s.t.Fatal(err)
 	}
 	s.senders, s.readers, s.ledgers = nil, nil, [partitions]*ledger{}

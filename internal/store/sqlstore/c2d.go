@@ -6,18 +6,18 @@ import (
 	"slices"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
 // EditQueues runs edits in order, in one job of the writer. It writes what differs from what was read.
-func (s *Store) EditQueues(ctx context.Context, edits []*hub.QueueEdit) error {
+func (s *Store) EditQueues(ctx context.Context, edits []*c2d.Edit) error {
 	if len(edits) == 0 {
 		return nil
 	}
 	return s.update(ctx, "sqlstore.EditQueues", func(tx *writeTx) error {
 		for _, e := range edits {
-			if err := editQueue(tx, e); err != nil {
+			if err := s.editQueue(tx, e); err != nil {
 				return err
 			}
 		}
@@ -26,8 +26,8 @@ func (s *Store) EditQueues(ctx context.Context, edits []*hub.QueueEdit) error {
 }
 
 // editQueue sets e.Err to what e's function says, before anything is written; an error of its own fails the whole job.
-func editQueue(tx *writeTx, e *hub.QueueEdit) error {
-	old, err := readQueue(tx, e.Hub, e.Device)
+func (s *Store) editQueue(tx *writeTx, e *c2d.Edit) error {
+	old, err := s.readQueue(tx, e.Key)
 	if err != nil {
 		return err
 	}
@@ -40,56 +40,62 @@ func editQueue(tx *writeTx, e *hub.QueueEdit) error {
 	if e.Err = e.Edit(&next); e.Err != nil {
 		return nil
 	}
-	return saveQueue(tx, e.Hub, old, &next)
+	return saveQueue(tx, e.Key, old, &next)
 }
 
 // storedQueue is a queue with what only the store knows of it.
 type storedQueue struct {
 	c2dqueue.Queue
-	ids    []int64 // of the rows of Messages
-	exists bool    // it has a row
-	due    sql.NullInt64
+	ids []int64 // of the rows of Messages
+	due sql.NullInt64
 }
 
-// selectQueue has one row per message, and one without when there is none. An engine with several writers
-// has to lock the identity's row before it: that is what a queue belongs to.
-const selectQueue = `SELECT devices.generation_id, devices.status, q.next_sequence, q.due,
-		m.id, m.sequence, m.message_id, m.ack, m.enqueued, m.expires, m.delivery_count, m.handed_out,
-		m.lock_token, m.lock_until, m.lock_holder
-	FROM devices
-	LEFT JOIN c2d_queues q ON q.hub = devices.hub AND q.device_id = devices.device_id AND q.module_id = devices.module_id
-	LEFT JOIN c2d_messages m ON m.hub = q.hub AND m.device_id = q.device_id AND m.module_id = q.module_id
-	WHERE devices.hub = $1 AND devices.device_id = $2 AND devices.module_id = ''
-	ORDER BY m.sequence`
-
-// readQueue returns nil when there is no such device.
-func readQueue(tx *writeTx, hubName, device string) (*storedQueue, error) {
+// readQueue reads a queue that is written back, nil when there is no such identity. What is locked is the identity's row:
+// a queue has none before its first message, and an outer join cannot be locked.
+func (s *Store) readQueue(tx *writeTx, key c2d.Key) (*storedQueue, error) {
+	id := key.Identity
+	err := s.lock(tx, `SELECT etag FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`, key.Hub, id.Device, id.Module)
+	if err != nil {
+		return nil, err
+	}
 	var q *storedQueue
-	err := tx.each(func(row scanner) error {
+	err = tx.each(func(row scanner) error {
 		if q == nil {
-			q = &storedQueue{Queue: c2dqueue.Queue{Device: device}}
+			q = &storedQueue{Queue: c2dqueue.Queue{Identity: id}}
 		}
 		return q.scan(row)
-	}, selectQueue, hubName, device)
+	}, selectQueue, key.Hub, id.Device, id.Module)
 	return q, err
 }
 
+// selectQueue has one row per message, and one without when there is none.
+const selectQueue = `SELECT devices.generation_id, devices.status, q.next_sequence, q.due, q.newest_fence, q.newest_receiver,
+		m.id, m.sequence, m.message_id, m.ack, m.enqueued, m.expires, m.delivery_count, m.handed_out,
+		m.lock_token, m.lock_until, m.lock_fence, m.lock_receiver
+	FROM devices
+	LEFT JOIN c2d_queues q ON q.hub = devices.hub AND q.device_id = devices.device_id AND q.module_id = devices.module_id
+	LEFT JOIN c2d_messages m ON m.hub = q.hub AND m.device_id = q.device_id AND m.module_id = q.module_id
+	WHERE devices.hub = $1 AND devices.device_id = $2 AND devices.module_id = $3
+	ORDER BY m.sequence`
+
 func (q *storedQueue) scan(row scanner) error {
 	var (
-		status                            hubward.Status
-		next, id, sequence                sql.NullInt64
-		enqueued, expires, count, handed  sql.NullInt64
-		lockUntil                         sql.NullInt64
-		messageID, ack, lockToken, holder sql.NullString
+		status                                hubward.Status
+		next, id, sequence, enqueued, expires sql.NullInt64
+		count, handed, lockUntil              sql.NullInt64
+		messageID, ack, lockToken             sql.NullString
+		fence, receiver                       sql.Null[uint64]
+		lockFence, lockReceiver               sql.Null[uint64]
 	)
-	err := row.Scan(&q.Generation, &status, &next, &q.due,
-		&id, &sequence, &messageID, &ack, &enqueued, &expires, &count, &handed, &lockToken, &lockUntil, &holder)
+	err := row.Scan(&q.Generation, &status, &next, &q.due, &fence, &receiver,
+		&id, &sequence, &messageID, &ack, &enqueued, &expires, &count, &handed,
+		&lockToken, &lockUntil, &lockFence, &lockReceiver)
 	if err != nil {
 		return err
 	}
 	q.Disabled = status != hubward.StatusEnabled
-	q.Next, q.exists = 1, next.Valid
-	if next.Valid {
+	q.Newest = c2dqueue.Holder{Fence: fence.V, Receiver: receiver.V}
+	if q.Next = 1; next.Valid {
 		q.Next = next.Int64
 	}
 	if !id.Valid {
@@ -100,26 +106,41 @@ func (q *storedQueue) scan(row scanner) error {
 		Sequence: sequence.Int64, ID: messageID.String, Ack: hubward.Ack(ack.String),
 		Enqueued: timeOf(enqueued), Expires: timeOf(expires),
 		DeliveryCount: int(count.Int64), HandedOut: handed.Int64 != 0,
-		Lock: c2dqueue.Lock{Token: lockToken.String, Until: timeOf(lockUntil), Holder: holder.String},
+		Lock: c2dqueue.Lock{
+			Token: lockToken.String, Until: timeOf(lockUntil),
+			Holder: c2dqueue.Holder{Fence: lockFence.V, Receiver: lockReceiver.V},
+		},
 	})
 	return nil
 }
 
 // saveQueue writes what next has that old has not, and the other way round. Both are in order of sequence numbers.
-func saveQueue(tx *writeTx, hubName string, old *storedQueue, next *c2dqueue.Queue) error {
+func saveQueue(tx *writeTx, key c2d.Key, old *storedQueue, next *c2dqueue.Queue) error {
+	if err := saveQueueRow(tx, key, old, next); err != nil {
+		return err
+	}
+	if err := saveMessages(tx, key, old, next); err != nil {
+		return err
+	}
+	return saveRecords(tx, key, next.Records)
+}
+
+// saveQueueRow writes the queue's row if anything in it differs: a queue that never had a message has none.
+func saveQueueRow(tx *writeTx, key c2d.Key, old *storedQueue, next *c2dqueue.Queue) error {
 	due := nullTicks(next.Due())
-	if !old.exists && len(next.Messages) == 0 && next.Next == old.Next {
-		return saveRecords(tx, hubName, next.Records)
+	if old.Next == next.Next && old.Newest == next.Newest && len(old.Messages) == len(next.Messages) && old.due == due {
+		return nil
 	}
-	if !old.exists || old.Next != next.Next || len(old.Messages) != len(next.Messages) || old.due != due {
-		_, err := tx.exec(`INSERT INTO c2d_queues (hub, device_id, next_sequence, pending, due) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (hub, device_id, module_id) DO UPDATE SET
-				next_sequence = excluded.next_sequence, pending = excluded.pending, due = excluded.due`,
-			hubName, next.Device, next.Next, len(next.Messages), due)
-		if err != nil {
-			return err
-		}
-	}
+	_, err := tx.exec(`INSERT INTO c2d_queues (hub, device_id, module_id, next_sequence, pending, due, newest_fence, newest_receiver)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (hub, device_id, module_id) DO UPDATE SET
+			next_sequence = excluded.next_sequence, pending = excluded.pending, due = excluded.due,
+			newest_fence = excluded.newest_fence, newest_receiver = excluded.newest_receiver`,
+		key.Hub, key.Identity.Device, key.Identity.Module, next.Next, len(next.Messages), due, next.Newest.Fence, next.Newest.Receiver)
+	return err
+}
+
+func saveMessages(tx *writeTx, key c2d.Key, old *storedQueue, next *c2dqueue.Queue) error {
 	i := 0
 	for j := range next.Messages {
 		m := &next.Messages[j]
@@ -131,7 +152,7 @@ func saveQueue(tx *writeTx, hubName string, old *storedQueue, next *c2dqueue.Que
 		var err error
 		switch {
 		case i == len(old.Messages) || old.Messages[i].Sequence != m.Sequence:
-			err = insertMessage(tx, hubName, next, m)
+			err = insertMessage(tx, key, m, next.Contents[m.Sequence])
 		case old.Messages[i] != *m:
 			err = updateMessage(tx, old.ids[i], m)
 			i++
@@ -147,15 +168,15 @@ func saveQueue(tx *writeTx, hubName string, old *storedQueue, next *c2dqueue.Que
 			return err
 		}
 	}
-	return saveRecords(tx, hubName, next.Records)
+	return nil
 }
 
-func insertMessage(tx *writeTx, hubName string, q *c2dqueue.Queue, m *c2dqueue.Message) error {
-	row, err := tx.row(`INSERT INTO c2d_messages (hub, device_id, sequence, message_id, ack, enqueued, expires,
-			delivery_count, handed_out, lock_token, lock_until, lock_holder)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
-		hubName, q.Device, m.Sequence, m.ID, string(m.Ack), ticks(m.Enqueued), ticks(m.Expires),
-		m.DeliveryCount, flag(m.HandedOut), m.Lock.Token, nullTicks(m.Lock.Until), m.Lock.Holder)
+func insertMessage(tx *writeTx, key c2d.Key, m *c2dqueue.Message, content []byte) error {
+	row, err := tx.row(`INSERT INTO c2d_messages (hub, device_id, module_id, sequence, message_id, ack, enqueued, expires,
+			delivery_count, handed_out, lock_token, lock_until, lock_fence, lock_receiver)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
+		key.Hub, key.Identity.Device, key.Identity.Module, m.Sequence, m.ID, string(m.Ack), ticks(m.Enqueued), ticks(m.Expires),
+		m.DeliveryCount, flag(m.HandedOut), m.Lock.Token, nullTicks(m.Lock.Until), m.Lock.Holder.Fence, m.Lock.Holder.Receiver)
 	if err != nil {
 		return err
 	}
@@ -163,19 +184,16 @@ func insertMessage(tx *writeTx, hubName string, q *c2dqueue.Queue, m *c2dqueue.M
 	if err := row.Scan(&id); err != nil {
 		return err
 	}
-	content := q.Contents[m.Sequence]
-	if content == nil {
-		content = []byte{}
-	}
-	_, err = tx.exec(`INSERT INTO c2d_contents (id, content) VALUES ($1, $2)`, id, content)
+	_, err = tx.exec(`INSERT INTO c2d_contents (id, content) VALUES ($1, $2)`, id, notNull(content))
 	return err
 }
 
 // updateMessage writes what a rule may change.
 func updateMessage(tx *writeTx, id int64, m *c2dqueue.Message) error {
-	_, err := tx.exec(`UPDATE c2d_messages SET delivery_count = $2, handed_out = $3, lock_token = $4, lock_until = $5, lock_holder = $6
+	_, err := tx.exec(`UPDATE c2d_messages SET delivery_count = $2, handed_out = $3, lock_token = $4, lock_until = $5,
+			lock_fence = $6, lock_receiver = $7
 		WHERE id = $1`,
-		id, m.DeliveryCount, flag(m.HandedOut), m.Lock.Token, nullTicks(m.Lock.Until), m.Lock.Holder)
+		id, m.DeliveryCount, flag(m.HandedOut), m.Lock.Token, nullTicks(m.Lock.Until), m.Lock.Holder.Fence, m.Lock.Holder.Receiver)
 	return err
 }
 
@@ -185,12 +203,12 @@ func deleteMessage(tx *writeTx, id int64) error {
 	return err
 }
 
-func saveRecords(tx *writeTx, hubName string, records []c2dqueue.Record) error {
+func saveRecords(tx *writeTx, key c2d.Key, records []c2dqueue.Record) error {
 	for i := range records {
 		r := &records[i]
-		_, err := tx.exec(`INSERT INTO feedback_records (hub, device_id, generation_id, message_id, status, at)
-			VALUES ($1, $2, $3, $4, $5, $6)`,
-			hubName, r.Device, r.Generation, r.MessageID, string(r.Status), ticks(r.Time))
+		_, err := tx.exec(`INSERT INTO feedback_records (hub, device_id, module_id, generation_id, message_id, status, at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			key.Hub, key.Identity.Device, key.Identity.Module, r.Generation, r.MessageID, string(r.Status), ticks(r.Time))
 		if err != nil {
 			return err
 		}
@@ -198,8 +216,8 @@ func saveRecords(tx *writeTx, hubName string, records []c2dqueue.Record) error {
 	return nil
 }
 
-// QueuedContents reads the contents of a device's messages from first to last.
-func (s *Store) QueuedContents(ctx context.Context, hubName, device string, first, last int64, visit func(sequence int64, content []byte)) error {
+// QueuedContents reads the contents of a queue's messages from first to last.
+func (s *Store) QueuedContents(ctx context.Context, key c2d.Key, first, last int64, visit func(sequence int64, content []byte)) error {
 	err := s.read.each(ctx, func(row scanner) error {
 		var sequence int64
 		var content []byte
@@ -209,24 +227,24 @@ func (s *Store) QueuedContents(ctx context.Context, hubName, device string, firs
 		visit(sequence, content)
 		return nil
 	}, `SELECT m.sequence, c.content FROM c2d_messages m JOIN c2d_contents c ON c.id = m.id
-		WHERE m.hub = $1 AND m.device_id = $2 AND m.module_id = '' AND m.sequence BETWEEN $3 AND $4 ORDER BY m.sequence`,
-		hubName, device, first, last)
+		WHERE m.hub = $1 AND m.device_id = $2 AND m.module_id = $3 AND m.sequence BETWEEN $4 AND $5 ORDER BY m.sequence`,
+		key.Hub, key.Identity.Device, key.Identity.Module, first, last)
 	return s.fail("sqlstore.QueuedContents", err)
 }
 
 // DueQueues returns the queues that are due first.
-func (s *Store) DueQueues(ctx context.Context, limit int) ([]hub.DueQueue, error) {
-	var due []hub.DueQueue
+func (s *Store) DueQueues(ctx context.Context, limit int) ([]c2d.Due, error) {
+	var due []c2d.Due
 	err := s.read.each(ctx, func(row scanner) error {
-		var d hub.DueQueue
+		var d c2d.Due
 		var at sql.NullInt64
-		if err := row.Scan(&d.Hub, &d.Device, &at); err != nil {
+		if err := row.Scan(&d.Key.Hub, &d.Key.Identity.Device, &d.Key.Identity.Module, &at); err != nil {
 			return err
 		}
-		d.Due = timeOf(at)
+		d.At = timeOf(at)
 		due = append(due, d)
 		return nil
-	}, `SELECT hub, device_id, due FROM c2d_queues WHERE due IS NOT NULL ORDER BY due LIMIT $1`, max(limit, 0))
+	}, `SELECT hub, device_id, module_id, due FROM c2d_queues WHERE due IS NOT NULL ORDER BY due LIMIT $1`, max(limit, 0))
 	if err != nil {
 		return nil, s.fail("sqlstore.DueQueues", err)
 	}

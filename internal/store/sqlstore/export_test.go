@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"maps"
 	"path"
+	"slices"
 	"testing"
 	"time"
 )
@@ -28,6 +30,26 @@ func Value[T any](t testing.TB, s *Store, text string, args ...any) T {
 		t.Fatalf("%s: %v", text, err)
 	}
 	return v
+}
+
+// RowLock ends the SELECTs of a store that OpenLocking has opened. To SQLite it is a comment.
+const RowLock = " /* locks rows */"
+
+// OpenLocking opens a store in memory that locks rows, as with an engine of several writers.
+func OpenLocking(t testing.TB) *Store {
+	t.Helper()
+	d := sqliteDialect
+	d.forUpdate = RowLock
+	s, err := open(t.Context(), Options{Path: Memory}, &d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Written returns the texts of all statements that the writer of a closed store has run.
+func Written(s *Store) []string {
+	return slices.Collect(maps.Keys(s.write.prepared))
 }
 
 // Migrations returns the texts of the SQLite schema's steps.
@@ -59,7 +81,7 @@ func CreateAt(t testing.TB, file string, version int, script string) {
 		t.Fatal(err)
 	}
 	for _, step := range steps[:version] {
-		if err := step.apply(t.Context(), writeDB, time.Unix(0, 0)); err != nil {
+		if err := step.apply(t.Context(), writeDB, &sqliteDialect, time.Unix(0, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}

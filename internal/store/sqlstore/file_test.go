@@ -6,25 +6,44 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
 // now is the clock of tests that look at times.
 var now = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
-// put stores an identity that has little more than its id.
-func put(id string) *hub.DeviceEdit {
-	return &hub.DeviceEdit{ID: id, Edit: func(*hubward.Device) (*hubward.Device, error) {
-		return &hubward.Device{DeviceID: id, Status: hubward.StatusEnabled, ConnectionState: hubward.Disconnected}, nil
+func dev(id string) hubward.Identity { return hubward.Identity{Device: id} }
+
+// put stores a device that has little more than its id.
+func put(id string) *hub.IdentityEdit {
+	return edit(id, func(*hub.Registration) (*hub.Registration, error) { return registration(id), nil })
+}
+
+func registration(id string) *hub.Registration {
+	return &hub.Registration{Device: hubward.Device{DeviceID: id, Status: hubward.StatusEnabled, ConnectionState: hubward.Disconnected}}
+}
+
+// edit is an edit of a device that has nothing to tell.
+func edit(id string, change func(old *hub.Registration) (*hub.Registration, error)) *hub.IdentityEdit {
+	return &hub.IdentityEdit{ID: dev(id), Edit: func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
+		next, err := change(old)
+		return next, nil, err
 	}}
 }
+
+// remove is a change that deletes.
+func remove(*hub.Registration) (*hub.Registration, error) { return nil, nil }
 
 // withHub opens a store and gives it the hub "h" with a device "d".
 func withHub(t testing.TB, path string) *sqlstore.Store {
@@ -37,9 +56,18 @@ func withHub(t testing.TB, path string) *sqlstore.Store {
 	return s
 }
 
-func mustEdit(t testing.TB, s *sqlstore.Store, edits ...*hub.DeviceEdit) {
+func mustEdit(t testing.TB, s *sqlstore.Store, edits ...*hub.IdentityEdit) {
 	t.Helper()
-	if err := s.EditDevices(t.Context(), "h", edits); err != nil {
+	if err := s.EditIdentities(t.Context(), "h", edits); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mustConnect stores a connection as it is.
+func mustConnect(t testing.TB, s *sqlstore.Store, c hub.Connection) {
+	t.Helper()
+	e := &hub.ConnectionEdit{ID: c.ID, Edit: func(hub.Connection) (hub.Connection, []hub.HubEvent) { return c, nil }}
+	if err := s.EditConnections(t.Context(), "h", []*hub.ConnectionEdit{e}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -155,7 +183,7 @@ func TestOpen_newerSchema(t *testing.T) {
 
 // TestOpen_olderSchemas opens the file that each older version, and this one, left behind. What they left is in
 // testdata/sqlite/NNNN.sql, which a new migration comes with: one hub, one device with a twin, one session; from version 2
-// on one message to the device, and feedback of two earlier ones.
+// on messages to the device, and feedback of two earlier ones.
 func TestOpen_olderSchemas(t *testing.T) {
 	for version := 1; version <= len(sqlstore.Migrations(t)); version++ {
 		t.Run(fmt.Sprintf("%04d", version), func(t *testing.T) {
@@ -168,7 +196,10 @@ func TestOpen_olderSchemas(t *testing.T) {
 			s := open(t, path)
 			wantOldContent(t, s)
 			if version >= 2 {
-				wantOldMessages(t, s)
+				wantOldMessages(t, s, version)
+			}
+			if version >= 3 {
+				wantOldNodes(t, s)
 			}
 			if got := sqlstore.Value[int](t, s, `SELECT max(version) FROM schema_migrations`); got != len(sqlstore.Migrations(t)) {
 				t.Errorf("schema %d after opening", got)
@@ -180,20 +211,107 @@ func TestOpen_olderSchemas(t *testing.T) {
 func wantOldContent(t *testing.T, s *sqlstore.Store) {
 	t.Helper()
 	hubs, err := s.Hubs(t.Context())
-	if err != nil || len(hubs) != 1 || hubs[0].Name != "old" || len(hubs[0].Policies) != 1 || hubs[0].Retention != 24*time.Hour {
-		t.Errorf("hubs %+v, %v", hubs, err)
+	if err != nil || len(hubs) != 1 {
+		t.Fatalf("hubs %+v, %v", hubs, err)
 	}
-	d, err := s.Device(t.Context(), "old", "d")
-	if err != nil || d.ETag != "MQ==" || d.LastActivityTime.String() != "2024-01-31T08:11:45.1234567Z" {
-		t.Errorf("device %+v, %v", d, err)
+	c := hubs[0]
+	policy := access.Policy{Name: "iothubowner", Permissions: access.AllPermissions, PrimaryKey: "b25l", SecondaryKey: "dHdv"}
+	if c.Name != "old" || c.Version < 1 || c.Retention != 24*time.Hour || len(c.Policies) != 1 || c.Policies[0] != policy {
+		t.Errorf("hub %+v", c)
 	}
-	subs, ok, err := s.Subscriptions(t.Context(), "old", hubward.Identity{Device: "d"})
-	if err != nil || !ok || len(subs) != 1 || subs[0] != (hub.Subscription{Filter: "devices/d/messages/devicebound/#", QoS: 1}) {
-		t.Errorf("subscriptions %v, %v, %v", subs, ok, err)
+	d, err := s.Identity(t.Context(), "old", dev("d"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	twin := sqlstore.Value[string](t, s, `SELECT tags || desired || reported || twin_version FROM devices WHERE hub = 'old'`)
-	if twin != `{"a":1}{"b":2}{"c":3}7` {
+	d.CloudToDeviceMessageCount = 0 // of the messages, see wantOldMessages
+	at := time.Date(2024, 1, 31, 8, 11, 45, 123456700, time.UTC)
+	want := &hub.Registration{Device: hubward.Device{
+		DeviceID: "d", GenerationID: "1", ETag: "MQ==", Status: hubward.StatusEnabled, StatusReason: "why",
+		StatusUpdatedTime: hubward.Time{Time: at.Add(100)},
+		ConnectionState:   hubward.Disconnected, ConnectionStateUpdatedTime: hubward.Time{Time: at.Add(200)},
+		LastActivityTime: hubward.Time{Time: at},
+		Authentication: &hubward.Authentication{
+			Type: hubward.AuthSAS, SymmetricKey: hubward.SymmetricKey{PrimaryKey: "b25l", SecondaryKey: "dHdv"},
+			X509Thumbprint: hubward.X509Thumbprint{PrimaryThumbprint: "A1", SecondaryThumbprint: "B2"},
+		},
+		Capabilities: hubward.Capabilities{IotEdge: true}, DeviceScope: "scope", ParentScopes: []string{"parent"},
+	}}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Errorf("device (-want +got):\n%s", diff)
+	}
+	state, present, err := s.Session(t.Context(), "old", dev("d"))
+	if err != nil || !present || string(state) != `[{"filter":"devices/d/messages/devicebound/#","qos":1}]` {
+		t.Errorf("session %s, %v, %v", state, present, err)
+	}
+	twin := sqlstore.Value[string](t, s, `SELECT concat_ws(' ', model_id, twin_etag, twin_version, desired_version, reported_version, tags, desired, reported)
+		FROM devices WHERE hub = 'old' AND module_id = ''`)
+	if twin != `dtmi:x;1 8 7 6 5 {"a":1} {"b":2} {"c":3}` {
 		t.Errorf("twin %s", twin)
+	}
+	wantOldHosts(t, s, c)
+}
+
+// wantOldHosts: an old hub keeps its host names, in order, and nobody else gets them.
+func wantOldHosts(t *testing.T, s *sqlstore.Store, old hub.Config) {
+	t.Helper()
+	if !slices.Equal(old.HostNames, []string{"localhost", "old.example.org"}) {
+		t.Errorf("host names %v", old.HostNames)
+	}
+	for _, host := range old.HostNames {
+		err := s.SaveHub(t.Context(), hub.Config{Name: "new", Partitions: 1, HostNames: []string{host}})
+		if hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
+			t.Errorf("another hub gets %s: %v", host, err)
+		}
+	}
+	if err := s.SaveHub(t.Context(), hub.Config{Name: "OLD", Partitions: 1}); hubward.CodeOf(err) != hubward.CodeHubAlreadyExists {
+		t.Errorf("another hub of that name: %v", err)
+	}
+	if err := s.SaveHub(t.Context(), old); err != nil {
+		t.Errorf("saving what was read: %v", err)
+	}
+}
+
+// wantOldNodes looks for what testdata/sqlite/0003.sql has beyond its predecessors.
+func wantOldNodes(t *testing.T, s *sqlstore.Store) {
+	t.Helper()
+	module := hubward.Identity{Device: "d", Module: "m"}
+	m, err := s.Identity(t.Context(), "old", module)
+	if err != nil || m.Identity() != module || m.ManagedBy != "edge" {
+		t.Errorf("module %+v, %v", m, err)
+	}
+	connected, err := s.Connected(t.Context(), "old", hubward.Identity{}, 10)
+	if err != nil || len(connected) != 1 || connected[0].ID != module || connected[0].Fence != 41 {
+		t.Errorf("connected %+v, %v", connected, err)
+	}
+	err = s.SaveSession(t.Context(), "old", module, 40, []byte{})
+	if hubward.CodeOf(err) != hubward.CodeConnectionClosedOnNewOne {
+		t.Errorf("the fence of an ended session: %v", err)
+	}
+	events, err := s.Outbox(t.Context(), "old", 10)
+	if err != nil || len(events) != 1 || events[0].Identity != module || events[0].ID != "e" || string(events[0].Data) != "hello" {
+		t.Errorf("outbox %+v, %v", events, err)
+	}
+}
+
+// TestOpen_sharedHostName: should two old hubs claim one host name, both are kept, and it leads to the older one.
+func TestOpen_sharedHostName(t *testing.T) {
+	path := file(t.TempDir())
+	sqlstore.CreateAt(t, path, 2, `INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created)
+		VALUES ('a', '["shared","a"]', 1, 1, '[]', 20), ('b', '["b","shared"]', 1, 1, '[]', 10), ('c', '[]', 1, 1, '[]', NULL)`)
+	s := open(t, path)
+	hubs, err := s.Hubs(t.Context())
+	if err != nil || len(hubs) != 3 || hubs[1].Name != "b" || hubs[2].Name != "a" {
+		t.Fatalf("%+v, %v", hubs, err)
+	}
+	if err := s.SaveHub(t.Context(), hubs[1]); err != nil {
+		t.Errorf("the older one: %v", err)
+	}
+	if err := s.SaveHub(t.Context(), hubs[2]); hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
+		t.Errorf("the newer one: %v", err)
+	}
+	hubs[2].HostNames = []string{"a"}
+	if err := s.SaveHub(t.Context(), hubs[2]); err != nil {
+		t.Errorf("the newer one without it: %v", err)
 	}
 }
 
@@ -238,18 +356,33 @@ func TestMigrations_numberedWithoutGaps(t *testing.T) {
 	}
 }
 
-// TestOpen_afterCrash opens what is on disk while the first store is still at work: all that was acknowledged is there,
-// and nobody is connected any more.
+// TestOpen_afterCrash opens what is on disk while the first store is still at work: all that was acknowledged is there.
+// Who is connected is not for this one to say.
 func TestOpen_afterCrash(t *testing.T) {
 	path := file(t.TempDir())
 	s := withHub(t, path)
 	for i := range 20 {
 		mustEdit(t, s, put(fmt.Sprintf("d%d", i)))
 	}
-	connected := hub.Activity{ID: "d", State: hubward.Connected, StateUpdated: now.Add(-time.Hour)}
-	if err := s.RecordActivity(t.Context(), "h", []hub.Activity{connected}); err != nil {
-		t.Fatal(err)
+	connected := hub.Connection{ID: dev("d"), Fence: 3, State: hubward.Connected, StateUpdated: now}
+	mustConnect(t, s, connected)
+
+	again := open(t, copyFile(t, path))
+	n, err := again.DeviceStatistics(t.Context(), "h")
+	if err != nil || n.TotalDeviceCount != 21 {
+		t.Errorf("%+v, %v; want 21 devices", n, err)
 	}
+	for _, at := range []*sqlstore.Store{s, again} {
+		got, err := at.Connected(t.Context(), "h", hubward.Identity{}, 10)
+		if diff := cmp.Diff([]hub.Connection{connected}, got); err != nil || diff != "" {
+			t.Errorf("connected: %v (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
+// copyFile copies what is on disk of a store that is open, as a crash would leave it.
+func copyFile(t testing.TB, path string) string {
+	t.Helper()
 	left := file(t.TempDir())
 	for _, suffix := range []string{"", "-wal"} {
 		content, err := os.ReadFile(path + suffix)
@@ -260,21 +393,5 @@ func TestOpen_afterCrash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-
-	again, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: left, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
-	n, err := again.DeviceStatistics(t.Context(), "h")
-	if err != nil || n.TotalDeviceCount != 21 {
-		t.Errorf("%+v, %v; want 21 devices", n, err)
-	}
-	d, err := again.Device(t.Context(), "h", "d")
-	if err != nil || d.ConnectionState != hubward.Disconnected || !d.ConnectionStateUpdatedTime.Equal(now) {
-		t.Errorf("device %+v, %v; want it disconnected now", d, err)
-	}
-	if d, err := s.Device(t.Context(), "h", "d"); err != nil || d.ConnectionState != hubward.Connected {
-		t.Errorf("in the first store: %+v, %v", d, err)
-	}
+	return left
 }

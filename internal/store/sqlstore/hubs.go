@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
 )
@@ -26,8 +27,8 @@ func (s *Store) Hubs(ctx context.Context) ([]hub.Config, error) {
 			last.Policies = append(last.Policies, *policy)
 		}
 		return nil
-	}, `SELECT h.name, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created, h.c2d,
-			p.name, p.rights, p.primary_key, p.secondary_key
+	}, `SELECT h.name, h.version, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created, h.c2d,
+			p.name, p.permissions, p.primary_key, p.secondary_key
 		FROM hubs h LEFT JOIN policies p ON p.hub = h.name
 		ORDER BY coalesce(h.created, 0), h.name, p.position`)
 	if err != nil {
@@ -41,11 +42,11 @@ func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 	var (
 		c                          hub.Config
 		hostNames, groups, c2d     string
-		created, rights            sql.NullInt64
+		created, permissions       sql.NullInt64
 		policy, primary, secondary sql.NullString
 	)
-	err := row.Scan(&c.Name, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created, &c2d,
-		&policy, &rights, &primary, &secondary)
+	err := row.Scan(&c.Name, &c.Version, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created, &c2d,
+		&policy, &permissions, &primary, &secondary)
 	if err != nil {
 		return c, nil, err
 	}
@@ -63,20 +64,25 @@ func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 		return c, nil, nil
 	}
 	return c, &access.Policy{
-		Name: policy.String, Rights: access.Rights(rights.Int64), PrimaryKey: primary.String, SecondaryKey: secondary.String,
+		Name: policy.String, Permissions: access.Permissions(permissions.Int64),
+		PrimaryKey: primary.String, SecondaryKey: secondary.String,
 	}, nil
 }
 
-// SaveHub stores c, replacing the hub of that name if there is one; its devices stay.
+// SaveHub stores c if nobody has stored that hub since c was read; its identities stay.
 func (s *Store) SaveHub(ctx context.Context, c hub.Config) error {
 	return s.update(ctx, "sqlstore.SaveHub", func(tx *writeTx) error {
 		if err := saveHub(tx, c); err != nil {
+			return err
+		}
+		if err := saveHosts(tx, c); err != nil {
 			return err
 		}
 		return savePolicies(tx, c)
 	})
 }
 
+// saveHub compares the version in the statement that writes, which is atomic with any number of writers.
 func saveHub(tx *writeTx, c hub.Config) error {
 	hostNames, err := jsonList(c.HostNames)
 	if err != nil {
@@ -90,13 +96,55 @@ func saveHub(tx *writeTx, c hub.Config) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(`INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (name) DO UPDATE SET host_names = excluded.host_names, partitions = excluded.partitions,
-			retention_ns = excluded.retention_ns, consumer_groups = excluded.consumer_groups, created = excluded.created,
-			c2d = excluded.c2d`,
-		c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d)
-	return err
+	statement, refusal := updateHub, hubward.Errorf(hubward.CodePreconditionFailed, "hub %s was changed or deleted meanwhile", c.Name)
+	if c.Version == 0 {
+		statement, refusal = insertHub, hubward.Errorf(hubward.CodeHubAlreadyExists, "hub %s exists already", c.Name)
+	}
+	n, err := tx.change(statement, c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d, c.Version+1)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return refusal
+	}
+	return nil
+}
+
+const (
+	// insertHub inserts nothing when the name is taken, in any case.
+	insertHub = `INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+	updateHub = `UPDATE hubs SET host_names = $2, partitions = $3, retention_ns = $4, consumer_groups = $5, created = $6,
+			c2d = $7, version = $8
+		WHERE name = $1 AND version = $8 - 1`
+)
+
+// saveHosts makes the hub's host names lead to it. One that leads to another hub stays there.
+func saveHosts(tx *writeTx, c hub.Config) error {
+	if _, err := tx.exec(`DELETE FROM hub_hosts WHERE hub = $1`, c.Name); err != nil {
+		return err
+	}
+	for _, host := range c.HostNames {
+		n, err := tx.change(`INSERT INTO hub_hosts (host, hub) VALUES ($1, $2) ON CONFLICT (host) DO NOTHING`, host, c.Name)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		row, err := tx.row(`SELECT hub FROM hub_hosts WHERE host = $1`, host)
+		if err != nil {
+			return err
+		}
+		var owner string
+		if err := row.Scan(&owner); err != nil {
+			return err
+		}
+		if owner != c.Name { // otherwise the list has it twice
+			return hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %s is a name of hub %s", host, owner)
+		}
+	}
+	return nil
 }
 
 func savePolicies(tx *writeTx, c hub.Config) error {
@@ -104,9 +152,9 @@ func savePolicies(tx *writeTx, c hub.Config) error {
 		return err
 	}
 	for i, p := range c.Policies {
-		_, err := tx.exec(`INSERT INTO policies (hub, name, position, rights, primary_key, secondary_key)
+		_, err := tx.exec(`INSERT INTO policies (hub, name, position, permissions, primary_key, secondary_key)
 			VALUES ($1, $2, $3, $4, $5, $6)`,
-			c.Name, p.Name, i, int64(p.Rights), p.PrimaryKey, p.SecondaryKey)
+			c.Name, p.Name, i, int64(p.Permissions), p.PrimaryKey, p.SecondaryKey)
 		if err != nil {
 			return err
 		}

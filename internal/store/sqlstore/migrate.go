@@ -48,8 +48,8 @@ func loadMigrations(files fs.FS, folder string) ([]migration, error) {
 }
 
 // migrate brings db to the newest schema that this program knows. Each step is a transaction, so that a crash between
-// two of them loses nothing.
-func migrate(ctx context.Context, db *sql.DB, d dialect, now func() time.Time) error {
+// two of them loses nothing. Other programs of the same version may do so at the same time.
+func migrate(ctx context.Context, db *sql.DB, d *dialect, now func() time.Time) error {
 	steps, err := loadMigrations(migrationFiles, path.Join("migrations", d.migrations))
 	if err != nil {
 		return err
@@ -63,19 +63,28 @@ func migrate(ctx context.Context, db *sql.DB, d dialect, now func() time.Time) e
 			version, len(steps))
 	}
 	for _, step := range steps[version:] {
-		if err := step.apply(ctx, db, now()); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := step.apply(context.WithoutCancel(ctx), db, d, now()); err != nil {
 			return fmt.Errorf("migration %s: %w", step.name, err)
 		}
 	}
 	return nil
 }
 
-func (m migration) apply(ctx context.Context, db *sql.DB, now time.Time) error {
+// apply makes the step unless another program has made it meanwhile. ctx does not end: a write that is broken off may
+// take the transaction with it.
+func (m migration) apply(ctx context.Context, db *sql.DB, d *dialect, now time.Time) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // after Commit it does nothing
+	version, err := d.version(ctx, tx)
+	if err != nil || version >= m.version {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, m.text); err != nil {
 		return err
 	}

@@ -2,9 +2,11 @@ package sqlstore_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2dqueue"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -13,8 +15,9 @@ const selectTwin = `SELECT tags || desired || reported || desired_version || rep
 
 const freshTwin = `{}{}{}1121`
 
-// TestEditDevices_keepsTwin: the twin lives in the identity's row and is not the registry's to change.
-func TestEditDevices_keepsTwin(t *testing.T) {
+// TestEditIdentities_keepsTwin: the twin lives in the identity's row and is not the registry's to change, nor a
+// connection's.
+func TestEditIdentities_keepsTwin(t *testing.T) {
 	s := withHub(t, sqlstore.Memory)
 	if got := sqlstore.Value[string](t, s, selectTwin); got != freshTwin {
 		t.Errorf("new twin %s", got)
@@ -22,66 +25,93 @@ func TestEditDevices_keepsTwin(t *testing.T) {
 	s.Exec(t, `UPDATE devices SET tags = '{"a":1}', desired = '{"b":2}', reported = '{"c":3}', desired_version = 4,
 		reported_version = 5, twin_version = 6, twin_etag = 7, model_id = 'dtmi:x;1'`)
 	mustEdit(t, s, put("d"))
+	mustConnect(t, s, hub.Connection{ID: dev("d"), Fence: 1, State: hubward.Connected, StateUpdated: now})
 	if got := sqlstore.Value[string](t, s, selectTwin); got != `{"a":1}{"b":2}{"c":3}4567dtmi:x;1` {
 		t.Errorf("twin after an edit of the identity: %s", got)
 	}
-	remove := &hub.DeviceEdit{ID: "d", Edit: func(*hubward.Device) (*hubward.Device, error) { return nil, nil }}
-	mustEdit(t, s, remove, put("d"))
+	mustEdit(t, s, edit("d", remove), put("d"))
 	if got := sqlstore.Value[string](t, s, selectTwin); got != freshTwin {
 		t.Errorf("twin of the next device of that name: %s", got)
 	}
 }
 
-// TestModules_areNoDevices: rows with a module id are neither listed nor counted, and go with their device.
-func TestModules_areNoDevices(t *testing.T) {
+// TestSchema_twinsStandLast: what is read of identities and connections comes before the long documents, behind which it
+// would cost reading those.
+//
+// Source: sqlite.org/fileformat2.html, record format and overflow pages.
+func TestSchema_twinsStandLast(t *testing.T) {
 	s := withHub(t, sqlstore.Memory)
-	for _, device := range []string{"d", "e"} {
-		mustEdit(t, s, put(device))
-		s.Exec(t, `INSERT INTO devices (hub, device_id, module_id, etag, generation_id, status, connection_state, iot_edge,
-			device_scope, parent_scopes) VALUES ('h', $1, 'm', 'module', '1', 'enabled', 'Disconnected', 0, '', '[]')`, device)
-	}
-	ctx := t.Context()
-	module := hubward.Identity{Device: "d", Module: "m"}
-	if err := s.SaveSubscriptions(ctx, "h", module, []hub.Subscription{{Filter: "f"}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok, err := s.Subscriptions(ctx, "h", hubward.Identity{Device: "d"}); ok || err != nil {
-		t.Errorf("the device has its module's session: %v, %v", ok, err)
-	}
-	list, err := s.Devices(ctx, "h", 10)
-	if err != nil || len(list) != 2 || list[0].ETag == "module" {
-		t.Errorf("devices %v, %v", list, err)
-	}
-	n, err := s.DeviceStatistics(ctx, "h")
-	if err != nil || n.TotalDeviceCount != 2 || n.EnabledDeviceCount != 2 {
-		t.Errorf("statistics %+v, %v", n, err)
-	}
-	if err := s.RecordActivity(ctx, "h", []hub.Activity{{ID: "d", State: hubward.Connected, StateUpdated: now}}); err != nil {
-		t.Fatal(err)
-	}
-	mustEdit(t, s, &hub.DeviceEdit{ID: "d", Edit: func(old *hubward.Device) (*hubward.Device, error) {
-		old.ETag = "edited"
-		return old, nil
-	}})
-	if got := sqlstore.Value[string](t, s, `SELECT etag || connection_state FROM devices WHERE device_id = 'd' AND module_id = 'm'`); got != "moduleDisconnected" {
-		t.Errorf("the module changed with its device: %s", got)
-	}
-
-	mustEdit(t, s, &hub.DeviceEdit{ID: "d", Edit: func(*hubward.Device) (*hubward.Device, error) { return nil, nil }})
-	if got := sqlstore.Value[int](t, s, `SELECT count(*) FROM devices`); got != 2 {
-		t.Errorf("%d rows left of e and its module", got)
-	}
-	if _, ok, err := s.Subscriptions(ctx, "h", module); ok || err != nil {
-		t.Errorf("the session of a deleted module: %v, %v", ok, err)
+	last := sqlstore.Value[string](t, s, `SELECT group_concat(name, ' ') FROM
+		(SELECT name FROM pragma_table_info('devices') ORDER BY cid LIMIT 3 OFFSET (SELECT count(*) - 3 FROM pragma_table_info('devices')))`)
+	if last != "tags desired reported" {
+		t.Errorf("the last columns are %s", last)
 	}
 }
 
-// TestSchema_statisticsReadAnIndex: counting must not read the twins.
-func TestSchema_statisticsReadAnIndex(t *testing.T) {
+// TestSaveSession_leavesNoRow: a clean start of a device that never had a session must cost no row.
+func TestSaveSession_leavesNoRow(t *testing.T) {
+	s := withHub(t, sqlstore.Memory)
+	if err := s.SaveSession(t.Context(), "h", dev("d"), 5, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := sqlstore.Value[int](t, s, `SELECT count(*) FROM sessions`); n != 0 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// TestEditQueues_leavesNoRow: a device that only ever asks for messages costs no row, and no write.
+func TestEditQueues_leavesNoRow(t *testing.T) {
+	s := withHub(t, sqlstore.Memory)
+	look := func(q *c2dqueue.Queue) error {
+		q.Expire(now)
+		return nil
+	}
+	editQueue(t, s, queueOfD, look)
+	if n := sqlstore.Value[int](t, s, `SELECT count(*) FROM c2d_queues`); n != 0 {
+		t.Errorf("%d rows", n)
+	}
+	editQueue(t, s, queueOfD, func(q *c2dqueue.Queue) error {
+		return q.Append(c2dqueue.Message{Enqueued: now, Expires: now.Add(time.Hour)}, nil)
+	})
+	for range 2 { // the second time the queue is empty
+		s.Exec(t, `CREATE TEMP TRIGGER no_write BEFORE UPDATE ON c2d_queues BEGIN SELECT raise(ABORT, 'an update that changes nothing'); END`)
+		editQueue(t, s, queueOfD, look)
+		s.Exec(t, `DROP TRIGGER no_write`)
+		editQueue(t, s, queueOfD, func(q *c2dqueue.Queue) error {
+			q.Purge(now)
+			return nil
+		})
+	}
+}
+
+// TestFences_beyondTheColumn: a fence that no column can hold is refused, and not taken for another one.
+func TestFences_beyondTheColumn(t *testing.T) {
+	s := withHub(t, sqlstore.Memory)
+	if err := s.SaveSession(t.Context(), "h", dev("d"), 1<<63, []byte("x")); hubward.CodeOf(err) != hubward.CodeServerError {
+		t.Errorf("session: %v", err)
+	}
+	e := &hub.ConnectionEdit{ID: dev("d"), Edit: func(old hub.Connection) (hub.Connection, []hub.HubEvent) {
+		old.Fence = 1 << 63
+		return old, nil
+	}}
+	if err := s.EditConnections(t.Context(), "h", []*hub.ConnectionEdit{e}); hubward.CodeOf(err) != hubward.CodeServerError {
+		t.Errorf("connection: %v", err)
+	}
+	s.Exec(t, `UPDATE devices SET connection_state = 'Connected', connection_fence = -1`)
+	if got, err := s.Connected(t.Context(), "h", hubward.Identity{}, 1); err == nil {
+		t.Errorf("a negative fence was read as %v", got)
+	}
+}
+
+// TestSchema_identitiesReadIndexes: counting and paging must not read the twins, nor who is not looked for.
+func TestSchema_identitiesReadIndexes(t *testing.T) {
 	s := withHub(t, sqlstore.Memory)
 	for text, want := range map[string]string{
-		`SELECT status, count(*) FROM devices WHERE hub = 'h' AND module_id = '' GROUP BY status`:   "SEARCH devices USING COVERING INDEX devices_by_status (hub=?)",
-		`UPDATE devices SET connection_state = 'Disconnected' WHERE connection_state = 'Connected'`: "SCAN devices USING INDEX devices_connected",
+		`SELECT status, count(*) FROM devices WHERE hub = 'h' AND module_id = '' GROUP BY status`: "SEARCH devices USING COVERING INDEX devices_by_status (hub=? AND module_id=?)",
+		`SELECT last_activity FROM devices WHERE hub = 'h' AND connection_state = 'Connected' AND (device_id, module_id) > ('d', 'm')
+			ORDER BY device_id, module_id LIMIT 9`: "SEARCH devices USING INDEX devices_connected (hub=? AND (device_id,module_id)>(?,?))",
+		`SELECT etag FROM devices WHERE hub = 'h' AND device_id = 'd' AND module_id <> '' ORDER BY module_id`: "SEARCH devices USING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id=?)",
+		`DELETE FROM hub_hosts WHERE hub = 'h'`: "SEARCH hub_hosts USING COVERING INDEX hub_hosts_by_hub (hub=?)",
 	} {
 		if got := sqlstore.Plan(t, s, text); got != want {
 			t.Errorf("%s\nplan %q, want %q", text, got, want)

@@ -6,63 +6,73 @@ import (
 	"errors"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
 )
 
-// Subscriptions returns the filters of a stored session, and false when there is none.
-func (s *Store) Subscriptions(ctx context.Context, hubName string, id hubward.Identity) ([]hub.Subscription, bool, error) {
-	const op = "sqlstore.Subscriptions"
-	row, err := s.read.row(ctx, `SELECT subscriptions FROM mqtt_sessions WHERE hub = $1 AND device_id = $2 AND module_id = $3`,
-		hubName, id.Device, id.Module)
+// Session returns a stored state, and false when there is none.
+func (s *Store) Session(ctx context.Context, hubName string, id hubward.Identity) (state []byte, present bool, err error) {
+	const op = "sqlstore.Session"
+	row, err := s.read.row(ctx, `SELECT state FROM sessions
+		WHERE hub = $1 AND device_id = $2 AND module_id = $3 AND state IS NOT NULL`, hubName, id.Device, id.Module)
 	if err != nil {
 		return nil, false, s.fail(op, err)
 	}
-	var text string
-	if err := row.Scan(&text); errors.Is(err, sql.ErrNoRows) {
+	if err := row.Scan(&state); errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	} else if err != nil {
 		return nil, false, s.fail(op, err)
 	}
-	subs, err := listOf[hub.Subscription](text)
-	return subs, true, s.fail(op, err)
+	return state, true, nil
 }
 
-// SaveSubscriptions stores the filters of a session. A session goes with its identity, so it needs one: a device that
-// was deleted meanwhile must not leave its subscriptions to the next one of that name.
+// SaveSession stores a state unless a newer claim has stored one. A session goes with its identity, so it needs one: a
+// device that was deleted meanwhile must not leave its session to the next one of that name.
 //
-// Errors: CodeDeviceNotFound, CodeModuleNotFound.
-func (s *Store) SaveSubscriptions(ctx context.Context, hubName string, id hubward.Identity, subs []hub.Subscription) error {
-	const op = "sqlstore.SaveSubscriptions"
-	text, err := jsonList(subs)
-	if err != nil {
-		return s.fail(op, err)
-	}
+// Errors: CodeConnectionClosedOnNewOne; CodeDeviceNotFound, CodeModuleNotFound.
+func (s *Store) SaveSession(ctx context.Context, hubName string, id hubward.Identity, fence uint64, state []byte) error {
+	const op = "sqlstore.SaveSession"
 	return s.update(ctx, op, func(tx *writeTx) error {
-		_, err := tx.exec(`INSERT INTO mqtt_sessions (hub, device_id, module_id, subscriptions, updated)
-			VALUES ($1, $2, $3, $4, $5)
+		if state == nil {
+			return s.forgetSession(op, tx, hubName, id, fence)
+		}
+		n, err := tx.change(`INSERT INTO sessions (hub, device_id, module_id, fence, updated, state)
+			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (hub, device_id, module_id) DO UPDATE SET
-				subscriptions = excluded.subscriptions, updated = excluded.updated`,
-			hubName, id.Device, id.Module, text, ticks(s.now()))
-		if s.dialect.isForeignKey(err) {
-			return identityNotFound(op, id)
+				fence = excluded.fence, updated = excluded.updated, state = excluded.state
+			WHERE sessions.fence <= excluded.fence`,
+			hubName, id.Device, id.Module, fence, ticks(s.now()), state)
+		switch {
+		case s.dialect.isForeignKey(err):
+			return notFound(op, id)
+		case err == nil && n == 0:
+			return displaced(op, id)
 		}
 		return err
 	})
 }
 
-func identityNotFound(op string, id hubward.Identity) error {
-	e := &hubward.Error{Code: hubward.CodeDeviceNotFound, Op: op, Device: id.Device, Message: "The device is not registered."}
-	if id.Module != "" {
-		e.Code, e.Message = hubward.CodeModuleNotFound, "The module is not registered."
+// forgetSession leaves the row, if there is one, with the fence: what an older claim comes to store is void.
+func (s *Store) forgetSession(op string, tx *writeTx, hubName string, id hubward.Identity, fence uint64) error {
+	row, err := tx.row(`SELECT fence FROM sessions WHERE hub = $1 AND device_id = $2 AND module_id = $3`+s.dialect.forUpdate,
+		hubName, id.Device, id.Module)
+	if err != nil {
+		return err
 	}
-	return e
+	var stored uint64
+	if err := row.Scan(&stored); errors.Is(err, sql.ErrNoRows) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if stored > fence {
+		return displaced(op, id)
+	}
+	_, err = tx.exec(`UPDATE sessions SET fence = $4, updated = $5, state = NULL WHERE hub = $1 AND device_id = $2 AND module_id = $3`,
+		hubName, id.Device, id.Module, fence, ticks(s.now()))
+	return err
 }
 
-// DeleteSession forgets a session. An unknown one is no error.
-func (s *Store) DeleteSession(ctx context.Context, hubName string, id hubward.Identity) error {
-	return s.update(ctx, "sqlstore.DeleteSession", func(tx *writeTx) error {
-		_, err := tx.exec(`DELETE FROM mqtt_sessions WHERE hub = $1 AND device_id = $2 AND module_id = $3`,
-			hubName, id.Device, id.Module)
-		return err
-	})
+func displaced(op string, id hubward.Identity) error {
+	return &hubward.Error{
+		Code: hubward.CodeConnectionClosedOnNewOne, Op: op, Identity: id, Message: "A newer connection has taken the place of this one.",
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -22,16 +23,26 @@ const (
 	readerLimit = 4
 	// fileMode is that of the file; SQLite gives it to the -wal and -shm files too.
 	fileMode = 0o600
+	// readerWait is for the rare moments in which a reader has to wait: while somebody recovers or removes the
+	// write-ahead log.
+	//
+	// Source: sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY In WAL Mode".
+	readerWait = 5 * time.Second
+	// writerWait leaves waiting to dialect.insist. SQLite's own pauses get longer, up to 100 ms, and a writer that sleeps
+	// so long beside one that is always busy waits for seconds.
+	writerWait = 0
 )
 
 var errNotOurs = errors.New("the file is an SQLite database of another program")
 
-// sqliteDialect is the embedded engine. Its writer is the only one, so that rows need no lock.
+// sqliteDialect is the embedded engine. A transaction that writes begins with BEGIN IMMEDIATE, which locks the file for
+// all other writers of this process and others, so that rows need no lock.
 var sqliteDialect = dialect{
 	migrations:   "sqlite",
 	version:      sqliteVersion,
 	configure:    sqliteConfigure,
 	isForeignKey: func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY },
+	isConflict:   func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
 }
 
 // openSQLite returns the database to write to, of one connection, and the one to read from. In memory they are the
@@ -41,17 +52,17 @@ func openSQLite(path string) (writeDB, readDB *sql.DB, err error) {
 		return nil, nil, errors.New("no path is given")
 	}
 	if path == Memory {
-		db, err := openPool("file::memory:?"+sqliteQuery("_txlock", "immediate"), 1)
+		db, err := openPool("file::memory:?"+sqliteQuery(writerWait, "_txlock", "immediate"), 1)
 		return db, db, err
 	}
 	if err := createFile(path); err != nil {
 		return nil, nil, err
 	}
-	writeDB, err = openPool(sqliteURL(path, sqliteQuery("_txlock", "immediate")), 1)
+	writeDB, err = openPool(sqliteURL(path, sqliteQuery(writerWait, "_txlock", "immediate")), 1)
 	if err != nil {
 		return nil, nil, err
 	}
-	readDB, err = openPool(sqliteURL(path, sqliteQuery("_query_only", "1")), readerLimit)
+	readDB, err = openPool(sqliteURL(path, sqliteQuery(readerWait, "_query_only", "1")), readerLimit)
 	if err != nil {
 		return nil, nil, errors.Join(err, writeDB.Close())
 	}
@@ -109,9 +120,12 @@ func sqliteURL(path, query string) string {
 // makes it shrink again after a burst; the rest is SQLite's own advice for safety.
 //
 // Source: sqlite.org/pragma.html, sqlite.org/security.html.
-func sqliteQuery(key, value string) string {
+func sqliteQuery(wait time.Duration, key, value string) string {
 	q := url.Values{
-		"_pragma":    {"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)", "journal_size_limit(67108864)", "trusted_schema(0)"},
+		"_pragma": {
+			fmt.Sprintf("busy_timeout(%d)", wait.Milliseconds()), "foreign_keys(1)", "synchronous(FULL)",
+			"journal_size_limit(67108864)", "trusted_schema(0)",
+		},
 		"_defensive": {"1"},
 		"_dqs":       {"0"},
 		"_error_rc":  {"1"},
@@ -121,7 +135,7 @@ func sqliteQuery(key, value string) string {
 }
 
 // sqliteVersion is the first to read the file, so it tells what is wrong with it.
-func sqliteVersion(ctx context.Context, db *sql.DB) (int, error) {
+func sqliteVersion(ctx context.Context, db querier) (int, error) {
 	var id, tables int
 	if err := db.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&id); err != nil {
 		if sqliteCode(err) == sqlite3.SQLITE_NOTADB {

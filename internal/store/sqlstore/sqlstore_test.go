@@ -30,8 +30,11 @@ func TestStore_file(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) hub.Store { return open(t, file(t.TempDir())) })
 }
 
-func TestStore_memory(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) hub.Store { return open(t, sqlstore.Memory) })
+func TestStore_twoHandles(t *testing.T) {
+	storetest.RunTwo(t, func(t *testing.T) (a, b hub.Store) {
+		path := file(t.TempDir())
+		return open(t, path), open(t, path)
+	})
 }
 
 func TestStore_reopen(t *testing.T) {

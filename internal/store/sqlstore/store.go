@@ -23,14 +23,15 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Store is a hub.Store on SQL. It is safe for concurrent use. A function given to EditDevices must not call the store:
-// in memory there is only one connection, and the call would wait for itself.
+// Store is a hub.Store on SQL. It is safe for concurrent use. A function given to an edit must not call the store: in
+// memory there is only one connection, and the call would wait for itself.
 //
 // Errors of its methods are hubward.Error: CodeServerError with the engine's error as cause when the disk is full or
-// fails, CodeServiceUnavailable after Close, CodeHubNotFound for a write to a hub that does not exist; or ctx's error.
+// fails, or another program keeps the database locked; CodeServiceUnavailable after Close; CodeHubNotFound for a write to
+// a hub that does not exist; or ctx's error.
 type Store struct {
 	// Set by Open, never changed after.
-	dialect dialect
+	dialect *dialect
 	now     func() time.Time
 	write   *writer
 	read    *readers
@@ -41,31 +42,31 @@ type Store struct {
 
 var _ hub.Store = (*Store)(nil)
 
-// Open opens the store, brings its schema up to date, and marks as disconnected every device that a crash left
-// connected: with the embedded engine, no other process can hold a connection.
+// Open opens the store and brings its schema up to date. Others may have the same file open: each sees what the others
+// have written once they were told so, and they write one after the other.
 //
 // Errors are for the operator: they name the file, and what is wrong with it.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	s, err := open(ctx, o)
+	s, err := open(ctx, o, &sqliteDialect)
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", o.Path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, o Options) (*Store, error) {
+func open(ctx context.Context, o Options, d *dialect) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	writeDB, readDB, err := openSQLite(o.Path)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: sqliteDialect, now: o.Now, read: newReaders(readDB)}
-	if err := s.prepare(ctx, writeDB); err != nil {
+	s := &Store{dialect: d, now: o.Now, read: newReaders(readDB)}
+	if err := d.insist(func() error { return s.prepare(ctx, writeDB) }); err != nil {
 		return nil, errors.Join(err, closeBoth(readDB, writeDB))
 	}
-	s.write = startWriter(writeDB)
+	s.write = startWriter(writeDB, d)
 	return s, nil
 }
 
@@ -74,10 +75,7 @@ func (s *Store) prepare(ctx context.Context, db *sql.DB) error {
 	if err := migrate(ctx, db, s.dialect, s.now); err != nil {
 		return err
 	}
-	if err := s.dialect.configure(ctx, db); err != nil {
-		return err
-	}
-	return disconnectAll(ctx, db, s.now())
+	return s.dialect.configure(ctx, db)
 }
 
 // Close lets queued writes finish, refuses new ones and closes the database. It waits for running reads. Further calls
@@ -108,6 +106,16 @@ func (s *Store) update(ctx context.Context, op string, run func(*writeTx) error)
 	return s.fail(op, s.write.do(ctx, run))
 }
 
+// lock locks the rows that a SELECT finds, where rows are locked. It is for rows that are not themselves written back, or
+// whose content is read by a statement of its own: one that begins when the lock is held sees what the last one to hold
+// it has written.
+func (s *Store) lock(tx *writeTx, text string, args ...any) error {
+	if s.dialect.forUpdate == "" {
+		return nil
+	}
+	return tx.each(func(scanner) error { return nil }, text+s.dialect.forUpdate, args...)
+}
+
 // fail dresses err, which may be nil, for a caller of op.
 func (s *Store) fail(op string, err error) error {
 	var known *hubward.Error
@@ -117,7 +125,7 @@ func (s *Store) fail(op string, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case s.dialect.isForeignKey(err):
-		// Devices refer to their hub; sessions, the only other rows to refer to one, tell for themselves.
+		// Rows refer to their hub, or to an identity that their writer has locked; sessions tell for themselves.
 		return &hubward.Error{Code: hubward.CodeHubNotFound, Op: op, Message: "The hub does not exist.", Err: err}
 	case s.write.isClosing():
 		return hubward.Wrap(hubward.CodeServiceUnavailable, op, err)

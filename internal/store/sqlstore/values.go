@@ -23,7 +23,10 @@ func ticks(t time.Time) int64 {
 
 // nullTicks stores the zero time as NULL.
 func nullTicks(t time.Time) sql.NullInt64 {
-	return sql.NullInt64{Int64: ticks(t), Valid: !t.IsZero()}
+	if t.IsZero() {
+		return sql.NullInt64{} // equal to what is scanned
+	}
+	return sql.NullInt64{Int64: ticks(t), Valid: true}
 }
 
 func timeOf(n sql.NullInt64) time.Time {
@@ -57,6 +60,14 @@ func listOf[E any](text string) ([]E, error) {
 	}
 	err := json.Unmarshal([]byte(text), &list)
 	return list, err
+}
+
+// notNull stores nil as an empty blob.
+func notNull(data []byte) []byte {
+	if data == nil {
+		return []byte{}
+	}
+	return data
 }
 
 // flag stores a boolean as an integer, which every engine has.

@@ -26,6 +26,7 @@ var (
 type writer struct {
 	// Set by startWriter, never changed after.
 	db      *sql.DB
+	dialect *dialect
 	queue   chan *job
 	closing chan struct{} // closed: take no new jobs
 	ended   chan struct{} // closed: the goroutine has ended
@@ -46,9 +47,10 @@ type job struct {
 }
 
 // startWriter starts the goroutine, which owns db until close has returned.
-func startWriter(db *sql.DB) *writer {
+func startWriter(db *sql.DB, d *dialect) *writer {
 	w := &writer{
 		db:       db,
+		dialect:  d,
 		queue:    make(chan *job, queueLimit),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
@@ -161,12 +163,13 @@ func (w *writer) gather(first *job) []*job {
 }
 
 // commit runs a group in one transaction and releases its callers. If the commit fails, so do all of them: nothing of
-// theirs was stored. If one job cost the others their transaction, all run again, each in its own.
+// theirs was stored. If another writer was in the way, all run again, and if one job cost the others their transaction,
+// each in its own.
 func (w *writer) commit(group []*job) {
 	if len(group) == 0 {
 		return
 	}
-	err := w.transact(group)
+	err := w.dialect.insist(func() error { return w.transact(group) })
 	if errors.Is(err, errLost) && len(group) > 1 {
 		for _, j := range group {
 			w.commit([]*job{j})

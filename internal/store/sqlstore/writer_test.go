@@ -21,12 +21,12 @@ func hold(t *testing.T, s *sqlstore.Store) (release func()) {
 	started, free := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		e := &hub.DeviceEdit{ID: "held", Edit: func(old *hubward.Device) (*hubward.Device, error) {
+		e := edit("held", func(old *hub.Registration) (*hub.Registration, error) {
 			close(started)
 			<-free
 			return old, nil
-		}}
-		if err := s.EditDevices(context.Background(), "h", []*hub.DeviceEdit{e}); err != nil {
+		})
+		if err := s.EditIdentities(context.Background(), "h", []*hub.IdentityEdit{e}); err != nil {
 			t.Errorf("the held write: %v", err)
 		}
 	})
@@ -69,7 +69,7 @@ func TestWriter_callerLeaves(t *testing.T) {
 		queued, leave := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if err := s.EditDevices(queued, "h", []*hub.DeviceEdit{put("left")}); !errors.Is(err, context.Canceled) {
+			if err := s.EditIdentities(queued, "h", []*hub.IdentityEdit{put("left")}); !errors.Is(err, context.Canceled) {
 				t.Errorf("the caller that left: %v", err)
 			}
 		})
@@ -79,13 +79,11 @@ func TestWriter_callerLeaves(t *testing.T) {
 		release()
 
 		begun, leave := context.WithCancel(t.Context())
-		e := put("begun")
-		store := e.Edit
-		e.Edit = func(old *hubward.Device) (*hubward.Device, error) {
+		e := edit("begun", func(*hub.Registration) (*hub.Registration, error) {
 			leave()
-			return store(old)
-		}
-		if err := s.EditDevices(begun, "h", []*hub.DeviceEdit{e}); err != nil {
+			return registration("begun"), nil
+		})
+		if err := s.EditIdentities(begun, "h", []*hub.IdentityEdit{e}); err != nil {
 			t.Errorf("the caller whose write had begun: %v", err)
 		}
 		if got := ids(t, s); !slices.Equal(got, []string{"begun", "d"}) {
@@ -102,7 +100,7 @@ func TestWriter_fullQueueBlocks(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range sqlstore.QueueLimit {
 			wg.Go(func() {
-				if err := s.EditDevices(t.Context(), "h", []*hub.DeviceEdit{put(fmt.Sprintf("d%d", i))}); err != nil {
+				if err := s.EditIdentities(t.Context(), "h", []*hub.IdentityEdit{put(fmt.Sprintf("d%d", i))}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -110,7 +108,7 @@ func TestWriter_fullQueueBlocks(t *testing.T) {
 		synctest.Wait()
 		ctx, leave := context.WithCancel(t.Context())
 		wg.Go(func() {
-			if err := s.EditDevices(ctx, "h", []*hub.DeviceEdit{put("left")}); !errors.Is(err, context.Canceled) {
+			if err := s.EditIdentities(ctx, "h", []*hub.IdentityEdit{put("left")}); !errors.Is(err, context.Canceled) {
 				t.Errorf("the caller before a full queue: %v", err)
 			}
 		})
@@ -134,15 +132,15 @@ func TestWriter_failuresInAGroup(t *testing.T) {
 		errs := make([]error, 30)
 		var wg sync.WaitGroup
 		for i := range errs {
-			edits := []*hub.DeviceEdit{put(fmt.Sprintf("first%02d", i)), put(fmt.Sprintf("second%02d", i))}
+			edits := []*hub.IdentityEdit{put(fmt.Sprintf("first%02d", i)), put(fmt.Sprintf("second%02d", i))}
 			hubName := "h"
 			switch i % 3 {
 			case 1:
 				hubName = "nowhere"
 			case 2:
-				edits[1].Edit = func(*hubward.Device) (*hubward.Device, error) { panic("job " + edits[1].ID) }
+				edits[1] = edit(edits[1].ID.Device, func(*hub.Registration) (*hub.Registration, error) { panic(fmt.Sprintf("job second%02d", i)) })
 			}
-			wg.Go(func() { errs[i] = s.EditDevices(t.Context(), hubName, edits) })
+			wg.Go(func() { errs[i] = s.EditIdentities(t.Context(), hubName, edits) })
 		}
 		synctest.Wait()
 		release()
@@ -185,11 +183,11 @@ func TestWriter_fullDisk(t *testing.T) {
 		for i := range errs {
 			e := put(fmt.Sprintf("d%02d", i))
 			if i%2 == 1 { // more than there is room for
-				e.Edit = func(*hubward.Device) (*hubward.Device, error) {
-					return &hubward.Device{DeviceScope: strings.Repeat("x", 20*4096)}, nil
-				}
+				e = edit(e.ID.Device, func(*hub.Registration) (*hub.Registration, error) {
+					return &hub.Registration{Device: hubward.Device{DeviceScope: strings.Repeat("x", 20*4096)}}, nil
+				})
 			}
-			wg.Go(func() { errs[i] = s.EditDevices(t.Context(), "h", []*hub.DeviceEdit{e}) })
+			wg.Go(func() { errs[i] = s.EditIdentities(t.Context(), "h", []*hub.IdentityEdit{e}) })
 		}
 		synctest.Wait()
 		release()
@@ -223,7 +221,9 @@ func TestClose_whileWritersAreQueued(t *testing.T) {
 		errs := make([]error, n)
 		var wg sync.WaitGroup
 		for i := range n {
-			wg.Go(func() { errs[i] = s.EditDevices(t.Context(), "h", []*hub.DeviceEdit{put(fmt.Sprintf("d%04d", i))}) })
+			wg.Go(func() {
+				errs[i] = s.EditIdentities(t.Context(), "h", []*hub.IdentityEdit{put(fmt.Sprintf("d%04d", i))})
+			})
 		}
 		synctest.Wait()
 		wg.Go(func() {

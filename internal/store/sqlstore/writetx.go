@@ -16,13 +16,16 @@ type writeTx struct {
 
 // attempt runs j in a savepoint and sets its err. It returns errLost when the transaction itself is gone: on a full or
 // failing disk the engine may roll all of it back, savepoints included. To go on would be to commit what comes after
-// without what came before.
+// without what came before. It returns j's err when another writer was in j's way: then all of the group run again.
 func (t *writeTx) attempt(j *job) error {
 	if _, err := t.exec(`SAVEPOINT job`); err != nil {
 		return fmt.Errorf("%w: %w", errLost, err)
 	}
 	j.err = t.guarded(j.run)
 	if j.err != nil {
+		if t.w.dialect.isConflict(j.err) {
+			return j.err
+		}
 		if _, err := t.exec(`ROLLBACK TO job`); err != nil {
 			return fmt.Errorf("%w: %w", errLost, err)
 		}
@@ -51,6 +54,15 @@ func (t *writeTx) exec(text string, args ...any) (sql.Result, error) {
 		return nil, err
 	}
 	return stmt.Exec(args...)
+}
+
+// change runs one statement and returns how many rows it has written. text is as for exec.
+func (t *writeTx) change(text string, args ...any) (rows int64, err error) {
+	result, err := t.exec(text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // row runs a query of at most one row, which has to be scanned before the next call. text is as for exec.

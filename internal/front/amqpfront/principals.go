@@ -1,0 +1,226 @@
+package amqpfront
+
+import (
+	"strings"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/sas"
+)
+
+const (
+	// maxPrincipals bounds the principals of one connection. Pools of devices put a token for each of up to 1,000.
+	maxPrincipals = 1024
+	// unauthenticatedTime is how long a connection may be open without a principal.
+	//
+	// Source: learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide, where it is 20 s.
+	unauthenticatedTime = 30 * time.Second
+	// maxTimer bounds how long the timer sleeps, so that a clock that was set meanwhile is noticed.
+	maxTimer = time.Hour
+)
+
+// heldPrincipal is a principal of a connection. It is replaced, never changed.
+type heldPrincipal struct {
+	access.Principal
+	ends time.Time // when links no longer rest on it: the token's expiry and the hub's grace; zero: never
+}
+
+func (h *heldPrincipal) ended(now time.Time) bool { return !h.ends.IsZero() && !now.Before(h.ends) }
+
+// restingLink is what is known of a link that rests on a principal.
+type restingLink struct {
+	requirement requirement
+	scope       string // of the principal
+}
+
+// tokenScope is what two tokens have in common of which the later replaces the earlier.
+func tokenScope(t *sas.Token) string { return t.Policy + " " + strings.Join(t.Segment, "/") }
+
+// hold gives the connection a principal; it replaces the one of the same scope.
+//
+// Errors: CodeUnauthorizedAccess for one of another hub than the connection's; CodeQuotaExceeded.
+func (c *conn) hold(scope string, p access.Principal) error {
+	if c.hub.Name != "" && !sameHub(p.Hub, c.hub) {
+		return refused("the principal is of another hub")
+	}
+	held := &heldPrincipal{Principal: p}
+	if !p.Expires.IsZero() {
+		held.ends = p.Expires.Add(c.server.hub.SASGrace())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, again := c.principals[scope]; !again && len(c.principals) >= maxPrincipals {
+		return hubward.Errorf(hubward.CodeQuotaExceeded, "the connection holds %d tokens already", maxPrincipals)
+	}
+	c.principals[scope] = held
+	c.unauthenticatedSince = time.Time{}
+	c.scheduleLocked(c.server.now())
+	return nil
+}
+
+func sameHub(a, b access.HubRef) bool { return a.Name == b.Name && a.Created.Equal(b.Created) }
+
+// opened starts to count the time that the connection may be without a principal.
+func (c *conn) opened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.principals) == 0 {
+		c.unauthenticatedSince = c.server.now()
+	}
+	c.scheduleLocked(c.server.now())
+}
+
+// loginHub is the hub of the log-in by SASL, the zero one if there was none.
+func (c *conn) loginHub() access.HubRef { return c.anyPrincipal().Hub }
+
+// anyPrincipal returns one of the connection's principals; before Open there is one at most. Without any it is nobody.
+func (c *conn) anyPrincipal() *access.Principal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.principals {
+		return &h.Principal
+	}
+	return &c.nobody
+}
+
+// principalOf returns the principal that a link rests on: of a token that was put again, the last one. When it has ended,
+// the link is about to be detached, and it is nobody.
+func (c *conn) principalOf(l *amqpengine.Link) *access.Principal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.links[l]; r != nil {
+		if h := c.principals[r.scope]; h != nil {
+			return &h.Principal
+		}
+	}
+	return &c.nobody
+}
+
+// unauthenticated reports whether the connection has no principal.
+func (c *conn) unauthenticated() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.principals) == 0
+}
+
+// rest finds a principal that meets what a link requires, and notes that the link rests on it. forget takes it back.
+func (c *conn) rest(l *amqpengine.Link, r requirement) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	scope, ok := c.meetingLocked(r, c.server.now())
+	if ok {
+		c.links[l] = &restingLink{r, scope}
+	}
+	return ok
+}
+
+// meetingLocked returns the scope of a principal that meets r. New links do not rest on one that has expired.
+func (c *conn) meetingLocked(r requirement, now time.Time) (scope string, ok bool) {
+	for scope, h := range c.principals {
+		if !h.Expired(now) && r.metBy(&h.Principal) {
+			return scope, true
+		}
+	}
+	return "", false
+}
+
+func (c *conn) forget(l *amqpengine.Link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.links, l)
+}
+
+// revokeLocked drops the principals that an identity was given on credentials of its own.
+func (c *conn) revokeLocked(id hubward.Identity) {
+	now := c.server.now()
+	for scope, h := range c.principals {
+		if h.Policy == "" && h.Identity == id {
+			delete(c.principals, scope)
+		}
+	}
+	if len(c.principals) == 0 && c.unauthenticatedSince.IsZero() {
+		c.unauthenticatedSince = now
+	}
+	c.scheduleLocked(now)
+}
+
+// scheduleLocked sets the timer to the next moment at which something may end.
+func (c *conn) scheduleLocked(now time.Time) {
+	var next time.Time
+	if !c.unauthenticatedSince.IsZero() {
+		next = c.unauthenticatedSince.Add(unauthenticatedTime)
+	}
+	for _, h := range c.principals {
+		if !h.ends.IsZero() && (next.IsZero() || h.ends.Before(next)) {
+			next = h.ends
+		}
+	}
+	if c.closed || next.IsZero() {
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+		return
+	}
+	wait := min(max(next.Sub(now), time.Millisecond), maxTimer)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(wait, c.checkPrincipals)
+	} else {
+		c.timer.Reset(wait)
+	}
+}
+
+// checkPrincipals drops the principals that have ended, detaches the links that no other covers, and closes a connection
+// that has been without one for too long.
+func (c *conn) checkPrincipals() {
+	now := c.server.now()
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	dropped := false
+	for scope, h := range c.principals {
+		if h.ended(now) {
+			delete(c.principals, scope)
+			dropped = true
+		}
+	}
+	uncovered := c.uncoveredLocked(now)
+	if dropped && len(c.principals) == 0 {
+		c.unauthenticatedSince = now
+	}
+	tooLong := !c.unauthenticatedSince.IsZero() && !now.Before(c.unauthenticatedSince.Add(unauthenticatedTime))
+	if !tooLong {
+		c.scheduleLocked(now)
+	}
+	c.mu.Unlock()
+	for _, l := range uncovered {
+		e := unauthorized("Token Invalid. The token that the link rests on has expired.")
+		c.logger.Info("amqp link detached, its token has expired", "link", clip(l.Attach().Name), "tracking", c.server.track(e))
+		l.Detach(e)
+	}
+	if tooLong {
+		c.fail(newError(amqpwire.ConnectionForced, "The connection was not authorized within %d seconds.", int(unauthenticatedTime/time.Second)))
+	}
+}
+
+// uncoveredLocked returns the links that no principal covers any more, and moves the others to one that does.
+func (c *conn) uncoveredLocked(now time.Time) []*amqpengine.Link {
+	var uncovered []*amqpengine.Link
+	for l, r := range c.links {
+		if _, ok := c.principals[r.scope]; ok {
+			continue
+		}
+		scope, ok := c.meetingLocked(r.requirement, now)
+		if ok {
+			r.scope = scope
+			continue
+		}
+		delete(c.links, l)
+		uncovered = append(uncovered, l)
+	}
+	return uncovered
+}

@@ -1,0 +1,174 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/sas"
+)
+
+// Authenticate decides who a peer is by what it shows: the one log-in behind all protocols. Policies and identities are
+// those of this moment: a key that was replaced is good for nothing from then on. What the principal may do, the calls that
+// take one look at for themselves.
+//
+// A token that is signed with an identity's key for the whole hub needs Credential.Identity: whose key it is could
+// otherwise only be found by trying all of them.
+//
+// Errors: CodeUnauthorizedAccess, with the reason in the cause; CodeDeviceNotFound and CodeModuleNotFound for the
+// credential of an identity that is not there, which to tell nobody who shows no policy's key is the caller's to see to;
+// CodeNoSuchHub, CodeHubNotFound; the store's.
+func (h *Hub) Authenticate(ctx context.Context, c access.Credential) (access.Principal, error) {
+	switch {
+	case c.Token != "":
+		return h.authenticateToken(ctx, &c)
+	case c.Policy != "":
+		return h.authenticatePolicyKey(&c)
+	case len(c.Certificates) > 0:
+		return h.authenticateCertificate(ctx, &c)
+	}
+	return access.Principal{}, unauthorized(errors.New("the peer shows no credential"))
+}
+
+func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (access.Principal, error) {
+	t, err := sas.Parse(c.Token)
+	if err != nil {
+		return access.Principal{}, unauthorized(err)
+	}
+	s, err := h.hubOfToken(c.Hub, &t)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	if t.Policy == "" {
+		return h.authenticateIdentity(ctx, s, &t, c.Identity)
+	}
+	p, err := access.PolicyToken(&t, h.config(s).Policies, h.now())
+	if err != nil {
+		return access.Principal{}, err
+	}
+	p.Hub = s.ref
+	if c.Identity == (hubward.Identity{}) {
+		return p, nil
+	}
+	return h.speak(ctx, s, &p, c.Identity)
+}
+
+// hubOfToken finds the hub that a token is for, which has to be the one of that name if there is a name.
+func (h *Hub) hubOfToken(name string, t *sas.Token) (*state, error) {
+	h.mu.RLock()
+	s := h.hosts[strings.ToLower(t.Host())]
+	h.mu.RUnlock()
+	if name == "" && s == nil {
+		return nil, hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", t.Host())
+	}
+	if name == "" {
+		return s, nil
+	}
+	want, _, err := h.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if s != want {
+		return nil, unauthorized(hubward.Errorf(hubward.CodeHubNotFound, "the token is for another host"))
+	}
+	return s, nil
+}
+
+// authenticateIdentity checks a token that is signed with an identity's own key.
+func (h *Hub) authenticateIdentity(ctx context.Context, s *state, t *sas.Token, claimed hubward.Identity) (access.Principal, error) {
+	ids := []hubward.Identity{claimed}
+	if claimed == (hubward.Identity{}) {
+		ids = access.Identities(t)
+	}
+	err := unauthorized(errors.New("the token names neither a policy nor an identity"))
+	for _, id := range ids {
+		var entry *hubward.Device
+		if entry, err = h.enabledEntry(ctx, s, id); err == nil {
+			p, err := access.IdentityToken(t, id, entry, h.now())
+			p.Hub = s.ref
+			return p, err
+		}
+		if code := hubward.CodeOf(err); code != hubward.CodeDeviceNotFound && code != hubward.CodeModuleNotFound {
+			break
+		}
+	}
+	return access.Principal{}, err
+}
+
+// authenticatePolicyKey checks a policy's key. Without a hub's name it is the hub that has such a policy with such a key.
+func (h *Hub) authenticatePolicyKey(c *access.Credential) (access.Principal, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	err := unauthorized(errors.New("there is no such hub"))
+	for _, s := range h.order {
+		if c.Hub != "" && c.Hub != s.ref.Name {
+			continue
+		}
+		var p access.Principal
+		if p, err = access.PolicyKey(s.config.Policies, c.Policy, c.Key); err == nil {
+			p.Hub = s.ref
+			return p, nil
+		}
+	}
+	return access.Principal{}, err
+}
+
+func (h *Hub) authenticateCertificate(ctx context.Context, c *access.Credential) (access.Principal, error) {
+	s, _, err := h.find(c.Hub)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	entry, err := h.enabledEntry(ctx, s, c.Identity)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	p, err := access.Certificate(c.Certificates, c.Identity, entry, h.now())
+	p.Hub = s.ref
+	return p, err
+}
+
+// speak returns p as the principal of one identity, as the registry has it at this moment.
+//
+// Errors: CodeUnauthorizedAccess; CodeDeviceNotFound, CodeModuleNotFound; the store's.
+func (h *Hub) speak(ctx context.Context, s *state, p *access.Principal, id hubward.Identity) (access.Principal, error) {
+	if !p.Allows(access.DeviceConnect, access.PathOf(id)...) { // before anything is told of the identity
+		return access.Principal{}, unauthorized(errors.New("the log-in is not for the identity"))
+	}
+	entry, err := h.enabledEntry(ctx, s, id)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	return p.Speak(id, entry, h.now())
+}
+
+// enabledEntry looks up who wants to log in. A module's device has to be enabled too.
+//
+// Errors: CodeDeviceNotFound; CodeModuleNotFound; CodeUnauthorizedAccess for a disabled device; the store's.
+func (h *Hub) enabledEntry(ctx context.Context, s *state, id hubward.Identity) (*hubward.Device, error) {
+	if hubward.ValidateID(id.Device) != nil {
+		return nil, hubward.Errorf(hubward.CodeDeviceNotFound, "there is no such device")
+	}
+	if id.Module != "" {
+		if hubward.ValidateID(id.Module) != nil {
+			return nil, hubward.Errorf(hubward.CodeModuleNotFound, "there is no such module")
+		}
+		if _, err := h.enabledEntry(ctx, s, hubward.Identity{Device: id.Device}); err != nil {
+			return nil, err
+		}
+	}
+	r, err := h.store.Identity(ctx, s.ref.Name, id)
+	if err != nil {
+		return nil, err
+	}
+	if r.Status == hubward.StatusDisabled {
+		return nil, unauthorized(errDisabled)
+	}
+	return &r.Device, nil
+}
+
+// unauthorized hides a reason behind the one answer that every failed log-in gets.
+func unauthorized(reason error) error {
+	return &hubward.Error{Code: hubward.CodeUnauthorizedAccess, Message: "Unauthorized", Err: reason}
+}

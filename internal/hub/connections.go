@@ -1,0 +1,241 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/eventcodec"
+)
+
+// Bounds of the recording of connections.
+const (
+	recordInterval = time.Second // how often signs of life are stored
+	recordBatch    = 500         // in one transaction
+	maxUnrecorded  = 100_000     // changes that wait to be stored: beyond it nobody connects
+	recordTimeout  = 5 * time.Second
+)
+
+// connectionRecorder gathers what happens to connections until it is stored: each connect and disconnect, in order, and the
+// newest sign of life of identities without a connection.
+type connectionRecorder struct {
+	changed chan struct{} // there are changes to store; holds one
+
+	storing sync.Mutex // held while what was taken is stored, so that it is stored in order; outside mu
+
+	mu      sync.Mutex                    // guards the fields below
+	pending map[string][]connectionChange // by hub
+	waiting int                           // how many there are in pending
+	seen    map[linkKey]time.Time
+}
+
+// connectionChange is one connect or disconnect.
+type connectionChange struct {
+	id           hubward.Identity
+	fence        uint64
+	state        hubward.ConnectionState
+	at           time.Time
+	lastActivity time.Time
+}
+
+func newConnectionRecorder() *connectionRecorder {
+	return &connectionRecorder{
+		changed: make(chan struct{}, 1), pending: make(map[string][]connectionChange), seen: make(map[linkKey]time.Time),
+	}
+}
+
+func (r *connectionRecorder) connected(l *Link, now time.Time) {
+	r.add(l, connectionChange{state: hubward.Connected, at: now, lastActivity: now})
+}
+
+func (r *connectionRecorder) disconnected(l *Link, now time.Time) {
+	r.add(l, connectionChange{state: hubward.Disconnected, at: now, lastActivity: l.lastActive()})
+}
+
+func (r *connectionRecorder) add(l *Link, c connectionChange) {
+	c.id, c.fence = l.Principal.Identity, l.claim.Fence
+	hub := l.state.ref.Name
+	r.mu.Lock()
+	r.pending[hub] = append(r.pending[hub], c)
+	r.waiting++
+	r.mu.Unlock()
+	wake(r.changed)
+}
+
+// isFull reports whether too many changes wait for the store.
+func (r *connectionRecorder) isFull() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waiting >= maxUnrecorded
+}
+
+// sign notes a sign of life of an identity that may have no connection.
+func (r *connectionRecorder) sign(k linkKey, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen[k] = now
+}
+
+func (r *connectionRecorder) take() (pending map[string][]connectionChange, seen map[linkKey]time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pending, seen = r.pending, r.seen
+	r.pending, r.seen, r.waiting = make(map[string][]connectionChange), make(map[linkKey]time.Time), 0
+	return pending, seen
+}
+
+// recordConnections stores what gathers, until ctx ends and all of it is stored: connects and disconnects at once, together
+// with what comes while others are being stored.
+func (h *Hub) recordConnections(ctx context.Context) {
+	for ctx.Err() == nil {
+		// Not a Ticker: polling one that is due, in a synctest bubble, sometimes crashes Go 1.26's race detector.
+		select {
+		case <-time.After(recordInterval):
+		case <-h.connections.changed:
+		case <-ctx.Done():
+		}
+		h.recordOnce(ctx)
+	}
+}
+
+// recordOnce stores what has gathered. What cannot be stored is lost but for the log: the job that looks for connections
+// that are none sets the states right.
+func (h *Hub) recordOnce(ctx context.Context) {
+	// What was taken is stored also when ctx ends meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	h.connections.storing.Lock()
+	defer h.connections.storing.Unlock()
+	pending, seen := h.connections.take()
+	edits := make(map[string][]*ConnectionEdit)
+	for hub, changes := range pending {
+		for i := range changes {
+			edit, err := h.connectionEdit(hub, &changes[i])
+			if err != nil {
+				h.logger.Error("a connection was not recorded", "hub", hub, "device", changes[i].id.String(), "error", err)
+				continue
+			}
+			edits[hub] = append(edits[hub], edit)
+		}
+	}
+	for k, at := range seen {
+		edits[k.hub] = append(edits[k.hub], &ConnectionEdit{ID: k.id, Edit: func(old Connection) (Connection, []HubEvent) {
+			if at.After(old.LastActivity) {
+				old.LastActivity = at
+			}
+			return old, nil
+		}})
+	}
+	for hub, list := range edits {
+		h.editConnections(ctx, hub, list)
+	}
+}
+
+func (h *Hub) editConnections(ctx context.Context, hub string, edits []*ConnectionEdit) {
+	for len(edits) > 0 {
+		batch := edits[:min(len(edits), recordBatch)]
+		edits = edits[len(batch):]
+		if err := h.store.EditConnections(ctx, hub, batch); err != nil {
+			h.logger.Error("connections were not recorded", "hub", hub, "identities", len(batch), "error", err)
+			return
+		}
+		h.eventsAdded(hub)
+	}
+}
+
+// connectionEdit turns a change into an edit that gives the same whenever it runs.
+//
+// The stored row decides what is an event, under its lock and by the fences of claims, so that the events of one identity
+// are in turn connects and disconnects, whatever nodes they come from: a change by an older claim than the stored one is
+// none, a claim connects once, and a connect that displaced another connection ends that first.
+func (h *Hub) connectionEdit(hub string, c *connectionChange) (*ConnectionEdit, error) {
+	var ids [2]string
+	for i := range ids {
+		id, err := h.newGUID()
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = id
+	}
+	change := *c
+	return &ConnectionEdit{ID: c.id, Edit: func(old Connection) (Connection, []HubEvent) {
+		again := change.fence == old.Fence && (change.state == old.State || change.state == hubward.Connected)
+		if change.fence < old.Fence || again {
+			return old, nil
+		}
+		var events []HubEvent
+		if change.state == hubward.Connected && old.State == hubward.Connected {
+			events = append(events, connectionEvent(hub, ids[0], &connectionChange{
+				id: old.ID, fence: old.Fence, state: hubward.Disconnected, at: change.at,
+			}))
+		}
+		if change.state != old.State || len(events) > 0 {
+			events = append(events, connectionEvent(hub, ids[1], &change))
+		}
+		next := Connection{ID: old.ID, Fence: change.fence, State: change.state, StateUpdated: change.at, LastActivity: old.LastActivity}
+		if change.lastActivity.After(next.LastActivity) {
+			next.LastActivity = change.lastActivity
+		}
+		return next, events
+	}}, nil
+}
+
+// connectionEvent encodes a connect or disconnect. Its sequence number grows with each of one identity: the claim's fence,
+// doubled, and one more for the end.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema, device connection state events.
+func connectionEvent(hub, id string, c *connectionChange) HubEvent {
+	operation, sequence := "deviceConnected", 2*c.fence
+	if c.state == hubward.Disconnected {
+		operation, sequence = "deviceDisconnected", 2*c.fence+1
+	}
+	return hubEvent{
+		hub: hub, id: id, identity: c.id, at: c.at, operation: operation,
+		source: eventcodec.SourceConnectionState, schema: "deviceConnectionStateNotification",
+		body: fmt.Appendf(nil, `{"sequenceNumber":"%064X"}`, sequence),
+	}.encode()
+}
+
+// endLostConnections ends the stored connections of which the directory knows nothing: of a node that went without saying
+// so, or of a process before this one.
+func (h *Hub) endLostConnections(ctx context.Context, hub string) error {
+	after := hubward.Identity{}
+	for {
+		stored, err := h.store.Connected(ctx, hub, after, recordBatch)
+		if err != nil || len(stored) == 0 {
+			return err
+		}
+		var edits []*ConnectionEdit
+		for i := range stored {
+			edit, err := h.endIfLost(ctx, hub, &stored[i])
+			if err != nil {
+				return err
+			}
+			if edit != nil {
+				edits = append(edits, edit)
+			}
+		}
+		h.editConnections(ctx, hub, edits)
+		after = stored[len(stored)-1].ID
+	}
+}
+
+// endIfLost returns nil when the connection has an owner. One that a node has just claimed, or has just given up, is about
+// to be recorded: its fence will be the newer one, or the state another.
+func (h *Hub) endIfLost(ctx context.Context, hub string, c *Connection) (*ConnectionEdit, error) {
+	owner, err := h.cluster.Owner(ctx, hub, c.ID)
+	if err != nil || owner != nil && owner.Fence >= c.Fence {
+		return nil, err
+	}
+	return h.connectionEdit(hub, &connectionChange{id: c.ID, fence: c.Fence, state: hubward.Disconnected, at: h.now().UTC()})
+}
+
+// wake signals a channel that holds one: a signal that waits is for this news too.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,15 @@
+package hub
+
+import "context"
+
+// RecordNow stores what has gathered of connections.
+func (h *Hub) RecordNow(ctx context.Context) error {
+	h.recordOnce(ctx)
+	return nil
+}
+
+// DeliverMethod and DeliverDesired reach a connected identity, on whatever node it is.
+var (
+	DeliverMethod  = (*Hub).deliverMethod
+	DeliverDesired = (*Hub).deliverDesired
+)

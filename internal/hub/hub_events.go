@@ -1,0 +1,267 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/eventcodec"
+)
+
+// The hub's own events tell of what is no telemetry: creation and deletion of identities, and their connections. They are
+// stored in the transaction of what they tell of, in an outbox, and moved from there into EndpointHubEvents by one node at
+// a time. An event that was moved and not yet deleted, because the node went in between, is known by its message id.
+
+// Bounds of the move.
+const (
+	outboxBatch  = 256
+	outboxRetry  = time.Second
+	contentJSON  = "application/json"
+	encodingUTF8 = "utf-8"
+)
+
+// hubEvent is an event before it is encoded.
+type hubEvent struct {
+	hub       string
+	id        string // a GUID
+	identity  hubward.Identity
+	at        time.Time
+	source    string
+	schema    string
+	operation string // opType
+	body      []byte // JSON
+}
+
+// encode returns the event as it is stored.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema.
+func (e hubEvent) encode() HubEvent {
+	properties := []hubward.Property{
+		{Name: "hubName", Value: e.hub}, {Name: "deviceId", Value: e.identity.Device},
+		{Name: "operationTimestamp", Value: hubward.Time{Time: e.at}.String()}, {Name: "opType", Value: e.operation},
+	}
+	if e.identity.Module != "" {
+		properties = append(properties, hubward.Property{Name: "moduleId", Value: e.identity.Module})
+	}
+	m := hubward.Message{
+		MessageID: e.id, CorrelationID: e.id, UserID: e.hub, ContentType: contentJSON, ContentEncoding: encodingUTF8,
+		Schema: e.schema, Properties: properties, Body: e.body,
+	}
+	stamps := eventcodec.NewStamps(eventcodec.Origin{Identity: e.identity, Source: e.source})
+	return HubEvent{Identity: e.identity, ID: e.id, Data: eventcodec.Append(nil, stamps, e.at, &m)}
+}
+
+// lifecycleBody is the twin of an identity as its creation or deletion shows it.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema, device lifecycle events.
+type lifecycleBody struct {
+	DeviceID   string              `json:"deviceId"`
+	ModuleID   string              `json:"moduleId,omitempty"`
+	ETag       string              `json:"etag"`
+	Version    int                 `json:"version"`
+	Properties lifecycleProperties `json:"properties"`
+}
+
+type lifecycleProperties struct {
+	Desired  json.RawMessage `json:"desired"`
+	Reported json.RawMessage `json:"reported"`
+}
+
+// newProperties are the properties of a twin that nobody has touched.
+var newProperties = json.RawMessage(`{"$metadata":{"$lastUpdated":"0001-01-01T00:00:00Z"},"$version":1}`)
+
+// lifecycleEvent encodes the creation or deletion of an identity.
+func lifecycleEvent(hub, id string, r *Registration, operation string, at time.Time) (HubEvent, error) {
+	body, err := json.Marshal(lifecycleBody{
+		DeviceID: r.DeviceID, ModuleID: r.ModuleID, ETag: "AAAAAAAAAAE=", Version: 2,
+		Properties: lifecycleProperties{Desired: newProperties, Reported: newProperties},
+	})
+	if err != nil {
+		return HubEvent{}, hubward.Wrap(hubward.CodeServerError, "hub.lifecycleEvent", err)
+	}
+	return hubEvent{
+		hub: hub, id: id, identity: r.Identity(), at: at, operation: operation,
+		source: eventcodec.SourceLifecycle, schema: "deviceLifecycleNotification", body: body,
+	}.encode(), nil
+}
+
+// outboxNews are the hubs whose events wait to be moved.
+type outboxNews struct {
+	added chan struct{} // hubs has grown; holds one
+
+	mu   sync.Mutex
+	hubs map[string]bool // guarded by mu
+}
+
+func newOutboxNews() *outboxNews {
+	return &outboxNews{added: make(chan struct{}, 1), hubs: make(map[string]bool)}
+}
+
+func (o *outboxNews) add(hub string) {
+	o.mu.Lock()
+	o.hubs[hub] = true
+	o.mu.Unlock()
+	wake(o.added)
+}
+
+func (o *outboxNews) take() map[string]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	hubs := o.hubs
+	o.hubs = make(map[string]bool)
+	return hubs
+}
+
+// eventsAdded is called after a change that may have added events of a hub.
+func (h *Hub) eventsAdded(hub string) { h.announce(subjectOutbox, hubNews{Hub: hub}) }
+
+// moveEvents moves events from the outbox into the log, until ctx ends: those of all hubs at first and from time to time, and
+// of those that are told of in between. It is one node's job at a time.
+func (h *Hub) moveEvents(ctx context.Context) {
+	known := make(map[string]*movedEvents)
+	var next time.Time // when all hubs are looked at
+	for {
+		told := h.outbox.take()
+		all := !h.now().Before(next)
+		if all {
+			next = h.now().Add(lookInterval)
+		}
+		retry := time.Duration(0)
+		for _, s := range h.states() {
+			if !all && !told[s.ref.Name] {
+				continue
+			}
+			if err := h.moveEventsOf(ctx, s, known); err != nil && ctx.Err() == nil {
+				h.logger.Error("events of the hub wait to be stored in the log", "hub", s.ref.Name, "error", err)
+				retry, next = outboxRetry, time.Time{}
+			}
+		}
+		if !h.waitFor(ctx, h.outbox.added, retry) {
+			return
+		}
+	}
+}
+
+// waitFor waits for a signal, or for a while; zero means the time in which a node looks for what nobody told it. It returns
+// false when ctx has ended.
+func (h *Hub) waitFor(ctx context.Context, signal <-chan struct{}, most time.Duration) bool {
+	if most == 0 {
+		most = lookInterval
+	}
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-signal:
+	case <-t.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// movedEvents are the ids of the newest events in a hub's partitions.
+type movedEvents struct {
+	created time.Time
+	ids     map[string]bool
+}
+
+func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*movedEvents) error {
+	moved := known[s.ref.Name]
+	for {
+		events, err := h.store.Outbox(ctx, s.ref.Name, outboxBatch)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		if moved == nil || !moved.created.Equal(s.ref.Created) {
+			if moved, err = h.newestEvents(ctx, s); err != nil {
+				return err
+			}
+			known[s.ref.Name] = moved
+		}
+		if err := h.appendEvents(ctx, s, events, moved); err != nil {
+			delete(known, s.ref.Name) // what became of them has to be looked up
+			return err
+		}
+		ids := make([]string, len(events))
+		for i := range events {
+			ids[i] = events[i].ID
+		}
+		if err := h.store.DeleteOutbox(ctx, s.ref.Name, ids); err != nil {
+			return err
+		}
+		clear(moved.ids)
+	}
+}
+
+// newestEvents looks up which events an earlier holder of the job may have moved and not deleted.
+func (h *Hub) newestEvents(ctx context.Context, s *state) (*movedEvents, error) {
+	moved := &movedEvents{created: s.ref.Created, ids: make(map[string]bool)}
+	for i := range h.config(s).Partitions {
+		p := Partition{s.ref.Name, EndpointHubEvents, i}
+		b, err := h.log.Bounds(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		for from := max(b.First, b.Next-outboxBatch); from < b.Next; {
+			var damaged error
+			from, err = h.log.Read(ctx, p, from, readChunk, func(r Record) bool {
+				e, err := eventcodec.Decode(r.Data)
+				if err != nil {
+					damaged = err
+					return false
+				}
+				moved.ids[e.Message.MessageID] = true
+				return true
+			})
+			if err != nil || damaged != nil {
+				return nil, hubward.Wrap(hubward.CodeServerError, "hub.newestEvents", orElse(err, damaged))
+			}
+		}
+	}
+	return moved, nil
+}
+
+func orElse(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// appendEvents appends the events that were not moved before, and returns when all of them are durable.
+func (h *Hub) appendEvents(ctx context.Context, s *state, events []HubEvent, moved *movedEvents) error {
+	partitions := h.config(s).Partitions
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	producers := make(map[int]Producer)
+	for i := range events {
+		e := &events[i]
+		if moved.ids[e.ID] {
+			continue
+		}
+		id := PartitionOf(e.Identity.Device, partitions)
+		p := producers[id]
+		if p == nil {
+			p = h.log.Producer(Partition{s.ref.Name, EndpointHubEvents, id}, func(n int, err error) {
+				mu.Lock()
+				failed = orElse(failed, err)
+				mu.Unlock()
+				all.Add(-n)
+			})
+			producers[id] = p
+		}
+		all.Add(1)
+		if err := p.Append(ctx, e.Data); err != nil {
+			all.Done()
+			mu.Lock()
+			failed = orElse(failed, err)
+			mu.Unlock()
+			break
+		}
+	}
+	all.Wait()
+	return failed
+}
