@@ -23,6 +23,9 @@ func TestConnect_returnCodes(t *testing.T) {
 	off.Status = hubward.StatusDisabled
 	f.put(off, "*")
 	expired, _ := sas.Sign("localhost/devices/d1", string(d.Authentication.SymmetricKey.PrimaryKey), "", time.Now().Add(-time.Minute))
+	will := func(topic, payload string) func(*mqttwire.ConnectPacket) {
+		return func(p *mqttwire.ConnectPacket) { p.Will = &mqttwire.Will{Topic: topic, Payload: []byte(payload)} }
+	}
 	// Never 2 or 4, which stop the C SDK for good. Source: Azure/azure-iot-sdk-c
 	// iothub_client/src/iothubtransport_mqtt_common.c.
 	rows := map[string]struct {
@@ -42,7 +45,12 @@ func TestConnect_returnCodes(t *testing.T) {
 		"disabled": {func(p *mqttwire.ConnectPacket) {
 			p.ClientID, p.User, p.Password = "off", "localhost/off/", token(t, &off)
 		}, 5},
-		"foreign will": {func(p *mqttwire.ConnectPacket) { p.Will = &mqttwire.Will{Topic: "devices/d2/messages/events/"} }, 5},
+		"foreign will":       {will("devices/d2/messages/events/", ""), 5},
+		"will at QoS 2":      {func(p *mqttwire.ConnectPacket) { p.Will = &mqttwire.Will{Topic: eventsTopic, QoS: 2} }, 5},
+		"will in no UTF-8":   {will(eventsTopic+"a=%ff", ""), 5},
+		"will's long id":     {will(eventsTopic+"$.mid="+strings.Repeat("x", 129), ""), 5},
+		"will's many names":  {will(eventsTopic+manyProperties(500), ""), 5}, // and the hub's own
+		"will of most names": {will(eventsTopic+manyProperties(499), ""), 0},
 	}
 	for name, r := range rows {
 		f.run(name, func(t *testing.T) {
@@ -59,6 +67,15 @@ func TestConnect_returnCodes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyProperties is a property bag with n names.
+func manyProperties(n int) string {
+	var bag strings.Builder
+	for i := range n {
+		fmt.Fprintf(&bag, "p%d=1&", i)
+	}
+	return bag.String()
 }
 
 func TestConnect_otherProtocols(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 // Application properties that the hub adds to a message.
@@ -66,21 +67,34 @@ func readTelemetry(m *hubward.Message, bag, payload []byte, retain bool) error {
 
 // checkWill refuses a will that could not be published later.
 func (s *session) checkWill() error {
-	_, ok := s.matchTelemetry([]byte(s.will.Topic))
-	if !ok || s.will.QoS > 1 {
-		return hubward.Errorf(hubward.CodeUnauthorizedAccess, "the will is no telemetry of this identity at QoS 0 or 1")
+	if s.will.QoS > 1 {
+		return errWill
 	}
-	return nil
+	var m hubward.Message
+	if err := s.readWill(&m); err != nil {
+		return err
+	}
+	return hub.CheckTelemetry(&m)
+}
+
+var errWill = hubward.Errorf(hubward.CodeUnauthorizedAccess, "the will is no telemetry of this identity at QoS 0 or 1")
+
+// readWill makes m the message that the will is. The will stays as it is.
+func (s *session) readWill(m *hubward.Message) error {
+	bag, ok := s.matchTelemetry([]byte(s.will.Topic))
+	if !ok {
+		return errWill
+	}
+	if err := readTelemetry(m, bag, s.will.Payload, s.will.Retain); err != nil {
+		return err
+	}
+	return setApplicationProperty(m, hubward.Property{Name: propertyMessageType, Value: messageTypeWill})
 }
 
 // publishWill sends the will as telemetry. Nobody is there to be told of a failure; it is logged.
 func (s *session) publishWill() {
-	bag, _ := s.matchTelemetry([]byte(s.will.Topic))
 	var m hubward.Message
-	err := readTelemetry(&m, bag, s.will.Payload, s.will.Retain)
-	if err == nil {
-		err = setApplicationProperty(&m, hubward.Property{Name: propertyMessageType, Value: messageTypeWill})
-	}
+	err := s.readWill(&m)
 	if err == nil {
 		s.conn.out.expectWill()
 		err = s.ingest.Telemetry(s.conn.srv.ctx, &m)
