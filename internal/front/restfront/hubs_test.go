@@ -1,6 +1,10 @@
 package restfront_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -34,6 +38,32 @@ func TestHubs_lifeCycle(t *testing.T) {
 	f.do(ask{method: "DELETE", path: "/$hubward/hubs/Two"}).wantStatus(t, 204)
 	f.do(ask{path: "/$hubward/hubs/Two"}).wantError(t, hubward.CodeNoSuchHub, "Two")
 	f.do(ask{method: "DELETE", path: "/$hubward/hubs/plant"}).wantError(t, hubward.CodeInvalidOperation, "plant")
+}
+
+// A call that is under way when its hub is deleted gets what the next one gets.
+func TestHubs_deletedUnderACall(t *testing.T) {
+	f := newFixture(t)
+	f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: `{}`}).wantStatus(t, 201)
+	token := f.token("two", "iothubowner", "two.localhost")
+	c := f.dial()
+	fmt.Fprintf(c.nc, "POST /devices/d1/messages/deviceBound%s HTTP/1.1\r\nHost: two.localhost\r\nAuthorization: %s\r\n"+
+		"Content-Length: 1\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n", version, token)
+	in := bufio.NewReader(c.nc)
+	if line, err := in.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") { // it is let in, and reads
+		t.Fatalf("%q, %v", line, err)
+	}
+	f.do(ask{method: "DELETE", path: "/$hubward/hubs/two"}).wantStatus(t, 204)
+	fmt.Fprint(c.nc, "x")
+	in.ReadString('\n') // the end of what came first
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response{res, string(body)}.wantError(t, hubward.CodeHubNotFound, "deleted")
 }
 
 func TestUpdateHub_keepsWhatIsAbsent(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -105,8 +106,15 @@ func (c *call) run() error {
 			return err
 		}
 	}
-	if err := rt.auth(c); err != nil {
-		return err
+	if err = rt.auth(c); err == nil {
+		err = rt.handle(c)
 	}
-	return rt.handle(c)
+	if !rt.own && hubward.CodeOf(err) == hubward.CodeNoSuchHub {
+		return errHubDeleted
+	}
+	return err
 }
+
+// errHubDeleted ends a call of IoT Hub's whose hub is deleted under it, with what the next call gets, to which the host is
+// unknown: 404 would read as an unknown device.
+var errHubDeleted = hubward.Errorf(hubward.CodeHubNotFound, "the hub was deleted")
