@@ -54,8 +54,9 @@ func checkC2D(m *hubward.Message) error {
 // connection, over one that is not. It is a part of the hot path of telemetry.
 func checkText(m *hubward.Message) error {
 	switch {
-	case len(m.MessageID) > maxMessageID:
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "the message id has %d characters, the limit is %d", len(m.MessageID), maxMessageID)
+	case len(m.MessageID) > maxMessageID && utf8.RuneCountInString(m.MessageID) > maxMessageID:
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "the message id has %d characters, the limit is %d",
+			utf8.RuneCountInString(m.MessageID), maxMessageID)
 	case len(m.Properties) > MaxProperties:
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "the message has more than %d properties", MaxProperties)
 	}

@@ -28,6 +28,8 @@ func TestMessageRules(t *testing.T) {
 		"nothing":                   {hubward.Message{}, 0},
 		"a long message id":         {hubward.Message{MessageID: strings.Repeat("i", 128)}, 0},
 		"a longer message id":       {hubward.Message{MessageID: strings.Repeat("i", 129)}, hubward.CodeArgumentInvalid},
+		"a long id beyond ASCII":    {hubward.Message{MessageID: strings.Repeat("ü", 128)}, 0},
+		"a longer id beyond ASCII":  {hubward.Message{MessageID: strings.Repeat("ü", 129)}, hubward.CodeArgumentInvalid},
 		"a long correlation id":     {hubward.Message{CorrelationID: strings.Repeat("i", 500)}, 0},
 		"many properties":           {hubward.Message{Properties: properties(hub.MaxProperties)}, 0},
 		"more properties":           {hubward.Message{Properties: properties(hub.MaxProperties + 1)}, hubward.CodeArgumentInvalid},
