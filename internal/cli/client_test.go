@@ -224,6 +224,7 @@ func TestHub_lifeCycle(t *testing.T) {
 		t.Errorf("show gives %+v", h)
 	}
 	c.fails(1, "HubAlreadyExists", "hub", "create", "two")
+	c.fails(2, "usage: hubward hub create", "hub", "create", "three", "--partitions", "0")
 	c.ok("hub", "delete", "two")
 	c.fails(1, "HubNotFound", "hub", "show", "two")
 }
@@ -255,7 +256,7 @@ func TestPolicy_lifeCycle(t *testing.T) {
 		Name, PrimaryKey string
 		Permissions      []string
 	}
-	made := fromJSON[policyJSON](t, c.ok("policy", "create", "reader", "--permissions", "ServiceConnect,registryread", "--hub", "two", "-o", "json"))
+	made := fromJSON[policyJSON](t, c.ok("policy", "create", "reader", "--permissions", "ServiceConnect, registryread", "--hub", "two", "-o", "json"))
 	if diff := cmp.Diff([]string{"RegistryRead", "ServiceConnect"}, made.Permissions); diff != "" {
 		t.Error(diff)
 	}

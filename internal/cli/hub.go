@@ -34,6 +34,7 @@ func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 func (h *hubCommands) create() *cobra.Command {
 	var n service.NewHub
+	var partitions countFlag
 	var retention durationFlag
 	var c2d c2dFlags
 	cmd := &cobra.Command{
@@ -42,7 +43,7 @@ func (h *hubCommands) create() *cobra.Command {
 		Long: "Make a hub with the five default policies. It also answers to NAME.localhost.\nThe login must be of a policy of the first hub that has all permissions.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			n.Name, n.Retention, n.CloudToDevice = args[0], time.Duration(retention), c2d.settings()
+			n.Name, n.Partitions, n.Retention, n.CloudToDevice = args[0], int(partitions), time.Duration(retention), c2d.settings()
 			return h.withClient(func(c *service.Client) error {
 				hub, err := c.CreateHub(cmd.Context(), n)
 				if err != nil {
@@ -53,7 +54,7 @@ func (h *hubCommands) create() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringArrayVar(&n.HostNames, "hostname", nil, "`host` name that the hub answers to (repeatable)")
-	cmd.Flags().IntVar(&n.Partitions, "partitions", 0, "number of partitions of the telemetry log (default 4)")
+	cmd.Flags().Var(&partitions, "partitions", "number of partitions of the telemetry log (default 4)")
 	cmd.Flags().Var(&retention, "retention", "how long telemetry is kept, e.g. 36h or 7d (default 24h)")
 	c2d.add(cmd)
 	return cmd

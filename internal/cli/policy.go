@@ -69,6 +69,9 @@ func (p *policyCommands) create() *cobra.Command {
 		Long: "Make a policy with new keys. Permissions are RegistryRead, RegistryWrite, ServiceConnect and DeviceConnect.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for i := range permissions {
+				permissions[i] = strings.TrimSpace(permissions[i]) // the cloud's tools print them with blanks
+			}
 			if len(permissions) == 0 {
 				return usagef(cmd, "a policy needs --permissions, at least one of RegistryRead, RegistryWrite, ServiceConnect or DeviceConnect")
 			}
