@@ -189,6 +189,7 @@ func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*move
 			ids[i] = events[i].ID
 		}
 		if err := h.store.DeleteOutbox(ctx, s.ref.Name, ids); err != nil {
+			delete(known, s.ref.Name) // they are in the log, and still in the outbox
 			return err
 		}
 		clear(moved.ids)

@@ -26,6 +26,7 @@ import (
 type crew struct {
 	t     *testing.T
 	store *sqlstore.Store
+	hooks *hookedStore // the store as the nodes call it
 	log   *memlog.Log
 	nodes []*member
 }
@@ -34,6 +35,7 @@ type member struct {
 	api
 	name    string
 	cluster *localcluster.Member
+	hooks   *hookedCluster // the cluster as the node calls it
 	stop    func() // ends its Run in good order
 }
 
@@ -45,7 +47,7 @@ func inCrew(t *testing.T, n int, test func(t *testing.T, c *crew)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &crew{t: t, store: store, log: memlog.Open(memlog.Options{})}
+		c := &crew{t: t, store: store, hooks: &hookedStore{Store: store}, log: memlog.Open(memlog.Options{})}
 		shared := localcluster.New(localcluster.Options{Epoch: epochs.Add(1)})
 		for i := range n {
 			c.join(fmt.Sprint("node ", i), shared)
@@ -67,7 +69,8 @@ func inCrew(t *testing.T, n int, test func(t *testing.T, c *crew)) {
 func (c *crew) join(name string, shared *localcluster.Cluster) {
 	c.t.Helper()
 	m := &member{name: name, cluster: shared.Member()}
-	h, err := hub.Open(c.t.Context(), hub.Options{Store: c.store, Log: c.log, Cluster: m.cluster, Node: name})
+	m.hooks = &hookedCluster{Cluster: m.cluster}
+	h, err := hub.Open(c.t.Context(), hub.Options{Store: c.hooks, Log: c.log, Cluster: m.hooks, Node: name})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,0 +1,128 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+// hookedStore is a store in whose calls a test steps. Each hook is called after what it is named for has been done, and what
+// it returns is the call's error; before is called first, and may keep the call from being made.
+type hookedStore struct {
+	hub.Store
+	identity        atomic.Pointer[func()]
+	editIdentities  atomic.Pointer[func()]
+	deleteHub       atomic.Pointer[func()]
+	saveHub         atomic.Pointer[func()]
+	editConnections atomic.Pointer[func() error] // before
+	deleteOutbox    atomic.Pointer[func() error] // before
+	batchFeedback   atomic.Pointer[func(hub string)]
+}
+
+func call(hook *atomic.Pointer[func()]) {
+	if f := hook.Load(); f != nil {
+		(*f)()
+	}
+}
+
+func try(hook *atomic.Pointer[func() error]) error {
+	if f := hook.Load(); f != nil {
+		return (*f)()
+	}
+	return nil
+}
+
+func (s *hookedStore) Identity(ctx context.Context, name string, id hubward.Identity) (*hub.Registration, error) {
+	r, err := s.Store.Identity(ctx, name, id)
+	call(&s.identity)
+	return r, err
+}
+
+func (s *hookedStore) EditIdentities(ctx context.Context, name string, edits []*hub.IdentityEdit) error {
+	err := s.Store.EditIdentities(ctx, name, edits)
+	call(&s.editIdentities)
+	return err
+}
+
+func (s *hookedStore) DeleteHub(ctx context.Context, name string) error {
+	err := s.Store.DeleteHub(ctx, name)
+	call(&s.deleteHub)
+	return err
+}
+
+func (s *hookedStore) SaveHub(ctx context.Context, c hub.Config) error {
+	err := s.Store.SaveHub(ctx, c)
+	call(&s.saveHub)
+	return err
+}
+
+func (s *hookedStore) EditConnections(ctx context.Context, name string, edits []*hub.ConnectionEdit) error {
+	if err := try(&s.editConnections); err != nil {
+		return err
+	}
+	return s.Store.EditConnections(ctx, name, edits)
+}
+
+func (s *hookedStore) DeleteOutbox(ctx context.Context, name string, ids []string) error {
+	if err := try(&s.deleteOutbox); err != nil {
+		return err
+	}
+	return s.Store.DeleteOutbox(ctx, name, ids)
+}
+
+func (s *hookedStore) BatchFeedback(ctx context.Context, name string, n hub.Notification, least, most int) (taken, left int, err error) {
+	if f := s.batchFeedback.Load(); f != nil {
+		(*f)(name)
+	}
+	return s.Store.BatchFeedback(ctx, name, n, least, most)
+}
+
+// once fails the first time.
+func once() *func() error {
+	failed := false
+	f := func() error {
+		if failed {
+			return nil
+		}
+		failed = true
+		return errors.New("the disk is full")
+	}
+	return &f
+}
+
+// hookedCluster is a cluster in whose calls a test steps.
+type hookedCluster struct {
+	hub.Cluster
+	call  atomic.Pointer[func(subject string) error] // before
+	lease atomic.Pointer[func()]                     // after
+}
+
+func (h *hookedCluster) Call(ctx context.Context, node, subject string, request []byte) ([]byte, error) {
+	if f := h.call.Load(); f != nil {
+		if err := (*f)(subject); err != nil {
+			return nil, err
+		}
+	}
+	return h.Cluster.Call(ctx, node, subject, request)
+}
+
+func (h *hookedCluster) Lease(ctx context.Context, name, node string) (hub.Lease, error) {
+	l, err := h.Cluster.Lease(ctx, name, node)
+	call(&h.lease)
+	return l, err
+}
+
+// An event is told once, also when it could not be taken out of the outbox after it was moved.
+func TestHubEvents_outboxFails(t *testing.T) {
+	inCrew(t, 1, func(t *testing.T, c *crew) {
+		c.device("before")
+		c.events()
+		c.hooks.deleteOutbox.Store(once())
+		c.device("d1")
+		c.wantOperations("d1", "createDeviceIdentity")
+	})
+}
