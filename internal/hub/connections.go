@@ -86,6 +86,14 @@ func (r *connectionRecorder) take() (pending map[string][]connectionChange, seen
 	return pending, seen
 }
 
+// putBack gives back changes of a hub that were taken and not stored: they came before all that is there by now.
+func (r *connectionRecorder) putBack(hub string, changes []connectionChange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending[hub] = append(changes, r.pending[hub]...)
+	r.waiting += len(changes)
+}
+
 // recordConnections stores what gathers, until ctx ends and all of it is stored: connects and disconnects at once, together
 // with what comes while others are being stored.
 func (h *Hub) recordConnections(ctx context.Context) {
@@ -100,8 +108,9 @@ func (h *Hub) recordConnections(ctx context.Context) {
 	}
 }
 
-// recordOnce stores what has gathered. What cannot be stored is lost but for the log: the job that looks for connections
-// that are none sets the states right.
+// recordOnce stores what has gathered. Connects and disconnects that cannot be stored are kept for the next time: an edit that
+// was made in spite of an error is none when it is made again. What is left when the process ends, the job that looks for
+// connections that are none sets right.
 func (h *Hub) recordOnce(ctx context.Context) {
 	// What was taken is stored also when ctx ends meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
@@ -109,17 +118,33 @@ func (h *Hub) recordOnce(ctx context.Context) {
 	h.connections.storing.Lock()
 	defer h.connections.storing.Unlock()
 	pending, seen := h.connections.take()
-	edits := make(map[string][]*ConnectionEdit)
 	for hub, changes := range pending {
-		for i := range changes {
-			edit, err := h.connectionEdit(hub, &changes[i])
-			if err != nil {
-				h.logger.Error("a connection was not recorded", "hub", hub, "device", changes[i].id.String(), "error", err)
-				continue
-			}
-			edits[hub] = append(edits[hub], edit)
+		if stored, err := h.storeChanges(ctx, hub, changes); err != nil {
+			h.connections.putBack(hub, changes[stored:])
+			h.logger.Error("connections wait to be recorded", "hub", hub, "changes", len(changes)-stored, "error", err)
 		}
 	}
+	for hub, signs := range signsOfLife(seen) {
+		if _, err := h.editConnections(ctx, hub, signs); err != nil {
+			h.logger.Error("signs of life were not recorded", "hub", hub, "error", err)
+		}
+	}
+}
+
+// storeChanges stores the changes of a hub in their order, and returns how many it has stored.
+func (h *Hub) storeChanges(ctx context.Context, hub string, changes []connectionChange) (stored int, err error) {
+	edits := make([]*ConnectionEdit, len(changes))
+	for i := range changes {
+		if edits[i], err = h.connectionEdit(hub, &changes[i]); err != nil {
+			return 0, err
+		}
+	}
+	return h.editConnections(ctx, hub, edits)
+}
+
+// signsOfLife turns the newest signs of life into edits, by hub.
+func signsOfLife(seen map[linkKey]time.Time) map[string][]*ConnectionEdit {
+	edits := make(map[string][]*ConnectionEdit)
 	for k, at := range seen {
 		edits[k.hub] = append(edits[k.hub], &ConnectionEdit{ID: k.id, Edit: func(old Connection) (Connection, []HubEvent) {
 			if at.After(old.LastActivity) {
@@ -128,21 +153,20 @@ func (h *Hub) recordOnce(ctx context.Context) {
 			return old, nil
 		}})
 	}
-	for hub, list := range edits {
-		h.editConnections(ctx, hub, list)
-	}
+	return edits
 }
 
-func (h *Hub) editConnections(ctx context.Context, hub string, edits []*ConnectionEdit) {
-	for len(edits) > 0 {
-		batch := edits[:min(len(edits), recordBatch)]
-		edits = edits[len(batch):]
+// editConnections makes edits in their order, and returns how many it has made.
+func (h *Hub) editConnections(ctx context.Context, hub string, edits []*ConnectionEdit) (made int, err error) {
+	for made < len(edits) {
+		batch := edits[made:min(made+recordBatch, len(edits))]
 		if err := h.store.EditConnections(ctx, hub, batch); err != nil {
-			h.logger.Error("connections were not recorded", "hub", hub, "identities", len(batch), "error", err)
-			return
+			return made, err
 		}
+		made += len(batch)
 		h.eventsAdded(hub)
 	}
+	return made, nil
 }
 
 // connectionEdit turns a change into an edit that gives the same whenever it runs.
@@ -217,7 +241,9 @@ func (h *Hub) endLostConnections(ctx context.Context, hub string) error {
 				edits = append(edits, edit)
 			}
 		}
-		h.editConnections(ctx, hub, edits)
+		if _, err := h.editConnections(ctx, hub, edits); err != nil {
+			return err
+		}
 		after = stored[len(stored)-1].ID
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// hookedStore is a store in whose calls a test steps. Each hook is called after what it is named for has been done, and what
-// it returns is the call's error; before is called first, and may keep the call from being made.
+// hookedStore is a store in whose calls a test steps: behind what a hook is named for, or, where it says so, in front of it; then
+// the hook's error keeps it from being done.
 type hookedStore struct {
 	hub.Store
 	identity        atomic.Pointer[func()]
 	editIdentities  atomic.Pointer[func()]
 	deleteHub       atomic.Pointer[func()]
 	saveHub         atomic.Pointer[func()]
-	editConnections atomic.Pointer[func() error] // before
-	deleteOutbox    atomic.Pointer[func() error] // before
-	batchFeedback   atomic.Pointer[func(hub string)]
+	editConnections atomic.Pointer[func() error]     // in front
+	deleteOutbox    atomic.Pointer[func() error]     // in front
+	batchFeedback   atomic.Pointer[func(hub string)] // in front
 }
 
 func call(hook *atomic.Pointer[func()]) {
@@ -97,8 +97,8 @@ func once() *func() error {
 // hookedCluster is a cluster in whose calls a test steps.
 type hookedCluster struct {
 	hub.Cluster
-	call  atomic.Pointer[func(subject string) error] // before
-	lease atomic.Pointer[func()]                     // after
+	call  atomic.Pointer[func(subject string) error] // in front
+	lease atomic.Pointer[func()]
 }
 
 func (h *hookedCluster) Call(ctx context.Context, node, subject string, request []byte) ([]byte, error) {
@@ -124,5 +124,19 @@ func TestHubEvents_outboxFails(t *testing.T) {
 		c.hooks.deleteOutbox.Store(once())
 		c.device("d1")
 		c.wantOperations("d1", "createDeviceIdentity")
+	})
+}
+
+// What happens to connections is told also when the store fails for a while.
+func TestHubEvents_storeFails(t *testing.T) {
+	inCrew(t, 1, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		c.events()
+		c.hooks.editConnections.Store(once())
+		conn := c.connect(0, d)
+		c.wantOperations("d1", "createDeviceIdentity", "deviceConnected")
+		c.hooks.editConnections.Store(once())
+		conn.Disconnect()
+		c.wantOperations("d1", "createDeviceIdentity", "deviceConnected", "deviceDisconnected")
 	})
 }
