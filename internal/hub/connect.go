@@ -111,8 +111,11 @@ func (h *Hub) closeClaim(ctx context.Context, c Claim, reason error) {
 	}
 }
 
-// closeIdentity closes the connection of an identity, and, withModules, those of a device's modules.
+// closeIdentity closes the connection of an identity, and, withModules, those of a device's modules. It follows a change that
+// is durable, so it does not end with ctx.
 func (h *Hub) closeIdentity(ctx context.Context, hub string, id hubward.Identity, withModules bool, reason error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	defer cancel()
 	claims, err := h.cluster.Owners(ctx, hub, id.Device)
 	if err != nil {
 		h.logger.Error("connections of an identity that was changed could not be found", "hub", hub, "device", id.String(), "error", err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
@@ -138,5 +140,78 @@ func TestHubEvents_storeFails(t *testing.T) {
 		c.hooks.editConnections.Store(once())
 		conn.Disconnect()
 		c.wantOperations("d1", "createDeviceIdentity", "deviceConnected", "deviceDisconnected")
+	})
+}
+
+// Who has deleted a device and does not wait for the answer has it disconnected all the same.
+func TestDeleteDevice_callerLeaves(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		conn := c.connect(c.other(), c.device("d1"))
+		ctx, cancel := context.WithCancel(t.Context())
+		leave := func() { cancel() }
+		c.hooks.editIdentities.Store(&leave)
+		if err := c.nodes[0].DeleteDevice(ctx, "plant", "d1", "*"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		wantCode(t, "the connection of a deleted device", conn.session.closed(), hubward.CodeDeviceNotFound)
+	})
+}
+
+// A hub that is deleted, or made, by somebody who does not wait for the answer is gone, or there, as a whole.
+func TestHubs_callerLeaves(t *testing.T) {
+	inCrew(t, 1, func(t *testing.T, c *crew) {
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		leave := func() { cancel() }
+		c.hooks.saveHub.Store(&leave)
+		if _, err := c.nodes[0].CreateHub(ctx, hub.NewHub{Name: "second"}); err != nil {
+			t.Errorf("a hub that was stored: %v", err)
+		}
+		c.hooks.saveHub.Store(nil)
+		time.Sleep(time.Minute)
+		done := make(chan error, 1)
+		p := hub.Partition{Hub: "second", Endpoint: hub.EndpointHubEvents}
+		if err := errors.Join(c.log.Producer(p, func(_ int, err error) { done <- err }).Append(t.Context(), []byte("event")), <-done); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		c.hooks.deleteHub.Store(&leave)
+		if err := c.nodes[0].DeleteHub(ctx, "second"); err != nil {
+			t.Error(err)
+		}
+		if b, err := c.log.Bounds(t.Context(), p); err != nil || b.Next != 0 {
+			t.Errorf("the log of a deleted hub holds %+v, %v", b, err)
+		}
+	})
+}
+
+// A reader that is displaced ends, also when the one that displaces it leaves in that moment.
+func TestReaders_displacedByWhoLeaves(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		epoch := int64(1)
+		first, err := c.nodes[0].OpenReader(t.Context(), "plant", hub.ReaderOptions{ConsumerGroup: "$Default"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Close() // node 0 stays the owner
+		displaced, err := c.nodes[c.other()].OpenReader(t.Context(), "plant", hub.ReaderOptions{ConsumerGroup: "$Default"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		leases := 0
+		leave := func() {
+			if leases++; leases == 2 { // the owner knows that it is: it admits the reader
+				cancel()
+			}
+		}
+		c.nodes[0].hooks.lease.Store(&leave)
+		_, err = c.nodes[0].OpenReader(ctx, "plant", hub.ReaderOptions{ConsumerGroup: "$Default", Epoch: &epoch})
+		c.nodes[0].hooks.lease.Store(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, "the displaced reader", context.Cause(displaced.Context()), hubward.CodeReaderDisplaced)
 	})
 }

@@ -64,7 +64,7 @@ func (h *Hub) CreateHub(ctx context.Context, p *access.Principal, n NewHub) (Con
 	}
 	c.Version++
 	// A hub of this name may have been deleted while its node was on its way down: its events must not come back.
-	if err := h.trimBefore(ctx, &c, c.Created); err != nil {
+	if err := h.trimBefore(context.WithoutCancel(ctx), &c, c.Created); err != nil {
 		return Config{}, err
 	}
 	h.put(&c)
@@ -307,7 +307,7 @@ func (h *Hub) DeleteHub(ctx context.Context, p *access.Principal, name string) e
 	h.end(s)
 	h.hubsChanged()
 	h.announce(subjectHubs, nil)
-	return h.log.Drop(ctx, name)
+	return h.log.Drop(context.WithoutCancel(ctx), name) // or nobody would do it any more
 }
 
 // HubFor returns the hub that answers to host, which may carry a port and be spelt in any case.

@@ -149,13 +149,15 @@ func (h *Hub) forgetGone(ctx context.Context, s *state, key readerKey) bool {
 	return gone
 }
 
-// endReader ends a reader on the node where it reads.
+// endReader ends a reader on the node where it reads. Its place is taken already, so that does not end with ctx.
 func (h *Hub) endReader(ctx context.Context, s *state, key readerKey, r *registration, why error) {
 	request := endReader{leaveReader{Hub: s.ref.Name, Key: key, ID: r.ID}, reasonOf(why)}
 	var err error
 	if r.Node == h.node {
 		err = h.endRemotely(request)
 	} else {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+		defer cancel()
 		err = h.tell(ctx, r.Node, subjectReaderEnd, request)
 	}
 	if err != nil {
