@@ -67,6 +67,11 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 		h.release(claim)
 		return nil, err
 	}
+	if s.isGone() { // who ended the hub's links may not have found this one
+		h.links.remove(l)
+		h.release(claim)
+		return nil, noSuchHub(s.ref.Name)
+	}
 	h.connections.connected(l, now)
 	return l, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // hookedStore is a store in whose calls a test steps: behind what a hook is named for, or, where it says so, in front of it; then
@@ -182,6 +183,49 @@ func TestHubs_callerLeaves(t *testing.T) {
 		}
 		if b, err := c.log.Bounds(t.Context(), p); err != nil || b.Next != 0 {
 			t.Errorf("the log of a deleted hub holds %+v, %v", b, err)
+		}
+	})
+}
+
+// Nobody is connected to a hub that was deleted while he connected.
+func TestConnect_hubIsDeletedMeanwhile(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		time.Sleep(time.Second)
+		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "second"}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.nodes[0].PutDevice(t.Context(), "second", hubward.Device{DeviceID: "d1"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := sign("second.localhost", d, time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		node := c.nodes[c.other()]
+		id := hubward.Identity{Device: "d1"}
+		p, err := node.Authenticate(t.Context(), access.Credential{Hub: "second", Identity: id, Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		removed := false
+		remove := func() {
+			if removed {
+				return
+			}
+			removed = true
+			if err := c.nodes[0].DeleteHub(t.Context(), "second"); err != nil { // waits until all nodes know
+				t.Error(err)
+			}
+		}
+		c.hooks.identity.Store(&remove)
+		s := &session{}
+		link, err := node.Connect(t.Context(), &p, hub.ConnectRequest{Identity: id, Session: s})
+		if err == nil && s.closed() == nil {
+			t.Errorf("connected to a hub that is no more")
+		}
+		if link != nil {
+			link.Disconnect()
 		}
 	})
 }

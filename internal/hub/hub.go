@@ -83,6 +83,16 @@ func newState(c *Config) *state {
 	return &state{ref: access.HubRef{Name: c.Name, Created: c.Created}, gone: make(chan struct{}), config: c}
 }
 
+// isGone reports whether the hub was deleted.
+func (s *state) isGone() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Open joins the cluster and loads the hubs from the store. The caller runs Run until the hub is no longer needed.
 func Open(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
