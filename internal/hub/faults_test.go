@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -226,6 +227,36 @@ func TestConnect_hubIsDeletedMeanwhile(t *testing.T) {
 		}
 		if link != nil {
 			link.Disconnect()
+		}
+	})
+}
+
+// A reader whose node does not answer in time is not taken for gone.
+func TestReaders_nodeDoesNotAnswer(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		open := func(node int, epoch int64) (*hub.Reader, error) {
+			return c.nodes[node].OpenReader(t.Context(), "plant", hub.ReaderOptions{ConsumerGroup: "$Default", Name: fmt.Sprint("r", node), Epoch: &epoch})
+		}
+		first, err := open(0, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Close() // node 0 stays the owner
+		abroad, err := open(1, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := func(subject string) error {
+			if subject == "reader.alive" {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}
+		c.nodes[0].hooks.call.Store(&late)
+		_, err = open(0, 1)
+		wantCode(t, "beside a higher epoch", err, hubward.CodeReaderDisplaced)
+		if err := context.Cause(abroad.Context()); err != nil {
+			t.Errorf("the reader that is there: %v", err)
 		}
 	})
 }

@@ -133,20 +133,31 @@ func (h *Hub) registerReader(ctx context.Context, e enterReader) error {
 func (h *Hub) forgetGone(ctx context.Context, s *state, key readerKey) bool {
 	gone := false
 	for _, r := range s.registrations.all(key) {
-		request := leaveReader{Hub: s.ref.Name, Key: key, ID: r.ID}
-		alive := true
-		if r.Node == h.node {
-			alive = h.isReading(request)
-		} else if text, err := encoded(request, nil); err == nil {
-			answer, err := h.cluster.Call(ctx, r.Node, subjectReaderAlive, text)
-			alive = err == nil && string(answer) == "true"
-		}
-		if !alive {
+		if !h.mayBeReading(ctx, leaveReader{Hub: s.ref.Name, Key: key, ID: r.ID}, r.Node) {
 			s.registrations.remove(key, r.ID)
 			gone = true
 		}
 	}
 	return gone
+}
+
+// mayBeReading asks a node for one of its readers. One whose node does not answer is taken for alive, unless there is no such
+// node.
+func (h *Hub) mayBeReading(ctx context.Context, l leaveReader, node string) bool {
+	if node == h.node {
+		return h.isReading(l)
+	}
+	request, err := encoded(l, nil)
+	if err != nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	answer, err := h.cluster.Call(ctx, node, subjectReaderAlive, request)
+	if err != nil {
+		return hubward.CodeOf(err) != hubward.CodeServiceUnavailable
+	}
+	return string(answer) == "true"
 }
 
 // endReader ends a reader on the node where it reads. Its place is taken already, so that does not end with ctx.
