@@ -290,3 +290,37 @@ func TestReaders_displacedByWhoLeaves(t *testing.T) {
 		wantCode(t, "the displaced reader", context.Cause(displaced.Context()), hubward.CodeReaderDisplaced)
 	})
 }
+
+// News of one hub's feedback costs the others nothing.
+func TestFeedback_idleHubsAreLeftAlone(t *testing.T) {
+	inCrew(t, 1, func(t *testing.T, c *crew) {
+		time.Sleep(time.Second)
+		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "idle"}); err != nil {
+			t.Fatal(err)
+		}
+		c.device("d1")
+		time.Sleep(5 * time.Minute)
+		looks := 0
+		count := func(name string) {
+			if name == "idle" {
+				looks++
+			}
+		}
+		c.hooks.batchFeedback.Store(&count)
+		began := time.Now()
+		for range 20 {
+			m := &hubward.Message{Ack: hubward.AckFull}
+			if err := c.nodes[0].SendC2D(t.Context(), "plant", "d1", m); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.nodes[0].PurgeC2D(t.Context(), "plant", "d1"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(16 * time.Second)
+		}
+		synctest.Wait()
+		if most := int(time.Since(began)/(30*time.Second)) + 1; looks > most {
+			t.Errorf("%d looks at an idle hub within %s", looks, time.Since(began))
+		}
+	})
+}

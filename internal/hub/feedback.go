@@ -63,6 +63,7 @@ func (h *Hub) countFeedback(n feedbackNews) error {
 // batchFeedback makes feedback messages of records, until ctx ends. It begins with those that an earlier process or another
 // node left. It is one node's job at a time.
 func (h *Hub) batchFeedback(ctx context.Context) {
+	look := h.now().Add(lookInterval)
 	for {
 		h.feedbackTimer.Reset()
 		for _, s := range h.states() {
@@ -71,17 +72,18 @@ func (h *Hub) batchFeedback(ctx context.Context) {
 		if !h.feedbackTimer.Wait(ctx) {
 			return
 		}
-		h.lookForFeedback()
+		if now := h.now(); !now.Before(look) {
+			h.lookForFeedback()
+			look = now.Add(lookInterval)
+		}
 	}
 }
 
-// lookForFeedback counts what may have been missed, now and then.
+// lookForFeedback sees to it that what may have been missed is looked for.
 func (h *Hub) lookForFeedback() {
 	for _, s := range h.states() {
 		s.feedback.mu.Lock()
-		if now := h.now(); s.feedback.waiting == 0 && !now.Before(s.feedback.last.Add(lookInterval)) {
-			s.feedback.waiting = 1
-		}
+		s.feedback.waiting = max(s.feedback.waiting, 1)
 		s.feedback.mu.Unlock()
 	}
 }
