@@ -147,18 +147,22 @@ func (r *readerLink) start(metric bool) {
 	server := r.conn.server
 	server.readers.add(r)
 	server.observer.Readers(r.key.hub, r.key.group, 1)
+	// A peer that does not answer our detach keeps its link, but is no reader.
+	uncount := func() { server.observer.Readers(r.key.hub, r.key.group, -1) }
 	// Another reader may displace it while the link waits for credit: the peer is told at once.
 	stop := context.AfterFunc(r.reader.Context(), func() {
+		uncount()
 		if r.link.Context().Err() == nil {
 			r.link.Detach(r.ended(context.Cause(r.reader.Context())))
 		}
 	})
 	options.Closed = func() {
-		stop()
+		if stop() {
+			uncount()
+		}
 		r.reader.Close()
 		r.conn.forget(r.link)
 		server.readers.remove(r)
-		server.observer.Readers(r.key.hub, r.key.group, -1)
 	}
 	r.link.AcceptSender(options)
 }
