@@ -20,6 +20,9 @@ import (
 // is larger by at most one line.
 const chunkSize = 32 << 10
 
+// drainWriteTimeout is how long the client of a stream may leave written bytes unread while the process drains.
+const drainWriteTimeout = time.Second
+
 // streamEvents follows a hub's telemetry: one JSON event per line, an empty line when nothing else was written for a
 // while. The stream lasts until the client leaves, its token is no longer good, the hub or the consumer group is deleted, or
 // the process drains.
@@ -35,6 +38,7 @@ func streamEvents(c *call) error {
 		s.readErr = c.server.hub.ReadEvents(ctx, &s.principal, q, s.visit)
 		close(s.chunks)
 	})
+	wg.Go(s.hurryToDrain)
 	err = s.write()
 	cancel()
 	wg.Wait()
@@ -158,10 +162,25 @@ func (s *stream) send(chunk []byte) error {
 	rc := http.NewResponseController(s.call.w)
 	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
 	rc.SetWriteDeadline(time.Now().Add(s.call.server.streamWriteTimeout))
+	select {
+	case <-s.call.server.stop: // hurryToDrain may have been before us
+		rc.SetWriteDeadline(time.Now().Add(drainWriteTimeout))
+	default:
+	}
 	if _, err := s.call.w.Write(chunk); err != nil {
 		return err
 	}
 	return rc.Flush()
+}
+
+// hurryToDrain shortens the write that may be under way when the process drains: a client that does not read must not decide
+// how long that takes.
+func (s *stream) hurryToDrain() {
+	select {
+	case <-s.call.server.stop:
+		http.NewResponseController(s.call.w).SetWriteDeadline(time.Now().Add(drainWriteTimeout))
+	case <-s.ctx.Done():
+	}
 }
 
 // giveBack lets the reader use a chunk again, unless one large event has blown it up.

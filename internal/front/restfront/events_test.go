@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +244,43 @@ func TestEvents_givesUpAClientThatDoesNotRead(t *testing.T) {
 	if err := f.server.Config.Shutdown(t.Context()); err != nil { // returns when no handler is left
 		t.Error(err)
 	}
+}
+
+// unreadWriter is the answer to a client that does not read: each write lasts until its deadline.
+type unreadWriter struct {
+	*httptest.ResponseRecorder
+	writing  chan struct{} // a write has begun
+	deadline chan time.Time
+}
+
+func (w *unreadWriter) SetWriteDeadline(at time.Time) error {
+	select {
+	case <-w.deadline:
+	default:
+	}
+	w.deadline <- at
+	return nil
+}
+
+func (w *unreadWriter) Write(p []byte) (int, error) {
+	close(w.writing)
+	for time.Until(<-w.deadline) > time.Minute {
+	}
+	return 0, os.ErrDeadlineExceeded
+}
+
+func TestEvents_drainsBesideAClientThatDoesNotRead(t *testing.T) {
+	f := newFixture(t, func(o *restfront.Options) { o.StreamWriteTimeout = time.Hour })
+	f.connect(f.create("d1"))(hubward.Message{Body: []byte("1")})
+	w := &unreadWriter{httptest.NewRecorder(), make(chan struct{}), make(chan time.Time, 1)}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.server.Config.Handler.ServeHTTP(w, f.request(t.Context(), ask{path: "/$hubward/events?from=earliest"}))
+	}()
+	<-w.writing
+	close(f.stop)
+	<-ended
 }
 
 func TestEvents_manyAndLarge(t *testing.T) {
