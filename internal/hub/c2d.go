@@ -124,7 +124,7 @@ func (h *Hub) PurgeC2D(ctx context.Context, p *access.Principal, id hubward.Iden
 // speaks for the identity.
 //
 // Errors: CodeUnauthorizedAccess; CodeArgumentInvalid for a lock outside 5 s to 5 min; CodeDeviceNotFound;
-// CodeModuleNotFound; CodeNoSuchHub; the store's.
+// CodeModuleNotFound; CodeNoSuchHub; the store's; the cluster's.
 func (h *Hub) TakeC2D(ctx context.Context, p *access.Principal, lock time.Duration) (*C2DDelivery, error) {
 	s, _, err := h.permitIdentity(p)
 	if err != nil {
@@ -163,6 +163,15 @@ func (l *Link) ReceiveC2D(credit int) *C2DReceiver {
 		r.Stop() // it was taken over, or has ended: perhaps before it was stored here
 	}
 	return r
+}
+
+// connectedBy returns the fence of the claim by which an identity is connected; 0 when it is not.
+func (h *Hub) connectedBy(ctx context.Context, key c2d.Key) (uint64, error) {
+	owner, err := h.cluster.Owner(ctx, key.Hub, key.Identity)
+	if err != nil || owner == nil {
+		return 0, err
+	}
+	return owner.Fence, nil
 }
 
 // messagesVisible wakes the node that an identity is connected to: it may have messages.

@@ -199,7 +199,8 @@ func TestTakeC2D_ownLock(t *testing.T) {
 	})
 }
 
-// What a connection held that a restart has ended goes to the next connection at once, and to who polls when the lock ends.
+// What a connection held that a restart has ended goes to the next connection at once, and to who polls. What a device that
+// polls had locked stays locked.
 func TestC2D_restart(t *testing.T) {
 	inPlant(t, func(t *testing.T, p *plant) {
 		d := p.device("d")
@@ -228,5 +229,26 @@ func TestC2D_restart(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		b.want("waits")
+	})
+}
+
+// A device that polls gets what its connection held when that is no more, and nothing of what a live one holds.
+func TestC2D_pollsBesideAConnection(t *testing.T) {
+	inPlant(t, func(t *testing.T, p *plant) {
+		d := p.device("d")
+		p.send("d", "held")
+		p.receive(p.connect(d), 1).want("held")
+		if got := p.poll("d"); got != nil {
+			t.Errorf("polled %+v, which a connection holds", got)
+		}
+		p.restart()
+		got := p.poll("d")
+		if got == nil || string(got.Message.Body) != "held" || !got.Redelivered {
+			t.Fatalf("polled %+v", got)
+		}
+		p.receive(p.connect(d), 9).want()
+		if err := p.SettleC2D(t.Context(), "plant", "d", got.LockToken, hub.C2DComplete); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -108,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 	h.sweepTimer, h.feedbackTimer = c2d.NewTimer(h.now), c2d.NewTimer(h.now)
 	h.queues = c2d.New(c2d.Options{
 		Store: h.store, Observer: h.observer, Logger: h.logger, Now: h.now, NewGUID: h.newGUID,
-		MaxDeliveries: h.maxDeliveries, Visible: h.messagesVisible, Due: h.messagesDue, Feedback: h.feedbackAdded,
+		MaxDeliveries: h.maxDeliveries, ConnectedBy: h.connectedBy, Visible: h.messagesVisible, Due: h.messagesDue, Feedback: h.feedbackAdded,
 	})
 	leave, err := h.cluster.Join(ctx, h.node, node{h})
 	if err != nil {

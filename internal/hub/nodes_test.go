@@ -36,7 +36,7 @@ type member struct {
 	name    string
 	cluster *localcluster.Member
 	hooks   *hookedCluster // the cluster as the node calls it
-	stop    func() // ends its Run in good order
+	stop    func()         // ends its Run in good order
 }
 
 // inCrew runs a test with n nodes and a hub "plant".

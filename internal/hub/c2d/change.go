@@ -95,20 +95,15 @@ func (q *Queues) Send(ctx context.Context, key Key, m c2dqueue.Message, content 
 	return nil
 }
 
-// Take locks a queue's next message for lock, for an identity that polls. It returns nil when there is none.
+// Take locks a queue's next message for lock, for an identity that polls. It returns nil when there is none. What a
+// connection held that is no more, as after a crash of its node, is taken too.
 //
-// Errors: CodeDeviceNotFound; CodeModuleNotFound; the store's.
+// Errors: CodeDeviceNotFound; CodeModuleNotFound; the store's; the directory's.
 func (q *Queues) Take(ctx context.Context, key Key, lock time.Duration) (*Delivery, error) {
-	token, err := q.o.NewGUID()
-	if err != nil {
-		return nil, err
+	locked, heldBy, err := q.takeOne(ctx, key, lock, 0)
+	if err == nil && len(locked) == 0 && heldBy != 0 {
+		locked, err = q.takeOver(ctx, key, lock, heldBy)
 	}
-	var locked []c2dqueue.Message
-	err = q.makeOne(ctx, q.newChange(key, func(stored *c2dqueue.Queue, now time.Time) (err error) {
-		stored.Expire(now)
-		locked, err = stored.Lock(1, now.Add(lock), c2dqueue.Holder{}, func() (string, error) { return token, nil })
-		return err
-	}))
 	if err != nil || len(locked) == 0 {
 		return nil, err
 	}
@@ -118,6 +113,35 @@ func (q *Queues) Take(ctx context.Context, key Key, lock time.Duration) (*Delive
 	}
 	q.countDelivered(key.Hub, deliveries[0])
 	return deliveries[0], nil
+}
+
+// takeOver takes a message from the connection that holds all that there are, if it is no more.
+func (q *Queues) takeOver(ctx context.Context, key Key, lock time.Duration, heldBy uint64) ([]c2dqueue.Message, error) {
+	connected, err := q.o.ConnectedBy(ctx, key)
+	if err != nil || connected >= heldBy {
+		return nil, err
+	}
+	locked, _, err := q.takeOne(ctx, key, lock, heldBy)
+	return locked, err
+}
+
+// takeOne locks the next message that is visible once receivers whose fence is at most gone hold nothing. When there is none,
+// heldBy is the greatest fence of those who hold some.
+func (q *Queues) takeOne(ctx context.Context, key Key, lock time.Duration, gone uint64) (locked []c2dqueue.Message, heldBy uint64, err error) {
+	token, err := q.o.NewGUID()
+	if err != nil {
+		return nil, 0, err
+	}
+	err = q.makeOne(ctx, q.newChange(key, func(stored *c2dqueue.Queue, now time.Time) (err error) {
+		if gone != 0 {
+			stored.TakeOver(c2dqueue.Holder{Fence: gone + 1})
+		}
+		stored.Expire(now)
+		locked, err = stored.Lock(1, now.Add(lock), c2dqueue.Holder{}, func() (string, error) { return token, nil })
+		heldBy = stored.HeldBy()
+		return err
+	}))
+	return locked, heldBy, err
 }
 
 // Settle ends the lock of a message and returns once that is durable.

@@ -96,6 +96,8 @@ type Options struct {
 	NewGUID  func() (string, error)
 	// MaxDeliveries returns a hub's bound of deliveries of a message; 0 when the hub is gone.
 	MaxDeliveries func(hub string) int
+	// ConnectedBy returns the fence of the claim by which an identity is connected; 0 when it is not.
+	ConnectedBy func(ctx context.Context, key Key) (uint64, error)
 	// Visible is told that messages may have become visible: whoever holds the identity's receiver must be woken.
 	Visible func(Key)
 	// Due is told when something will end in a queue. It must not block.

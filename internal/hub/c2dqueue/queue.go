@@ -167,6 +167,15 @@ func (q *Queue) Lock(n int, until time.Time, holder Holder, token func() (string
 	return locked, nil
 }
 
+// HeldBy returns the greatest fence of the receivers that hold messages; 0 when none does.
+func (q *Queue) HeldBy() uint64 {
+	var fence uint64
+	for i := range q.Messages {
+		fence = max(fence, q.Messages[i].Lock.Holder.Fence)
+	}
+	return fence
+}
+
 // Visible reports whether a message waits that nobody holds.
 func (q *Queue) Visible() bool {
 	for i := range q.Messages {
