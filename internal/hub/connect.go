@@ -144,10 +144,11 @@ func (l *Link) CloseAfter() time.Time {
 // Disconnect ends the link, and its receiver of messages. It may be called more than once.
 func (l *Link) Disconnect() {
 	l.ended.Do(func() {
+		l.hub.links.remove(l)
+		// Behind remove: a receiver that was not there yet finds, when it is, that the link has ended.
 		if r := l.receiver.Load(); r != nil {
 			r.Stop()
 		}
-		l.hub.links.remove(l)
 		if l.hub.release(l.claim) {
 			l.hub.connections.disconnected(l, l.hub.now().UTC())
 		}
