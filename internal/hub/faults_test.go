@@ -25,6 +25,7 @@ type hookedStore struct {
 	editConnections atomic.Pointer[func() error]     // in front
 	deleteOutbox    atomic.Pointer[func() error]     // in front
 	batchFeedback   atomic.Pointer[func(hub string)] // in front
+	hubs            atomic.Pointer[func()]
 }
 
 func call(hook *atomic.Pointer[func()]) {
@@ -56,6 +57,12 @@ func (s *hookedStore) DeleteHub(ctx context.Context, name string) error {
 	err := s.Store.DeleteHub(ctx, name)
 	call(&s.deleteHub)
 	return err
+}
+
+func (s *hookedStore) Hubs(ctx context.Context) ([]hub.Config, error) {
+	hubs, err := s.Store.Hubs(ctx)
+	call(&s.hubs)
+	return hubs, err
 }
 
 func (s *hookedStore) SaveHub(ctx context.Context, c hub.Config) error {
@@ -322,5 +329,31 @@ func TestFeedback_idleHubsAreLeftAlone(t *testing.T) {
 		if most := int(time.Since(began)/(30*time.Second)) + 1; looks > most {
 			t.Errorf("%d looks at an idle hub within %s", looks, time.Since(began))
 		}
+	})
+}
+
+// Readers of a hub that is deleted are told so, also on a node that hears later of it than of the end of the owner's lease.
+func TestReaders_hubIsDeletedElsewhere(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		time.Sleep(time.Second)
+		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "second"}); err != nil {
+			t.Fatal(err)
+		}
+		owned, err := c.nodes[0].OpenReader(t.Context(), "second", hub.ReaderOptions{ConsumerGroup: "$Default"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		abroad, err := c.nodes[1].OpenReader(t.Context(), "second", hub.ReaderOptions{ConsumerGroup: "$Default"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := func() { time.Sleep(time.Second) }
+		c.hooks.hubs.Store(&late)
+		if err := c.nodes[0].DeleteHub(t.Context(), "second"); err != nil {
+			t.Fatal(err)
+		}
+		<-abroad.Context().Done()
+		wantCode(t, "on the owner's node", context.Cause(owned.Context()), hubward.CodeNoSuchHub)
+		wantCode(t, "on the other node", context.Cause(abroad.Context()), hubward.CodeNoSuchHub)
 	})
 }

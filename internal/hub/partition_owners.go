@@ -30,7 +30,9 @@ func (o *ownedPartitions) watch(h *Hub, s *state, partition int, lease Lease) {
 	h.background(func(ctx context.Context) {
 		select {
 		case <-lease.Ended:
-		case <-s.gone: // its readers have ended with it
+		case <-s.gone:
+			// Its readers have ended with it here, and will where that is not known yet: not with the lease before.
+			h.waitFor(ctx, lease.Ended, 2*lookInterval)
 			h.giveBack(ctx, lease)
 		case <-ctx.Done():
 			return
