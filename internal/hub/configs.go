@@ -27,7 +27,11 @@ func (h *Hub) loadLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var gone []*state
+	for _, s := range h.states() {
+		if !slices.ContainsFunc(configs, func(c Config) bool { return s.isOf(&c) }) {
+			h.end(s)
+		}
+	}
 	h.mu.Lock()
 	old := h.order
 	h.order = nil
@@ -46,16 +50,8 @@ func (h *Hub) loadLocked(ctx context.Context) error {
 		}
 		h.order = append(h.order, s)
 	}
-	for _, s := range old {
-		if !slices.Contains(h.order, s) {
-			gone = append(gone, s)
-		}
-	}
 	h.indexHostsLocked()
 	h.mu.Unlock()
-	for _, s := range gone {
-		h.end(s)
-	}
 	if changed {
 		h.endReadersOfDeletedGroups()
 		h.hubsChanged()
@@ -66,12 +62,14 @@ func (h *Hub) loadLocked(ctx context.Context) error {
 // stateOf returns the state of the very hub that c configures, nil when it is a new one.
 func stateOf(states []*state, c *Config) *state {
 	for _, s := range states {
-		if s.ref.Name == c.Name && s.ref.Created.Equal(c.Created) {
+		if s.isOf(c) {
 			return s
 		}
 	}
 	return nil
 }
+
+func (s *state) isOf(c *Config) bool { return s.ref.Name == c.Name && s.ref.Created.Equal(c.Created) }
 
 // put makes c known in this process after it was stored. The caller holds h.editing.
 func (h *Hub) put(c *Config) {
@@ -87,7 +85,8 @@ func (h *Hub) put(c *Config) {
 	h.hubsChanged()
 }
 
-// end ends what this node does for a hub that was deleted.
+// end ends what this node does for a hub that was deleted. It comes before the hub is forgotten: who does not find it any more,
+// or finds the next one of its name, finds nobody in this one.
 func (h *Hub) end(s *state) {
 	reason := noSuchHub(s.ref.Name)
 	close(s.gone)

@@ -171,9 +171,10 @@ func TestDeleteDevice_callerLeaves(t *testing.T) {
 func TestHubs_callerLeaves(t *testing.T) {
 	inCrew(t, 1, func(t *testing.T, c *crew) {
 		time.Sleep(time.Second)
-		ctx, cancel := context.WithCancel(t.Context())
-		leave := func() { cancel() }
-		c.hooks.saveHub.Store(&leave)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		left := func() { leave() }
+		c.hooks.saveHub.Store(&left)
 		if _, err := c.nodes[0].CreateHub(ctx, hub.NewHub{Name: "second"}); err != nil {
 			t.Errorf("a hub that was stored: %v", err)
 		}
@@ -184,8 +185,9 @@ func TestHubs_callerLeaves(t *testing.T) {
 		if err := errors.Join(c.log.Producer(p, func(_ int, err error) { done <- err }).Append(t.Context(), []byte("event")), <-done); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel = context.WithCancel(t.Context())
-		c.hooks.deleteHub.Store(&leave)
+		ctx, leave = context.WithCancel(t.Context())
+		defer leave()
+		c.hooks.deleteHub.Store(&left)
 		if err := c.nodes[0].DeleteHub(ctx, "second"); err != nil {
 			t.Error(err)
 		}
@@ -355,5 +357,45 @@ func TestReaders_hubIsDeletedElsewhere(t *testing.T) {
 		<-abroad.Context().Done()
 		wantCode(t, "on the owner's node", context.Cause(owned.Context()), hubward.CodeNoSuchHub)
 		wantCode(t, "on the other node", context.Cause(abroad.Context()), hubward.CodeNoSuchHub)
+	})
+}
+
+// closing is a Session that calls a function when it is closed.
+type closing struct{ closed func() }
+
+func (closing) Deliver(hub.Delivery) {}
+func (c closing) Close(error)        { c.closed() }
+
+// A node that has forgotten a hub has ended it: nobody there finds the next one of its name while somebody is in the old one.
+func TestDeleteHub_endsBeforeItIsForgotten(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		time.Sleep(time.Second)
+		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "second"}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := c.nodes[0].PutDevice(t.Context(), "second", hubward.Device{DeviceID: "d1"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := sign("second.localhost", d, time.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := c.nodes[c.other()].api
+		known := 0
+		link, err := there.logIn(t.Context(), logIn{
+			Host: "second.localhost", Identity: hubward.Identity{Device: "d1"}, Token: token,
+			Session: closing{func() { known = len(there.AllHubs()) }},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.nodes[0].DeleteHub(t.Context(), "second"); err != nil {
+			t.Fatal(err)
+		}
+		link.Disconnect()
+		if left := len(there.AllHubs()); known != 2 || left != 1 {
+			t.Errorf("%d hubs when the connection was told, %d after that", known, left)
+		}
 	})
 }

@@ -300,11 +300,11 @@ func (h *Hub) DeleteHub(ctx context.Context, p *access.Principal, name string) e
 	if err := h.store.DeleteHub(ctx, name); err != nil {
 		return err
 	}
+	h.end(s)
 	h.mu.Lock()
 	h.order = slices.DeleteFunc(h.order, func(other *state) bool { return other == s })
 	h.indexHostsLocked()
 	h.mu.Unlock()
-	h.end(s)
 	h.hubsChanged()
 	h.announce(subjectHubs, nil)
 	return h.log.Drop(context.WithoutCancel(ctx), name) // or nobody would do it any more
