@@ -12,7 +12,8 @@ const lookInterval = 30 * time.Second
 const leaseRetry = time.Second
 
 // job is what one node of the cluster does at a time, for all hubs. Each is harmless when a node that has lost its lease
-// does a little more of it: what it changes, it looks at anew in the transaction that changes it.
+// does a little more of it: what it changes in the store, it looks at anew in the transaction that changes it. What moveEvents
+// appends to the log could be there twice then; see docs/adr/0013-events-of-the-hub-itself.md.
 type job struct {
 	name string
 	do   func(ctx context.Context) // until ctx ends
