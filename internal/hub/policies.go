@@ -98,7 +98,7 @@ func (h *Hub) CreatePolicy(ctx context.Context, p *access.Principal, hub, name s
 }
 
 // RegeneratePolicyKey replaces one key of a policy. Connections that it opened live on until their tokens end, those
-// that showed the key itself until they break. p is the operator's or the hub's owner's.
+// that showed the key itself for the grace of tokens. p is the operator's or the hub's owner's.
 //
 // Errors: CodeNoSuchHub, CodeNoSuchPolicy.
 func (h *Hub) RegeneratePolicyKey(ctx context.Context, p *access.Principal, hub, name string, primary bool) (access.Policy, error) {

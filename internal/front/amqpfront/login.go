@@ -88,11 +88,13 @@ func (c *conn) logInWithKey(hostname, policy, key string) error {
 	if err != nil {
 		hub, _ = h.HubFor(c.serverName()) // without either, the hub that has such a policy with such a key
 	}
-	p, err := h.Authenticate(c.engine.Context(), access.Credential{Hub: hub.Name, Policy: policy, Key: key})
+	credential := access.Credential{Hub: hub.Name, Policy: policy, Key: key}
+	p, err := h.Authenticate(c.engine.Context(), credential)
 	if err != nil {
 		return err
 	}
-	return c.hold("key of "+policy, p)
+	credential.Hub = p.Hub.Name // the key alone may have told it
+	return c.holdKey("key of "+policy, p, credential)
 }
 
 // refused makes the error of a log-in that fails before the hub is asked. The reason is for the log alone.

@@ -25,7 +25,8 @@ const (
 // heldPrincipal is a principal of a connection. It is replaced, never changed.
 type heldPrincipal struct {
 	access.Principal
-	ends time.Time // when links no longer rest on it: the token's expiry and the hub's grace; zero: never
+	ends time.Time          // when links no longer rest on it: the token's expiry and the hub's grace; zero: never
+	key  *access.Credential // a policy's key, which is looked at again when it would end; nil: a token or a certificate
 }
 
 func (h *heldPrincipal) ended(now time.Time) bool { return !h.ends.IsZero() && !now.Before(h.ends) }
@@ -43,12 +44,22 @@ func tokenScope(t *sas.Token) string { return t.Policy + " " + strings.Join(t.Se
 //
 // Errors: CodeUnauthorizedAccess for one of another hub than the connection's; CodeQuotaExceeded.
 func (c *conn) hold(scope string, p access.Principal) error {
-	if c.hub.Name != "" && !sameHub(p.Hub, c.hub) {
-		return refused("the principal is of another hub")
-	}
 	held := &heldPrincipal{Principal: p}
 	if !p.Expires.IsZero() {
 		held.ends = p.Expires.Add(c.server.hub.SASGrace())
+	}
+	return c.keep(scope, held)
+}
+
+// holdKey is hold for a principal that a policy's key gave. A key has no end: it is looked at again whenever the grace of tokens
+// is over. So the principal outlives the key, or the policy, by that long at most.
+func (c *conn) holdKey(scope string, p access.Principal, key access.Credential) error {
+	return c.keep(scope, &heldPrincipal{Principal: p, ends: c.server.now().Add(c.server.hub.SASGrace()), key: &key})
+}
+
+func (c *conn) keep(scope string, held *heldPrincipal) error {
+	if c.hub.Name != "" && !sameHub(held.Hub, c.hub) {
+		return refused("the principal is of another hub")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,6 +70,24 @@ func (c *conn) hold(scope string, p access.Principal) error {
 	c.unauthenticatedSince = time.Time{}
 	c.scheduleLocked(c.server.now())
 	return nil
+}
+
+// renewKeys lets principals of keys that are still good live on.
+func (c *conn) renewKeys(now time.Time) {
+	c.mu.Lock()
+	ended := make(map[string]*heldPrincipal)
+	for scope, h := range c.principals {
+		if h.key != nil && h.ended(now) {
+			ended[scope] = h
+		}
+	}
+	c.mu.Unlock()
+	for scope, h := range ended {
+		p, err := c.server.hub.Authenticate(c.engine.Context(), *h.key)
+		if err != nil || c.holdKey(scope, p, *h.key) != nil {
+			c.logger.Info("amqp connection: a policy's key is no longer good", "policy", h.Policy)
+		}
+	}
 }
 
 func sameHub(a, b access.HubRef) bool { return a.Name == b.Name && a.Created.Equal(b.Created) }
@@ -176,6 +205,7 @@ func (c *conn) scheduleLocked(now time.Time) {
 // that has been without one for too long.
 func (c *conn) checkPrincipals() {
 	now := c.server.now()
+	c.renewKeys(now)
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -198,8 +228,8 @@ func (c *conn) checkPrincipals() {
 	}
 	c.mu.Unlock()
 	for _, l := range uncovered {
-		e := unauthorized("Token Invalid. The token that the link rests on has expired.")
-		c.logger.Info("amqp link detached, its token has expired", "link", clip(l.Attach().Name), "tracking", c.server.track(e))
+		e := unauthorized("Token Invalid. The token that the link rests on has expired, or the key is no longer good.")
+		c.logger.Info("amqp link detached, its token or key is no longer good", "link", clip(l.Attach().Name), "tracking", c.server.track(e))
 		l.Detach(e)
 	}
 	if tooLong {
@@ -211,7 +241,7 @@ func (c *conn) checkPrincipals() {
 func (c *conn) uncoveredLocked(now time.Time) []*amqpengine.Link {
 	var uncovered []*amqpengine.Link
 	for l, r := range c.links {
-		if _, ok := c.principals[r.scope]; ok {
+		if h := c.principals[r.scope]; h != nil && r.requirement.metBy(&h.Principal) {
 			continue
 		}
 		scope, ok := c.meetingLocked(r.requirement, now)

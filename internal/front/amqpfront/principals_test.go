@@ -12,6 +12,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -201,4 +202,45 @@ func TestPrincipals_ofDevices(t *testing.T) {
 	}
 	_, err := p.session.NewSender(p.context(), "/devices/c/twin", nil)
 	wantCondition(t, "with a policy", err, "amqp:not-implemented")
+}
+
+// A policy's key has no end of its own: it is looked at again after each grace, and ends like a token once it is no longer good.
+func TestPrincipals_ofKeys(t *testing.T) {
+	tests := map[string]func(f *fixture) error{
+		"another key of the policy": func(f *fixture) error {
+			_, err := f.RegeneratePolicyKey(f.t.Context(), f.process, "plant", "reads", false)
+			return err
+		},
+		"the key": func(f *fixture) error {
+			_, err := f.RegeneratePolicyKey(f.t.Context(), f.process, "plant", "reads", true)
+			return err
+		},
+		"the policy": func(f *fixture) error { return f.DeletePolicy(f.t.Context(), f.process, "plant", "reads") },
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, amqpfront.Options{})
+				policy, err := f.CreatePolicy(t.Context(), f.process, "plant", "reads", access.ServiceConnect)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := f.pipe(amqp.ConnOptions{SASLType: amqp.SASLTypePlain("reads", policy.PrimaryKey)})
+				r := p.mustRead(partition0, "", amqp.ReceiverOptions{})
+				time.Sleep(10 * time.Second)
+				f.append(0, 1)
+				receive(t, r)
+				if err := change(f); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Second)
+				if name != "another key of the policy" {
+					wantDetached(t, r, "amqp:unauthorized-access")
+					return
+				}
+				f.append(0, 1)
+				receive(t, r)
+			})
+		})
+	}
 }
