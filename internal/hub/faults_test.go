@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/cluster/localcluster"
+	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
 // hookedStore is a store in whose calls a test steps: behind what a hook is named for, or, where it says so, in front of it; then
@@ -397,5 +400,49 @@ func TestDeleteHub_endsBeforeItIsForgotten(t *testing.T) {
 		if left := len(there.AllHubs()); known != 2 || left != 1 {
 			t.Errorf("%d hubs when the connection was told, %d after that", known, left)
 		}
+	})
+}
+
+// stuckLog confirms nothing of the hub's own events.
+type stuckLog struct{ hub.EventLog }
+
+func (l stuckLog) Producer(p hub.Partition, done func(int, error)) hub.Producer {
+	if p.Endpoint == hub.EndpointHubEvents {
+		done = func(int, error) {}
+	}
+	return l.EventLog.Producer(p, done)
+}
+
+// Run ends although the log does not say what became of an event.
+func TestHubEvents_logIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: sqlstore.Memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		log := memlog.Open(memlog.Options{})
+		defer log.Close()
+		h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: stuckLog{log}, Cluster: localcluster.New(localcluster.Options{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			h.Run(ctx)
+		}()
+		process := access.Process(access.HubRef{})
+		config, err := h.CreateHub(ctx, process, hub.NewHub{Name: "plant"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.PutDevice(ctx, access.Process(access.HubRef{Name: config.Name, Created: config.Created}), hubward.Device{DeviceID: "d"}, ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		<-ended
 	})
 }

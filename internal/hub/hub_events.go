@@ -231,12 +231,11 @@ func orElse(err, other error) error {
 	return other
 }
 
-// appendEvents appends the events that were not moved before, and returns when all of them are durable.
+// appendEvents appends the events that were not moved before, and returns when all of them are durable, or when ctx ends: then
+// some may become so later.
 func (h *Hub) appendEvents(ctx context.Context, s *state, events []HubEvent, moved *movedEvents) error {
 	partitions := h.config(s).Partitions
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
+	c := &confirmations{left: 1, all: make(chan struct{})} // one for the loop
 	producers := make(map[int]Producer)
 	for i := range events {
 		e := &events[i]
@@ -246,23 +245,43 @@ func (h *Hub) appendEvents(ctx context.Context, s *state, events []HubEvent, mov
 		id := PartitionOf(e.Identity.Device, partitions)
 		p := producers[id]
 		if p == nil {
-			p = h.log.Producer(Partition{s.ref.Name, EndpointHubEvents, id}, func(n int, err error) {
-				mu.Lock()
-				failed = orElse(failed, err)
-				mu.Unlock()
-				all.Add(-n)
-			})
+			p = h.log.Producer(Partition{s.ref.Name, EndpointHubEvents, id}, c.confirm)
 			producers[id] = p
 		}
-		all.Add(1)
+		c.expect()
 		if err := p.Append(ctx, e.Data); err != nil {
-			all.Done()
-			mu.Lock()
-			failed = orElse(failed, err)
-			mu.Unlock()
+			c.confirm(1, err)
 			break
 		}
 	}
-	all.Wait()
-	return failed
+	c.confirm(1, nil)
+	select {
+	case <-c.all:
+		return c.failed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// confirmations counts what the log has not confirmed.
+type confirmations struct {
+	mu     sync.Mutex // a leaf
+	left   int
+	failed error         // the first one; read it after all is closed
+	all    chan struct{} // closed when nothing is left
+}
+
+func (c *confirmations) expect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left++
+}
+
+func (c *confirmations) confirm(n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = orElse(c.failed, err)
+	if c.left -= n; c.left == 0 {
+		close(c.all)
+	}
 }
