@@ -45,7 +45,7 @@ func c2dPaths(id hubward.Identity) [][]string {
 }
 
 // SendC2D puts a message into an identity's queue and returns once it is durable there. It keeps nothing of m. A message
-// without an id gets a GUID; one whose expiry is zero or in the year 1, which some clients send for "none", gets the hub's
+// without an id gets a GUID; one whose expiry is before 1970, which some clients send for "none", gets the hub's
 // default. p has ServiceConnect.
 //
 // Errors: CodeUnauthorizedAccess; CodeDeviceNotFound, also for a disabled device; CodeModuleNotFound;
@@ -91,7 +91,7 @@ var ErrExpiry = errors.New("the expiry is out of range")
 // c2dExpiry is when a message that was sent now expires.
 func c2dExpiry(m *hubward.Message, now time.Time, ttl time.Duration) (time.Time, error) {
 	expires := now.Add(cmp.Or(m.TTL, ttl))
-	if m.Expiry.Year() > 1 {
+	if m.Expiry.Unix() >= 0 {
 		expires = m.Expiry.UTC()
 	}
 	if !expires.After(now) {

@@ -37,6 +37,8 @@ func TestSendC2D_refusals(t *testing.T) {
 			{"expires soon", "plant", "d", &hubward.Message{Expiry: now.Add(time.Millisecond)}, 0},
 			{"expires in two days", "plant", "d", &hubward.Message{Expiry: now.Add(48 * time.Hour)}, 0},
 			{"expires later than that", "plant", "d", &hubward.Message{Expiry: now.Add(48*time.Hour + 1)}, hubward.CodeArgumentInvalid},
+			{"expired in 1754", "plant", "d", &hubward.Message{Expiry: time.Unix(0, time.Time{}.UnixNano())}, 0},
+			{"expired in 1970", "plant", "d", &hubward.Message{Expiry: time.Unix(0, 0)}, hubward.CodeArgumentInvalid},
 			{"expired in the year 1", "plant", "d", &hubward.Message{Expiry: time.UnixMilli(-62135596800000)}, 0},
 		} {
 			err := p.SendC2D(t.Context(), c.hub, c.device, c.m)
@@ -44,7 +46,7 @@ func TestSendC2D_refusals(t *testing.T) {
 				t.Errorf("%s: %v, want %v", c.name, err, c.want)
 			}
 		}
-		p.wantPending("d", 5)
+		p.wantPending("d", 6)
 	})
 }
 

@@ -25,8 +25,8 @@ var timeLayouts = [...]string{
 }
 
 // ParseTime reads a time as clients and the cloud service write it: ISO 8601, with or without a zone; the service's own
-// form; that of HTTP; milliseconds since 1970. An empty text and the year 1, which is what Go and .NET call "not set",
-// are the zero time. It reports false when text is none of these.
+// form; that of HTTP; milliseconds since 1970. An empty text and times before 1970, as the year 1 that Go and .NET
+// call "not set", are the zero time. It reports false when text is none of these.
 func ParseTime(text string) (time.Time, bool) {
 	if text == "" {
 		return time.Time{}, true
@@ -36,7 +36,7 @@ func ParseTime(text string) (time.Time, bool) {
 		if err != nil {
 			continue
 		}
-		if t = t.UTC(); t.Year() <= 1 {
+		if t = t.UTC(); t.Unix() < 0 {
 			t = time.Time{}
 		}
 		return t, true

@@ -150,8 +150,8 @@ func (r *messageReader) properties(m *hubward.Message) {
 		case sysprops.None:
 			r.in.Skip()
 		case sysprops.Expiry:
-			// Observed with amenzhinsky/iothub 0.9: the year 1 for none.
-			if t := r.in.Timestamp(); t.Year() > 1 && t.Year() < 10000 {
+			// Observed with amenzhinsky/iothub for none: the year 1, and 1754, which Go makes of it in nanoseconds since 1970.
+			if t := r.in.Timestamp(); t.Unix() >= 0 && t.Year() < 10000 {
 				m.Expiry = t
 			}
 		case sysprops.CreationTime:

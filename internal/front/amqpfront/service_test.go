@@ -87,10 +87,12 @@ func TestServiceSend_ttl(t *testing.T) {
 	s := f.owner(f.listen()).mustSend("/messages/devicebound")
 	both := withTTL(10 * time.Minute)
 	both.Properties = &amqp.MessageProperties{AbsoluteExpiryTime: ptr(time.Now().Add(30 * time.Minute))}
+	unset := withTTL(10 * time.Minute)
+	unset.Properties = &amqp.MessageProperties{AbsoluteExpiryTime: ptr(time.Unix(0, time.Time{}.UnixNano()))} // in 1754
 	for _, row := range []struct {
 		m    *amqp.Message
 		want time.Duration
-	}{{withTTL(10 * time.Minute), 10 * time.Minute}, {both, 30 * time.Minute}, {withTTL(0), time.Hour}} {
+	}{{withTTL(10 * time.Minute), 10 * time.Minute}, {both, 30 * time.Minute}, {unset, 10 * time.Minute}, {withTTL(0), time.Hour}} {
 		if err := send(t, s, to("d1", row.m)); err != nil {
 			t.Fatal(err)
 		}

@@ -83,10 +83,11 @@ func setApplicationProperty(m *hubward.Message, p hubward.Property) error {
 	return nil
 }
 
-// parseExpiry reads an ISO 8601 time as the SDKs write it. What it cannot read is no expiry: the field only informs.
+// parseExpiry reads an ISO 8601 time as the SDKs write it. What it cannot read, and what is before 1970, is no
+// expiry: the field only informs.
 func parseExpiry(value string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00"} {
-		if t, err := time.Parse(layout, value); err == nil && t.Year() > 1 {
+		if t, err := time.Parse(layout, value); err == nil && t.Unix() >= 0 {
 			return t.UTC()
 		}
 	}

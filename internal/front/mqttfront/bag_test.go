@@ -33,6 +33,7 @@ func TestReadBag_formsOfAllClients(t *testing.T) {
 		"a=50%&b=%zz&c=%4":                         {Properties: []hubward.Property{{Name: "a", Value: "50%"}, {Name: "b", Value: "%zz"}, {Name: "c", Value: "%4"}}},
 		"%24.exp=2021-01-29T16%3A45%3A39.0210000Z": {Expiry: time.Date(2021, 1, 29, 16, 45, 39, 21e6, time.UTC)},
 		"%24.exp=never":                            {},
+		"%24.exp=1754-08-30T22%3A43%3A41Z":         {},
 		"%24.ctime=2021-01-29T16:45:39Z&%24.on=out&%24.ifid=urn:x&%24.sub=thermo&%24.schema=s&%24.diagid=d&%24.diagctx=c&%24.uid=u&%24.to=t": {
 			CreationTime: "2021-01-29T16:45:39Z", OutputName: "out", InterfaceID: "urn:x", Subject: "thermo", Schema: "s",
 			TraceID: "d", TraceContext: "c", UserID: "u", To: "t",
