@@ -105,7 +105,7 @@ func (c *countdown) EventsDelivered(_, _ string, events, _ int) {
 func (c *countdown) Readers(string, string, int) {}
 
 // rawReader opens a link with a million credits, without waiting for an answer to anything.
-func rawReader(b *testing.B, address, key string) net.Conn {
+func rawReader(b testing.TB, address, key string) net.Conn {
 	b.Helper()
 	nc, err := net.Dial("tcp", address)
 	if err != nil {

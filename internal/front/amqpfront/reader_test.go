@@ -267,6 +267,20 @@ func TestReader_limit(t *testing.T) {
 	f.observed.awaitReaders(t, "plant/$Default", 5)
 }
 
+// Who was displaced is no reader any more, whether or not its client answers.
+func TestReader_displacedIsNotCounted(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	address := f.listen()
+	defer rawReader(t, address, f.policyKey("iothubowner")).Close()
+	f.observed.awaitReaders(t, "plant/$Default", 1)
+	exclusive := f.owner(address).mustRead(partition0, "", amqp.ReceiverOptions{Properties: map[string]any{"com.microsoft:epoch": int64(1)}})
+	f.observed.awaitReaders(t, "plant/$Default", 1)
+	if err := exclusive.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.observed.awaitReaders(t, "plant/$Default", 0)
+}
+
 // The delivery annotations are there for who asked, all four of them, and nothing else is offered.
 func TestReader_runtimeMetric(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
