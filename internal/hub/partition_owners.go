@@ -32,7 +32,7 @@ func (o *ownedPartitions) watch(h *Hub, s *state, partition int, lease Lease) {
 		case <-lease.Ended:
 		case <-s.gone:
 			// Its readers have ended with it here, and will where that is not known yet: not with the lease before.
-			h.waitFor(ctx, lease.Ended, 2*lookInterval)
+			h.waitFor(ctx, lease.Ended, tellTimeout)
 			h.giveBack(ctx, lease)
 		case <-ctx.Done():
 			return
