@@ -118,6 +118,7 @@ func TestReader_isEnded(t *testing.T) {
 							if err := test.end(f, r); err != nil {
 								t.Error(err)
 							}
+							<-r.Context().Done() // another node learns it a moment later
 						}
 						return true
 					})
@@ -143,6 +144,9 @@ func TestReader_isEnded(t *testing.T) {
 				_, err = r.Bounds(t.Context())
 				wantCode(t, "Bounds", err, test.code)
 				r.Close()
+				if test.code == hubward.CodeNoSuchHub {
+					<-beside.Context().Done()
+				}
 				if _, err := beside.Bounds(t.Context()); (err == nil) != (test.code != hubward.CodeNoSuchHub) {
 					t.Errorf("a reader of another group gets %v", err)
 				}
