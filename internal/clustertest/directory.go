@@ -191,11 +191,11 @@ func countDevices(f *fixture) {
 	f.count(hubName, 2)
 }
 
-func concurrentClaims(f *fixture) {
+// claimConcurrently has both members claim the same identity again and again, and returns how many claims that were. then is
+// called for each, by many goroutines.
+func claimConcurrently(f *fixture, then func(c hub.Cluster, claim hub.Claim, old *hub.Claim)) int {
 	const goroutines, each = 4, 50
 	f.joinBoth()
-	var mu sync.Mutex
-	var claims, displaced []hub.Claim
 	var wg sync.WaitGroup
 	for g := range goroutines {
 		c, node := f.a, nodeA
@@ -209,18 +209,27 @@ func concurrentClaims(f *fixture) {
 					f.Errorf("Claim: %v", err)
 					return
 				}
-				mu.Lock()
-				claims = append(claims, claim)
-				if old != nil {
-					displaced = append(displaced, *old)
-				}
-				mu.Unlock()
+				then(c, claim, old)
 			}
 		})
 	}
 	wg.Wait()
-	if len(claims) != goroutines*each {
-		f.Fatalf("%d claims were made, want %d", len(claims), goroutines*each)
+	return goroutines * each
+}
+
+func concurrentClaims(f *fixture) {
+	var mu sync.Mutex
+	var claims, displaced []hub.Claim
+	made := claimConcurrently(f, func(_ hub.Cluster, claim hub.Claim, old *hub.Claim) {
+		mu.Lock()
+		defer mu.Unlock()
+		claims = append(claims, claim)
+		if old != nil {
+			displaced = append(displaced, *old)
+		}
+	})
+	if len(claims) != made {
+		f.Fatalf("%d claims were made, want %d", len(claims), made)
 	}
 	byFence := func(x, y hub.Claim) int {
 		if x.Fence < y.Fence {
@@ -244,43 +253,26 @@ func concurrentClaims(f *fixture) {
 }
 
 func concurrentReleases(f *fixture) {
-	const goroutines, each = 4, 50
-	f.joinBoth()
 	var mu sync.Mutex
 	ends := map[uint64]int{} // by fence: how often a claim was said to end
-	var wg sync.WaitGroup
-	for g := range goroutines {
-		c, node := f.a, nodeA
-		if g%2 == 1 {
-			c, node = f.b, nodeB
+	made := claimConcurrently(f, func(c hub.Cluster, claim hub.Claim, old *hub.Claim) {
+		released, err := c.Release(f.ctx, claim)
+		if err != nil {
+			f.Errorf("Release: %v", err)
+			return
 		}
-		wg.Go(func() {
-			for range each {
-				claim, old, err := c.Claim(f.ctx, hubName, d1, node)
-				if err != nil {
-					f.Errorf("Claim: %v", err)
-					return
-				}
-				released, err := c.Release(f.ctx, claim)
-				if err != nil {
-					f.Errorf("Release: %v", err)
-					return
-				}
-				mu.Lock()
-				ends[claim.Fence] += 0
-				if old != nil {
-					ends[old.Fence]++
-				}
-				if released {
-					ends[claim.Fence]++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if len(ends) != goroutines*each {
-		f.Errorf("%d fences were given, want %d", len(ends), goroutines*each)
+		mu.Lock()
+		defer mu.Unlock()
+		ends[claim.Fence] += 0
+		if old != nil {
+			ends[old.Fence]++
+		}
+		if released {
+			ends[claim.Fence]++
+		}
+	})
+	if len(ends) != made {
+		f.Errorf("%d fences were given, want %d", len(ends), made)
 	}
 	for fence, n := range ends {
 		if n != 1 {

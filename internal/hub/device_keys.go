@@ -5,6 +5,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
 // KeyRotation is the outcome of one identity's key regeneration.
@@ -62,7 +63,7 @@ func (h *Hub) keyEdit(r *KeyRotation, primary, secondary bool) (*IdentityEdit, e
 	}
 	edit := func(old *Registration) (*Registration, []HubEvent, error) {
 		if old == nil {
-			return nil, nil, identityNotFound(r.ID)
+			return nil, nil, c2d.NotFound(r.ID)
 		}
 		if old.Authentication == nil || old.Authentication.Type != hubward.AuthSAS {
 			return nil, nil, hubward.Errorf(hubward.CodeInvalidOperation, "the identity does not authenticate with keys")

@@ -203,18 +203,7 @@ func TestHubs_callerLeaves(t *testing.T) {
 // Nobody is connected to a hub that was deleted while he connected.
 func TestConnect_hubIsDeletedMeanwhile(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
-		time.Sleep(time.Second)
-		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "second"}); err != nil {
-			t.Fatal(err)
-		}
-		d, err := c.nodes[0].PutDevice(t.Context(), "second", hubward.Device{DeviceID: "d1"}, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := sign("second.localhost", d, time.Now().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
+		token := c.second()
 		node := c.nodes[c.other()]
 		id := hubward.Identity{Device: "d1"}
 		p, err := node.Authenticate(t.Context(), access.Credential{Hub: "second", Identity: id, Token: token})
@@ -372,18 +361,7 @@ func (c closing) Close(error)        { c.closed() }
 // A node that has forgotten a hub has ended it: nobody there finds the next one of its name while somebody is in the old one.
 func TestDeleteHub_endsBeforeItIsForgotten(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
-		time.Sleep(time.Second)
-		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "second"}); err != nil {
-			t.Fatal(err)
-		}
-		d, err := c.nodes[0].PutDevice(t.Context(), "second", hubward.Device{DeviceID: "d1"}, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := sign("second.localhost", d, time.Now().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
+		token := c.second()
 		there := c.nodes[c.other()].api
 		known := 0
 		link, err := there.logIn(t.Context(), logIn{

@@ -3,14 +3,12 @@ package hub
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
-	"github.com/hubward/hubward/sas"
 )
 
 // Bounds and defaults of a hub's configuration.
@@ -24,12 +22,8 @@ const (
 	MaxRetention      = 10 * 365 * 24 * time.Hour
 	defaultRetention  = 24 * time.Hour
 	maxHubName        = 50
-	maxHostNames      = 16
 	maxHubs           = 1000
 )
-
-// localHosts are the names under which the first hub answers whatever it is called.
-var localHosts = []string{"localhost", "127.0.0.1", "::1"}
 
 // NewHub says what hub to create. Zero Partitions means 4, zero Retention 24 hours.
 type NewHub struct {
@@ -119,24 +113,6 @@ func checkHubName(name string) error {
 	return nil
 }
 
-// normalHostNames lower-cases names and drops repetitions.
-func normalHostNames(names []string) ([]string, error) {
-	var out []string
-	for _, name := range names {
-		n := strings.ToLower(sas.TrimPort(strings.TrimSpace(name)))
-		if n == "" || len(n) > 253 || strings.ContainsAny(n, "/;=&?# \t\r\n") {
-			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %.60q is no host name", name)
-		}
-		if !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	if len(out) > maxHostNames {
-		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %d are more than %d", len(out), maxHostNames)
-	}
-	return out, nil
-}
-
 // checkNewHub refuses a name or host name that is taken. The caller holds h.editing.
 func (h *Hub) checkNewHub(c *Config) error {
 	h.mu.RLock()
@@ -150,16 +126,6 @@ func (h *Hub) checkNewHub(c *Config) error {
 		}
 	}
 	return h.checkHostsLocked(c, nil)
-}
-
-// checkHostsLocked refuses host names of c that lead to a hub other than self.
-func (h *Hub) checkHostsLocked(c *Config, self *state) error {
-	for _, host := range c.HostNames {
-		if other, ok := h.hosts[host]; ok && other != self {
-			return hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %s is a name of hub %s", host, other.ref.Name)
-		}
-	}
-	return nil
 }
 
 // HubChange says what UpdateHub changes; what it leaves out stays as it is stored.
@@ -268,12 +234,9 @@ func (h *Hub) Hub(p *access.Principal, name string) (Config, error) {
 //
 // Errors: CodeNoSuchHub.
 func (h *Hub) OwnHub(p *access.Principal) (Config, error) {
-	_, c, err := h.findRef(p.Hub)
+	_, c, err := h.hubOf(p)
 	if err != nil {
 		return Config{}, err
-	}
-	if p.Expired(h.now().Add(-h.sasGrace)) {
-		return Config{}, unauthorized(errors.New("the token has expired"))
 	}
 	own := c.clone()
 	own.Policies = nil
@@ -310,23 +273,6 @@ func (h *Hub) DeleteHub(ctx context.Context, p *access.Principal, name string) e
 	return h.log.Drop(context.WithoutCancel(ctx), name) // or nobody would do it any more
 }
 
-// HubFor returns the hub that answers to host, which may carry a port and be spelt in any case.
-//
-// Errors: CodeHubNotFound.
-func (h *Hub) HubFor(host string) (access.HubRef, error) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	host = sas.TrimPort(host)
-	s, ok := h.hosts[host]
-	if !ok {
-		s, ok = h.hosts[strings.ToLower(host)]
-	}
-	if !ok {
-		return access.HubRef{}, hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", host)
-	}
-	return s.ref, nil
-}
-
 // FirstHub returns the operator's hub, for who names none.
 //
 // Errors: CodeHubNotFound when there is no hub.
@@ -337,42 +283,6 @@ func (h *Hub) FirstHub() (access.HubRef, error) {
 		return access.HubRef{}, hubward.Errorf(hubward.CodeHubNotFound, "there is no hub")
 	}
 	return h.order[0].ref, nil
-}
-
-// HostOf returns the host name that a hub goes by, for a client that has used none.
-//
-// Errors: CodeNoSuchHub, also when there is a later hub of its name.
-func (h *Hub) HostOf(ref access.HubRef) (string, error) {
-	_, c, err := h.findRef(ref)
-	if err != nil {
-		return "", err
-	}
-	if len(c.HostNames) > 0 {
-		return c.HostNames[0], nil
-	}
-	return strings.ToLower(c.Name) + ".localhost", nil
-}
-
-// indexHostsLocked rebuilds the table of host names. Given names win over NAME.localhost, and those over the local
-// names of the first hub.
-func (h *Hub) indexHostsLocked() {
-	h.hosts = make(map[string]*state)
-	for _, s := range h.order {
-		for _, host := range s.config.HostNames {
-			h.hosts[host] = s
-		}
-	}
-	for i, s := range h.order {
-		names := []string{strings.ToLower(s.ref.Name) + ".localhost"}
-		if i == 0 {
-			names = append(names, localHosts...)
-		}
-		for _, host := range names {
-			if _, taken := h.hosts[host]; !taken {
-				h.hosts[host] = s
-			}
-		}
-	}
 }
 
 func (h *Hub) find(name string) (*state, *Config, error) {

@@ -477,21 +477,28 @@ func TestEditHub_race(t *testing.T) {
 	})
 }
 
+// second makes another hub, which can be deleted, and returns a token of its device "d1".
+func (c *crew) second() string {
+	c.t.Helper()
+	time.Sleep(time.Second) // the oldest hub is the first one
+	if _, err := c.nodes[0].CreateHub(c.t.Context(), hub.NewHub{Name: "second"}); err != nil {
+		c.t.Fatal(err)
+	}
+	d, err := c.nodes[0].PutDevice(c.t.Context(), "second", hubward.Device{DeviceID: "d1"}, "")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	token, err := sign("second.localhost", d, time.Now().Add(time.Hour))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return token
+}
+
 // A hub that one node deletes ends on the others: connections, readers, and whoever waits for feedback.
 func TestDeleteHub_everywhere(t *testing.T) {
 	inCrew(t, 2, func(t *testing.T, c *crew) {
-		time.Sleep(time.Second) // the oldest hub is the first one
-		if _, err := c.nodes[0].CreateHub(t.Context(), hub.NewHub{Name: "second"}); err != nil {
-			t.Fatal(err)
-		}
-		d, err := c.nodes[0].PutDevice(t.Context(), "second", hubward.Device{DeviceID: "d1"}, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := sign("second.localhost", d, time.Now().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
+		token := c.second()
 		s := &session{}
 		there := c.nodes[1].api
 		link, err := there.logIn(t.Context(), logIn{Host: "second.localhost", Identity: hubward.Identity{Device: "d1"}, Token: token, Session: s})

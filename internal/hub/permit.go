@@ -10,20 +10,30 @@ import (
 // permit is the first step of every call that takes a principal: it finds p's hub, and sees that p is (still) good for it
 // and has all of want for one of the resources that paths name; without paths, for the whole hub.
 //
-// A principal outlives its token by the grace that connections have. Log-ins refuse an expired token at once.
+// Errors: those of hubOf; CodeUnauthorizedAccess, with the reason in the cause.
+func (h *Hub) permit(p *access.Principal, want access.Permissions, paths ...[]string) (*state, *Config, error) {
+	s, c, err := h.hubOf(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !allowsAny(p, want, paths) {
+		return nil, nil, unauthorized(errors.New("the permission is missing, or it is for another resource"))
+	}
+	return s, c, nil
+}
+
+// hubOf returns the hub that let p in, as long as p is good for anything there. A principal outlives its token by the
+// grace that connections have. Log-ins refuse an expired token at once.
 //
 // Errors: CodeNoSuchHub when the hub was deleted, also when there is a later one of its name; CodeUnauthorizedAccess, with
 // the reason in the cause.
-func (h *Hub) permit(p *access.Principal, want access.Permissions, paths ...[]string) (*state, *Config, error) {
+func (h *Hub) hubOf(p *access.Principal) (*state, *Config, error) {
 	s, c, err := h.findRef(p.Hub)
 	if err != nil {
 		return nil, nil, err
 	}
 	if p.Expired(h.now().Add(-h.sasGrace)) {
 		return nil, nil, unauthorized(errors.New("the token has expired"))
-	}
-	if !allowsAny(p, want, paths) {
-		return nil, nil, unauthorized(errors.New("the permission is missing, or it is for another resource"))
 	}
 	return s, c, nil
 }

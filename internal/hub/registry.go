@@ -10,6 +10,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
 // maxListed bounds a list of identities.
@@ -150,19 +151,11 @@ func checkMatch(old *Registration, id hubward.Identity, ifMatch string) error {
 	case ifMatch == "":
 		return nil
 	case old == nil:
-		return identityNotFound(id)
+		return c2d.NotFound(id)
 	case ifMatch != "*" && ifMatch != old.ETag:
 		return &hubward.Error{Code: hubward.CodePreconditionFailed, Identity: id, Message: "The etag does not match the stored one, the identity has changed since it was read."}
 	}
 	return nil
-}
-
-func identityNotFound(id hubward.Identity) error {
-	e := &hubward.Error{Code: hubward.CodeDeviceNotFound, Identity: id, Message: "The device '" + id.Device + "' is not registered."}
-	if id.Module != "" {
-		e.Code, e.Message = hubward.CodeModuleNotFound, "The module '"+id.String()+"' is not registered."
-	}
-	return e
 }
 
 func (h *Hub) editIdentity(ctx context.Context, s *state, edit *IdentityEdit) error {

@@ -22,7 +22,7 @@ func (q *Queues) newChange(key Key, rule func(stored *c2dqueue.Queue, now time.T
 	c.Edit.Edit = func(stored *c2dqueue.Queue) error {
 		c.due, c.ended, c.records = time.Time{}, nil, 0
 		if stored == nil {
-			return notFound(key.Identity)
+			return NotFound(key.Identity)
 		}
 		if err := rule(stored, q.o.Now().UTC()); err != nil {
 			return err
@@ -33,7 +33,8 @@ func (q *Queues) newChange(key Key, rule func(stored *c2dqueue.Queue, now time.T
 	return c
 }
 
-func notFound(id hubward.Identity) error {
+// NotFound is the error of an identity that is not registered: CodeDeviceNotFound or CodeModuleNotFound.
+func NotFound(id hubward.Identity) *hubward.Error {
 	e := &hubward.Error{Code: hubward.CodeDeviceNotFound, Identity: id, Message: "The device '" + id.Device + "' is not registered."}
 	if id.Module != "" {
 		e.Code, e.Message = hubward.CodeModuleNotFound, "The module '"+id.String()+"' is not registered."

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
 // identityColumns are what scanIdentity reads of an identity whose ids are known.
@@ -41,12 +42,8 @@ func withID(id hubward.Identity) *hub.Registration {
 }
 
 func notFound(op string, id hubward.Identity) error {
-	e := &hubward.Error{
-		Code: hubward.CodeDeviceNotFound, Op: op, Identity: id, Message: "The device '" + id.Device + "' is not registered.",
-	}
-	if id.Module != "" {
-		e.Code, e.Message = hubward.CodeModuleNotFound, "The module '"+id.String()+"' is not registered."
-	}
+	e := c2d.NotFound(id)
+	e.Op = op
 	return e
 }
 

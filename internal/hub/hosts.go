@@ -1,0 +1,96 @@
+package hub
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/sas"
+)
+
+const maxHostNames = 16 // of a hub; ours
+
+// localHosts are the names under which the first hub answers whatever it is called.
+var localHosts = []string{"localhost", "127.0.0.1", "::1"}
+
+// HubFor returns the hub that answers to host, which may carry a port and be spelt in any case.
+//
+// Errors: CodeHubNotFound.
+func (h *Hub) HubFor(host string) (access.HubRef, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	host = sas.TrimPort(host)
+	s, ok := h.hosts[host]
+	if !ok {
+		s, ok = h.hosts[strings.ToLower(host)]
+	}
+	if !ok {
+		return access.HubRef{}, hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", host)
+	}
+	return s.ref, nil
+}
+
+// HostOf returns the host name that a hub goes by, for a client that has used none.
+//
+// Errors: CodeNoSuchHub, also when there is a later hub of its name.
+func (h *Hub) HostOf(ref access.HubRef) (string, error) {
+	_, c, err := h.findRef(ref)
+	if err != nil {
+		return "", err
+	}
+	if len(c.HostNames) > 0 {
+		return c.HostNames[0], nil
+	}
+	return strings.ToLower(c.Name) + ".localhost", nil
+}
+
+// normalHostNames lower-cases names and drops repetitions.
+func normalHostNames(names []string) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		n := strings.ToLower(sas.TrimPort(strings.TrimSpace(name)))
+		if n == "" || len(n) > 253 || strings.ContainsAny(n, "/;=&?# \t\r\n") {
+			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %.60q is no host name", name)
+		}
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	if len(out) > maxHostNames {
+		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %d are more than %d", len(out), maxHostNames)
+	}
+	return out, nil
+}
+
+// checkHostsLocked refuses host names of c that lead to a hub other than self.
+func (h *Hub) checkHostsLocked(c *Config, self *state) error {
+	for _, host := range c.HostNames {
+		if other, ok := h.hosts[host]; ok && other != self {
+			return hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %s is a name of hub %s", host, other.ref.Name)
+		}
+	}
+	return nil
+}
+
+// indexHostsLocked rebuilds the table of host names. Given names win over NAME.localhost, and those over the local
+// names of the first hub.
+func (h *Hub) indexHostsLocked() {
+	h.hosts = make(map[string]*state)
+	for _, s := range h.order {
+		for _, host := range s.config.HostNames {
+			h.hosts[host] = s
+		}
+	}
+	for i, s := range h.order {
+		names := []string{strings.ToLower(s.ref.Name) + ".localhost"}
+		if i == 0 {
+			names = append(names, localHosts...)
+		}
+		for _, host := range names {
+			if _, taken := h.hosts[host]; !taken {
+				h.hosts[host] = s
+			}
+		}
+	}
+}
