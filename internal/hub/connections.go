@@ -104,23 +104,28 @@ func (h *Hub) recordConnections(ctx context.Context) {
 		case <-h.connections.changed:
 		case <-ctx.Done():
 		}
-		h.recordOnce(ctx)
+		if !h.recordOnce(ctx) { // a store in trouble is not asked anew for each connection
+			h.waitFor(ctx, nil, recordInterval)
+		}
 	}
+	h.recordOnce(ctx)
 }
 
-// recordOnce stores what has gathered. Connects and disconnects that cannot be stored are kept for the next time: an edit that
-// was made in spite of an error is none when it is made again. What is left when the process ends, the job that looks for
-// connections that are none sets right.
-func (h *Hub) recordOnce(ctx context.Context) {
+// recordOnce stores what has gathered, and reports whether it could. Connects and disconnects that cannot be stored are kept
+// for the next time: an edit that was made in spite of an error is none when it is made again. What is left when the process
+// ends, the job that looks for connections that are none sets right.
+func (h *Hub) recordOnce(ctx context.Context) (ok bool) {
 	// What was taken is stored also when ctx ends meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	h.connections.storing.Lock()
 	defer h.connections.storing.Unlock()
 	pending, seen := h.connections.take()
+	ok = true
 	for hub, changes := range pending {
 		if stored, err := h.storeChanges(ctx, hub, changes); err != nil {
 			h.connections.putBack(hub, changes[stored:])
+			ok = false
 			h.logger.Error("connections wait to be recorded", "hub", hub, "changes", len(changes)-stored, "error", err)
 		}
 	}
@@ -129,6 +134,7 @@ func (h *Hub) recordOnce(ctx context.Context) {
 			h.logger.Error("signs of life were not recorded", "hub", hub, "error", err)
 		}
 	}
+	return ok
 }
 
 // storeChanges stores the changes of a hub in their order, and returns how many it has stored.

@@ -155,6 +155,34 @@ func TestHubEvents_storeFails(t *testing.T) {
 	})
 }
 
+// A store that fails is asked from time to time, not once for each connection that comes.
+func TestHubEvents_storeIsNotHurried(t *testing.T) {
+	inCrew(t, 1, func(t *testing.T, c *crew) {
+		devices := make([]*hubward.Device, 20)
+		for i := range devices {
+			devices[i] = c.device(fmt.Sprint("d", i))
+		}
+		c.events()
+		asked := 0
+		fail := func() error {
+			asked++
+			return errBroken
+		}
+		c.hooks.editConnections.Store(&fail)
+		for _, d := range devices {
+			c.connect(0, d)
+			synctest.Wait()
+		}
+		c.hooks.editConnections.Store(nil)
+		if asked > 2 {
+			t.Errorf("it was asked %d times within a moment", asked)
+		}
+		for _, d := range devices {
+			c.wantOperations(d.DeviceID, "createDeviceIdentity", "deviceConnected")
+		}
+	})
+}
+
 // Who has deleted a device and does not wait for the answer has it disconnected all the same.
 func TestDeleteDevice_callerLeaves(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
