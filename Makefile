@@ -1,9 +1,10 @@
-# One target for each tier of proof; CI runs "make test", which is all of them but the benchmarks.
+# One target for each tier of proof; CI runs "make test", which is all of them but the benchmarks, in two lanes side by
+# side: "make test-code" and "make test-program".
 #
 #   make check     format, vet, staticcheck, errcheck, import rules
 #   make unit      the plain tests of all packages
 #   make race      the same under the race detector
-#   make fuzz      every fuzz target for FUZZTIME: a time (5m) or a number of inputs (10000x)
+#   make fuzz      every fuzz target for FUZZTIME: a time (5m) or a number of inputs (10000x); few inputs in make test
 #   make bench     the benchmarks
 #   make interop   the official SDKs against the binary, on ports 8883, 5671 and 443, and strangers against our AMQP engine
 #   make crash     kill -9 under load, again and again, and compare
@@ -38,13 +39,20 @@ export GOFLAGS := -buildvcs=false $(GOFLAGS)
 # $(call need,PROGRAM,WHERE IT COMES FROM) ends the target with a message when PROGRAM is missing.
 need = command -v $(1) >/dev/null 2>&1 || { echo "make $@: $(1) is missing; install $(2)" >&2; exit 1; }
 
-.PHONY: test check unit race fuzz bench interop crash soak transcripts build tidy clean
+.PHONY: test test-code test-program check unit race fuzz bench interop crash soak transcripts build tidy clean
 
 test:
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-code test-program
+
+# What needs no port that somebody else may have, and is busy all the time.
+test-code:
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory race
-	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=1000x
+
+# What drives the built program, and waits most of the time.
+test-program:
 	@$(MAKE) --no-print-directory interop
 	@$(MAKE) --no-print-directory crash
 	@$(MAKE) --no-print-directory soak
