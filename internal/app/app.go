@@ -116,9 +116,6 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, unlock)
-	if err := a.openEngines(ctx); err != nil {
-		return err
-	}
 	a.limit = listen.NewLimit(a.cfg.Listen.MaxConnections, a.o.Now)
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
@@ -127,8 +124,11 @@ func (a *App) open(ctx context.Context) error {
 				Open: a.limit.Open(), Max: a.limit.Max(), Refused: a.limit.Refused(), ByProtocol: a.protocols.open(),
 			}
 		},
-		Log: a.engines.logStats,
+		Log: a.logStats(),
 	})
+	if err := a.openEngines(ctx); err != nil {
+		return err
+	}
 	a.hub, err = hub.Open(ctx, hub.Options{
 		Store: a.engines.store, Log: a.engines.log, Cluster: a.engines.cluster, Observer: a.metrics,
 		Logger: a.logger, Now: a.o.Now, Rand: a.o.Rand, HubsChanged: a.hubsChanged,
@@ -214,5 +214,7 @@ func (a *App) statsOfHub(ctx context.Context, c *hub.Config) (obs.HubStats, erro
 		return obs.HubStats{}, err
 	}
 	live, err := a.hub.ServiceStatistics(ctx, p)
-	return obs.HubStats{Hub: c.Name, Devices: registry.TotalDeviceCount, Connected: live.ConnectedDeviceCount}, err
+	return obs.HubStats{
+		Hub: c.Name, Devices: registry.TotalDeviceCount, Connected: live.ConnectedDeviceCount, ConsumerGroups: c.ConsumerGroups,
+	}, err
 }

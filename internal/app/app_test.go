@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/app"
@@ -273,10 +276,27 @@ func TestAdmin_healthAndMetrics(t *testing.T) {
 		}
 	}
 	_, metrics := r.admin("/metrics")
-	for _, name := range []string{"hubward_log_commits_total ", "hubward_log_events_total ", "hubward_log_commit_seconds_total ", "hubward_log_disk_bytes "} {
+	for _, name := range []string{
+		"hubward_log_events_total ", "hubward_log_disk_bytes ", "hubward_log_commit_duration_seconds_count ",
+		"hubward_http_requests_total{code=\"200\",method=\"PUT\",path=\"/devices/{}\"} 0\n",
+		`hubward_logins_refused_total{hub="hubward",reason="key"} 0`,
+		`hubward_event_streams{consumer_group="$Default",hub="hubward"} 0`,
+	} {
 		if !strings.Contains(metrics, "\n"+name) {
 			t.Errorf("/metrics lacks %s", name)
 		}
+	}
+	// The store has made a hub and a device durable.
+	if count := regexp.MustCompile(`\nhubward_store_commit_duration_seconds_count ([1-9]\d*)\n`); !count.MatchString(metrics) {
+		t.Error("transactions of the store are not counted")
+	}
+	// What "promtool check metrics" runs.
+	problems, err := promlint.New(strings.NewReader(metrics)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
 

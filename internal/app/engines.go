@@ -18,8 +18,7 @@ type engines struct {
 	store   hub.Store
 	log     hub.EventLog
 	cluster hub.Cluster
-
-	logStats func() obs.LogStats // nil: the log counts nothing
+	onDisk  *pebblelog.Log // the log, when it is on disk
 }
 
 // openEngines opens store and log, in the data folder or in memory, and makes the cluster of this one process.
@@ -28,7 +27,7 @@ func (a *App) openEngines(ctx context.Context) error {
 	if a.o.Memory {
 		path = sqlstore.Memory
 	}
-	store, err := sqlstore.Open(ctx, sqlstore.Options{Path: path, Now: a.o.Now})
+	store, err := sqlstore.Open(ctx, sqlstore.Options{Path: path, Now: a.o.Now, Committed: a.metrics.StoreCommitted})
 	if err != nil {
 		return err
 	}
@@ -49,16 +48,24 @@ func (a *App) openEngines(ctx context.Context) error {
 		a.closers = append(a.closers, log.Close)
 		return nil
 	}
-	log, err := pebblelog.Open(pebblelog.Options{Dir: filepath.Join(a.cfg.Data, "log"), Now: a.o.Now, Logger: a.logger})
+	log, err := pebblelog.Open(pebblelog.Options{
+		Dir: filepath.Join(a.cfg.Data, "log"), Now: a.o.Now, Logger: a.logger, Committed: a.metrics.LogCommitted,
+	})
 	if err != nil {
 		return err
 	}
-	a.engines.log, a.engines.logStats = log, statsOf(log)
+	a.engines.log, a.engines.onDisk = log, log
 	a.closers = append(a.closers, log.Close)
 	return nil
 }
 
-// statsOf hands the log's numbers to the metrics, which know no engine.
-func statsOf(log *pebblelog.Log) func() obs.LogStats {
-	return func() obs.LogStats { return obs.LogStats(log.Metrics()) }
+// logStats hands the log's numbers to the metrics, which know no engine. A log in memory has none: nil.
+func (a *App) logStats() func() obs.LogStats {
+	if a.o.Memory {
+		return nil
+	}
+	return func() obs.LogStats {
+		m := a.engines.onDisk.Metrics()
+		return obs.LogStats{Events: m.Events, DiskBytes: m.DiskBytes}
+	}
 }

@@ -144,7 +144,7 @@ func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpf
 		"/$servicebus/websocket": {"AMQPWSB10": amqp.ServeConn, "amqp": amqp.ServeConn},
 	}})
 	handler := restfront.New(a.hub, restfront.Options{
-		Logger: a.logger, Version: a.o.Version, Now: a.o.Now, Rand: a.o.Rand, Stop: a.draining,
+		Logger: a.logger, Version: a.o.Version, Now: a.o.Now, Rand: a.o.Rand, Observer: a.metrics, Stop: a.draining,
 	})
 	config := a.certs.TLSConfig("http/1.1")
 	server := a.httpFront(b, sockets.Handler(handler), func(server *http.Server, l net.Listener) net.Listener {

@@ -139,7 +139,7 @@ func hubPackages() []rule {
 			never: []string{"net/http"}, why: engine,
 		},
 		{
-			pkg: "internal/obs", ours: []string{".", hubAPI, c2dLeaf}, outside: []string{"github.com/prometheus/client_golang"},
+			pkg: "internal/obs", ours: []string{".", hubAPI, accessLeaf, c2dLeaf}, outside: []string{"github.com/prometheus/client_golang"},
 			why: "observation implements a port of the hub and is told what happens: it reaches for nothing itself",
 		},
 	}

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/hubward/hubward"
@@ -21,15 +20,36 @@ import (
 // credential of an identity that is not there, which to tell nobody who shows no policy's key is the caller's to see to;
 // CodeNoSuchHub, CodeHubNotFound; the store's.
 func (h *Hub) Authenticate(ctx context.Context, c access.Credential) (access.Principal, error) {
+	p, err := h.authenticate(ctx, &c)
+	if err != nil && ctx.Err() == nil {
+		h.observer.LoginRefused(h.wantedHub(&c), access.ReasonOf(err))
+	}
+	return p, err
+}
+
+// wantedHub returns the name of the hub that a credential is for; empty when there is none, or the credential does not tell.
+func (h *Hub) wantedHub(c *access.Credential) string {
+	if s, _, err := h.find(c.Hub); err == nil {
+		return s.ref.Name
+	}
+	if t, err := sas.Parse(c.Token); err == nil && c.Hub == "" {
+		if s, err := h.hubOfToken("", &t); err == nil {
+			return s.ref.Name
+		}
+	}
+	return ""
+}
+
+func (h *Hub) authenticate(ctx context.Context, c *access.Credential) (access.Principal, error) {
 	switch {
 	case c.Token != "":
-		return h.authenticateToken(ctx, &c)
+		return h.authenticateToken(ctx, c)
 	case c.Policy != "":
-		return h.authenticatePolicyKey(&c)
+		return h.authenticatePolicyKey(c)
 	case len(c.Certificates) > 0:
-		return h.authenticateCertificate(ctx, &c)
+		return h.authenticateCertificate(ctx, c)
 	}
-	return access.Principal{}, unauthorized(errors.New("the peer shows no credential"))
+	return access.Principal{}, access.Refuse(access.ReasonCredential, "the peer shows no credential")
 }
 
 func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (access.Principal, error) {
@@ -71,7 +91,7 @@ func (h *Hub) hubOfToken(name string, t *sas.Token) (*state, error) {
 		return nil, err
 	}
 	if s != want {
-		return nil, unauthorized(hubward.Errorf(hubward.CodeHubNotFound, "the token is for another host"))
+		return nil, access.Refuse(access.ReasonHost, "the token is for another host")
 	}
 	return s, nil
 }
@@ -82,7 +102,7 @@ func (h *Hub) authenticateIdentity(ctx context.Context, s *state, t *sas.Token, 
 	if claimed == (hubward.Identity{}) {
 		ids = access.Identities(t)
 	}
-	err := unauthorized(errors.New("the token names neither a policy nor an identity"))
+	err := access.Refuse(access.ReasonUnknown, "the token names neither a policy nor an identity")
 	for _, id := range ids {
 		var entry *hubward.Device
 		if entry, err = h.enabledEntry(ctx, s, id); err == nil {
@@ -101,7 +121,7 @@ func (h *Hub) authenticateIdentity(ctx context.Context, s *state, t *sas.Token, 
 func (h *Hub) authenticatePolicyKey(c *access.Credential) (access.Principal, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	err := unauthorized(errors.New("there is no such hub"))
+	err := access.Refuse(access.ReasonHost, "there is no such hub")
 	for _, s := range h.order {
 		if c.Hub != "" && c.Hub != s.ref.Name {
 			continue
@@ -134,7 +154,7 @@ func (h *Hub) authenticateCertificate(ctx context.Context, c *access.Credential)
 // Errors: CodeUnauthorizedAccess; CodeDeviceNotFound, CodeModuleNotFound; the store's.
 func (h *Hub) speak(ctx context.Context, s *state, p *access.Principal, id hubward.Identity) (access.Principal, error) {
 	if !p.Allows(access.DeviceConnect, access.PathOf(id)...) { // before anything is told of the identity
-		return access.Principal{}, unauthorized(errors.New("the log-in is not for the identity"))
+		return access.Principal{}, access.Refuse(access.ReasonResource, "the log-in is not for the identity")
 	}
 	entry, err := h.enabledEntry(ctx, s, id)
 	if err != nil {
@@ -163,7 +183,7 @@ func (h *Hub) enabledEntry(ctx context.Context, s *state, id hubward.Identity) (
 		return nil, err
 	}
 	if r.Status == hubward.StatusDisabled {
-		return nil, unauthorized(errDisabled)
+		return nil, access.Refuse(access.ReasonDisabled, "the identity was disabled")
 	}
 	return &r.Device, nil
 }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
@@ -105,26 +107,34 @@ func TestAuthenticate_refusals(t *testing.T) {
 	for _, test := range []struct {
 		what, hub, token string
 		code             hubward.Code
-		reason           string
+		text             string
+		reason           access.Reason
 	}{
-		{"no token", "plant", "", hubward.CodeUnauthorizedAccess, "no credential"},
-		{"not a token", "plant", "secret", hubward.CodeUnauthorizedAccess, "SharedAccessSignature"},
-		{"a JWT", "plant", "eyJhbGciOiJSUzI1NiJ9.e30.AAAA", hubward.CodeUnauthorizedAccess, "SharedAccessSignature"},
-		{"another hub's host", "second", ownerToken, hubward.CodeUnauthorizedAccess, "another host"},
-		{"an unknown host", "plant", sign("cloud.example", key, ""), hubward.CodeUnauthorizedAccess, "another host"},
-		{"a device's key over the whole hub", "plant", sign("plant.example", key, ""), hubward.CodeUnauthorizedAccess, "neither a policy nor an identity"},
-		{"an unknown device", "plant", sign("plant.example/devices/none", key, ""), hubward.CodeDeviceNotFound, ""},
-		{"no id", "plant", sign("plant.example/devices/a b", key, ""), hubward.CodeDeviceNotFound, ""},
-		{"another device's key", "plant", sign("plant.example/devices/off", key, ""), hubward.CodeUnauthorizedAccess, "disabled"},
-		{"a module", "plant", sign("plant.example/devices/d1/modules/m", key, ""), hubward.CodeModuleNotFound, "not registered"},
-		{"an unknown policy", "plant", sign("plant.example", key, "none"), hubward.CodeUnauthorizedAccess, "no such policy"},
-		{"a device's key in a policy's name", "plant", sign("plant.example/devices/d1", key, "device"), hubward.CodeUnauthorizedAccess, "does not match"},
-		{"an unknown hub", "none", ownerToken, hubward.CodeNoSuchHub, "none"},
+		{"no token", "plant", "", hubward.CodeUnauthorizedAccess, "no credential", access.ReasonCredential},
+		{"not a token", "plant", "secret", hubward.CodeUnauthorizedAccess, "SharedAccessSignature", access.ReasonCredential},
+		{"a JWT", "plant", "eyJhbGciOiJSUzI1NiJ9.e30.AAAA", hubward.CodeUnauthorizedAccess, "SharedAccessSignature", access.ReasonCredential},
+		{"another hub's host", "second", ownerToken, hubward.CodeUnauthorizedAccess, "another host", access.ReasonHost},
+		{"an unknown host", "plant", sign("cloud.example", key, ""), hubward.CodeUnauthorizedAccess, "another host", access.ReasonHost},
+		{"a device's key over the whole hub", "plant", sign("plant.example", key, ""), hubward.CodeUnauthorizedAccess, "neither a policy nor an identity", access.ReasonUnknown},
+		{"an unknown device", "plant", sign("plant.example/devices/none", key, ""), hubward.CodeDeviceNotFound, "", access.ReasonUnknown},
+		{"no id", "plant", sign("plant.example/devices/a b", key, ""), hubward.CodeDeviceNotFound, "", access.ReasonUnknown},
+		{"another device's key", "plant", sign("plant.example/devices/off", key, ""), hubward.CodeUnauthorizedAccess, "disabled", access.ReasonDisabled},
+		{"a module", "plant", sign("plant.example/devices/d1/modules/m", key, ""), hubward.CodeModuleNotFound, "not registered", access.ReasonUnknown},
+		{"an unknown policy", "plant", sign("plant.example", key, "none"), hubward.CodeUnauthorizedAccess, "no such policy", access.ReasonUnknown},
+		{"a device's key in a policy's name", "plant", sign("plant.example/devices/d1", key, "device"), hubward.CodeUnauthorizedAccess, "does not match", access.ReasonKey},
+		{"an unknown hub", "none", ownerToken, hubward.CodeNoSuchHub, "none", access.ReasonHost},
 	} {
 		g, err := f.Authenticate(t.Context(), access.Credential{Hub: test.hub, Token: test.token})
 		wantCode(t, test.what, err, test.code)
-		if err != nil && !strings.Contains(err.Error(), test.reason) || g.Permissions != 0 {
+		if err != nil && !strings.Contains(err.Error(), test.text) || g.Permissions != 0 {
 			t.Errorf("%s: %+v, %v", test.what, g, err)
+		}
+		wanted := test.hub
+		if wanted == "none" {
+			wanted = ""
+		}
+		if diff := cmp.Diff([]refusedLogin{{wanted, test.reason}}, f.seen.take()); diff != "" {
+			t.Errorf("%s: the observer is told %s", test.what, diff)
 		}
 		var refused *hubward.Error
 		if errors.As(err, &refused) && refused.Code == hubward.CodeUnauthorizedAccess && refused.Message != "Unauthorized" {

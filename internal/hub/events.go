@@ -49,6 +49,8 @@ func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery,
 		return err
 	}
 	defer s.readers.remove(handle)
+	h.observer.EventStreams(s.ref.Name, group, 1)
+	defer h.observer.EventStreams(s.ref.Name, group, -1)
 	partitions := partitionsFor(c, q.DeviceID)
 	starts := make([]int64, len(partitions))
 	for i, p := range partitions {

@@ -51,6 +51,7 @@ type fixture struct {
 	store *sqlstore.Store
 	log   *memlog.Log
 	nodes []api
+	seen  observer
 
 	mu   sync.Mutex
 	now  time.Time
@@ -82,6 +83,7 @@ func newBareFixture(t *testing.T, random io.Reader) *fixture {
 	for i := range nodeCount() {
 		h, err := hub.Open(t.Context(), hub.Options{
 			Store: store, Log: f.log, Cluster: cluster, Node: fmt.Sprint("node ", i), Now: f.clock, Rand: random,
+			Observer: &f.seen,
 		})
 		if err != nil {
 			t.Fatal(err)

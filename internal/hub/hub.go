@@ -220,5 +220,7 @@ type silent struct{}
 func (silent) TelemetryAttempt(string, int)               {}
 func (silent) TelemetryStored(string, int)                {}
 func (silent) TelemetryRefused(string, hubward.Code, int) {}
+func (silent) LoginRefused(string, access.Reason)         {}
+func (silent) EventStreams(string, string, int)           {}
 func (silent) DeviceBytes(string, int)                    {}
 func (silent) CloudToDevice(string, c2d.Counted, int)     {}

@@ -269,5 +269,9 @@ type Observer interface {
 	TelemetryStored(hub string, n int)
 	// TelemetryRefused counts messages that were not stored, by reason.
 	TelemetryRefused(hub string, code hubward.Code, n int)
+	// LoginRefused counts log-ins. hub is empty when no hub answers to what the peer names.
+	LoginRefused(hub string, reason access.Reason)
+	// EventStreams is told the change in the number of readers that ReadEvents serves: 1 or -1.
+	EventStreams(hub, consumerGroup string, change int)
 	c2d.Observer // DeviceBytes counts both directions
 }

@@ -6,7 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 )
 
@@ -16,6 +19,7 @@ type hubCounters struct {
 	stored   atomic.Int64
 	bytes    atomic.Int64
 	refused  copyOnWrite[hubward.Code, atomic.Int64]
+	logins   loginCounters
 	groups   copyOnWrite[string, groupCounters] // by consumer group
 	c2d      [c2d.CountedKinds]atomic.Int64
 }
@@ -25,6 +29,35 @@ type groupCounters struct {
 	events  atomic.Int64
 	bytes   atomic.Int64
 	readers atomic.Int64
+	streams atomic.Int64
+}
+
+// refusals are the codes that telemetry is refused with, when nothing is wrong with the hub itself. They are counted from 0
+// on; others appear when they occur.
+var refusals = []hubward.Code{
+	hubward.CodeArgumentInvalid, hubward.CodeMessageTooLarge, hubward.CodeServerError, hubward.CodeServiceUnavailable,
+	hubward.CodeThrottled,
+}
+
+// expect has the counters begin at 0 instead of at the first message, so that a rate sees that one.
+func (c *hubCounters) expect(groups []string) {
+	for _, code := range refusals {
+		c.refused.at(code)
+	}
+	for _, group := range groups {
+		c.groups.at(group)
+	}
+}
+
+// loginCounters count log-ins that were refused.
+type loginCounters struct {
+	byReason copyOnWrite[access.Reason, atomic.Int64]
+}
+
+func (c *loginCounters) collect(ch chan<- prometheus.Metric, hub string) {
+	for _, reason := range access.Reasons() {
+		counter(ch, descLogins, c.byReason.at(reason).Load(), hub, string(reason))
+	}
 }
 
 // copyOnWrite is a map whose readers take no lock. It suits keys that appear once and are read for ever: hubs, codes.
@@ -107,18 +140,39 @@ func (m *Metrics) EventsDelivered(hub, consumerGroup string, events, bytes int) 
 	g.bytes.Add(int64(bytes))
 }
 
-// Readers counts the open readers; change is 1 or -1. The readers of a hub or group that was forgotten close after that,
-// which must not make it known again.
+// Readers counts the open readers; change is 1 or -1.
 func (m *Metrics) Readers(hub, consumerGroup string, change int) {
+	if g := m.group(hub, consumerGroup, change); g != nil {
+		g.readers.Add(int64(change))
+	}
+}
+
+// EventStreams counts the open event streams; change is 1 or -1.
+func (m *Metrics) EventStreams(hub, consumerGroup string, change int) {
+	if g := m.group(hub, consumerGroup, change); g != nil {
+		g.streams.Add(int64(change))
+	}
+}
+
+// group returns the counters of a consumer group. The readers of a hub or group that was forgotten close after that, which
+// must not make it known again: then there are none.
+func (m *Metrics) group(hub, consumerGroup string, change int) *groupCounters {
 	if change > 0 {
-		m.hubs.at(hub).groups.at(consumerGroup).readers.Add(int64(change))
-		return
+		return m.hubs.at(hub).groups.at(consumerGroup)
 	}
 	if h := m.hubs.peek(hub); h != nil {
-		if g := h.groups.peek(consumerGroup); g != nil {
-			g.readers.Add(int64(change))
-		}
+		return h.groups.peek(consumerGroup)
 	}
+	return nil
+}
+
+// LoginRefused counts log-ins that were refused.
+func (m *Metrics) LoginRefused(hub string, reason access.Reason) {
+	c := &m.strangers
+	if hub != "" {
+		c = &m.hubs.at(hub).logins
+	}
+	c.byReason.at(reason).Add(1)
 }
 
 // KeepHubs drops the counters of hubs that are not among those given, and of consumer groups that are not among those given

@@ -25,9 +25,10 @@ const (
 
 // HubStats are the numbers of one hub that are looked up when metrics are read.
 type HubStats struct {
-	Hub       string
-	Devices   int // registered
-	Connected int // over MQTT or AMQP, now
+	Hub            string
+	Devices        int      // registered
+	Connected      int      // over MQTT or AMQP, now
+	ConsumerGroups []string // that there are
 }
 
 // Connections are the numbers of the process's listeners.
@@ -58,12 +59,14 @@ type Options struct {
 	Logger *slog.Logger // nil: nothing is logged
 }
 
-// Metrics counts what happens in the hubs of a process. It observes hub and AMQP front end, and is safe for concurrent
-// use.
+// Metrics counts what happens in the hubs of a process. It observes the hub, the front ends and the engines, and is safe
+// for concurrent use.
 type Metrics struct {
-	hubs     copyOnWrite[string, hubCounters]
-	o        Options
-	registry *prometheus.Registry
+	hubs      copyOnWrite[string, hubCounters]
+	strangers loginCounters // log-ins that name no hub of ours
+	durations *durations
+	o         Options
+	registry  *prometheus.Registry
 }
 
 var _ hub.Observer = (*Metrics)(nil)
@@ -73,12 +76,13 @@ func NewMetrics(o Options) *Metrics {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Metrics{o: o, registry: prometheus.NewRegistry()}
+	m := &Metrics{o: o, registry: prometheus.NewRegistry(), durations: newDurations()}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "hubward_build_info", Help: "1, labelled with what runs.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
+	m.registry.MustRegister(m.durations.all()...)
 	m.registry.MustRegister(build, m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -112,19 +116,20 @@ var (
 	descDeliveries = perHub("iothub_c2d_deliveries_total", "Times that a message was handed to a device.")
 	descSettled    = perHub("iothub_c2d_settled_total", "Outcomes of messages to devices.", "outcome")
 
+	descLogins = perHub("hubward_logins_refused_total", "Log-ins that were refused, by reason; without a hub, to none of ours.", "reason")
+
 	descDelivered      = perHub("eventhub_outgoing_messages_total", "Events that were handed to readers.", "consumer_group")
 	descDeliveredBytes = perHub("eventhub_outgoing_bytes_total", "Bytes of the messages of these events.", "consumer_group")
-	descReaders        = perHub("hubward_eventhub_readers", "Readers that are open now.", "consumer_group")
+	descReaders        = perHub("hubward_eventhub_readers", "Readers over AMQP that are open now.", "consumer_group")
+	descStreams        = perHub("hubward_event_streams", "Event streams over HTTPS that are open now.", "consumer_group")
 
 	descOpen    = prometheus.NewDesc("hubward_connections", "Connections of all public listeners.", nil, nil)
 	descMax     = prometheus.NewDesc("hubward_connections_max", "The most connections that are accepted.", nil, nil)
 	descSpeak   = prometheus.NewDesc("hubward_protocol_connections", "Connections by what they speak, by WebSocket or not.", []string{"protocol"}, nil)
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
 
-	descCommits    = prometheus.NewDesc("hubward_log_commits_total", "Commits of the telemetry log, each with one sync.", nil, nil)
-	descEvents     = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
-	descCommitTime = prometheus.NewDesc("hubward_log_commit_seconds_total", "Time spent on commits of the telemetry log, syncs included.", nil, nil)
-	descDiskBytes  = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
+	descEvents    = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
+	descDiskBytes = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
 )
 
 // c2dOutcomes are the values of the label outcome: complete, abandon, reject and expired stand for IoT Hub's
@@ -142,8 +147,8 @@ func perHub(name, help string, labels ...string) *prometheus.Desc {
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
-		descSpeak, descEnqueued, descDeliveries, descSettled, descDelivered, descDeliveredBytes, descReaders,
-		descCommits, descEvents, descCommitTime, descDiskBytes,
+		descSpeak, descEnqueued, descDeliveries, descSettled, descLogins, descDelivered, descDeliveredBytes, descReaders,
+		descStreams, descEvents, descDiskBytes,
 	} {
 		ch <- d
 	}
@@ -155,8 +160,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range m.lookUp() {
 		gauge(ch, descDevices, int64(s.Devices), s.Hub)
 		gauge(ch, descConnected, int64(s.Connected), s.Hub)
-		m.hubs.at(s.Hub)
+		m.hubs.at(s.Hub).expect(s.ConsumerGroups)
 	}
+	m.strangers.collect(ch, "")
 	for name, c := range m.hubs.all() {
 		c.collect(ch, name)
 	}
@@ -193,6 +199,7 @@ func (c *hubCounters) collect(ch chan<- prometheus.Metric, name string) {
 		}
 	}
 	counter(ch, descThrottled, throttled, name)
+	c.logins.collect(ch, name)
 	counter(ch, descEnqueued, c.c2d[c2d.Sent].Load(), name)
 	counter(ch, descDeliveries, c.c2d[c2d.Delivered].Load(), name)
 	for what, outcome := range c2dOutcomes {
@@ -202,6 +209,7 @@ func (c *hubCounters) collect(ch chan<- prometheus.Metric, name string) {
 		counter(ch, descDelivered, g.events.Load(), name, group)
 		counter(ch, descDeliveredBytes, g.bytes.Load(), name, group)
 		gauge(ch, descReaders, g.readers.Load(), name, group)
+		gauge(ch, descStreams, g.streams.Load(), name, group)
 	}
 }
 
@@ -211,9 +219,7 @@ func (m *Metrics) collectLog(ch chan<- prometheus.Metric) {
 		return
 	}
 	s := m.o.Log()
-	counter(ch, descCommits, int64(s.Commits))
 	counter(ch, descEvents, int64(s.Events))
-	ch <- prometheus.MustNewConstMetric(descCommitTime, prometheus.CounterValue, s.CommitTime.Seconds())
 	if s.DiskBytes > 0 {
 		gauge(ch, descDiskBytes, int64(s.DiskBytes))
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/obs"
 )
@@ -126,7 +127,7 @@ func TestMetrics_readersOutliveTheirGroup(t *testing.T) {
 func TestMetrics_lookedUpWhenRead(t *testing.T) {
 	m := obs.NewMetrics(obs.Options{
 		Hubs: func(context.Context) ([]obs.HubStats, error) {
-			return []obs.HubStats{{Hub: "a", Devices: 7, Connected: 3}}, nil
+			return []obs.HubStats{{Hub: "a", Devices: 7, Connected: 3, ConsumerGroups: []string{"$Default"}}}, nil
 		},
 		Connections: func() obs.Connections {
 			return obs.Connections{Open: 4, Max: 100, Refused: 2, ByProtocol: map[string]int{"amqp": 1}}
@@ -136,6 +137,8 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 		`iothub_devices{hub="a"} 7`,
 		`iothub_devices_connected{hub="a"} 3`,
 		`iothub_d2c_ingress_total{hub="a"} 0`, // from zero, before the first message
+		`iothub_d2c_refused_total{code="MessageTooLarge",hub="a"} 0`,
+		`eventhub_outgoing_messages_total{consumer_group="$Default",hub="a"} 0`,
 		`hubward_connections 4`,
 		`hubward_connections_max 100`,
 		`hubward_connections_refused_total 2`,
@@ -144,21 +147,75 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 }
 
 func TestMetrics_ofTheLog(t *testing.T) {
-	stats := obs.LogStats{Commits: 3, Events: 120, CommitTime: 1500 * time.Millisecond, DiskBytes: 4096}
+	stats := obs.LogStats{Events: 120, DiskBytes: 4096}
 	m := obs.NewMetrics(obs.Options{Log: func() obs.LogStats { return stats }})
 	wantLines(t, scrape(t, m),
-		"hubward_log_commits_total 3",
 		"hubward_log_events_total 120",
-		"hubward_log_commit_seconds_total 1.5",
 		"hubward_log_disk_bytes 4096",
 	)
 	stats.DiskBytes = 0
 	if strings.Contains(scrape(t, m), "hubward_log_disk_bytes") {
 		t.Error("a size that is not known is exported")
 	}
-	if strings.Contains(scrape(t, obs.NewMetrics(obs.Options{})), "hubward_log_") {
+	if strings.Contains(scrape(t, obs.NewMetrics(obs.Options{})), "hubward_log_events") {
 		t.Error("metrics of a log that there is not")
 	}
+}
+
+func TestMetrics_ofLogins(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.LoginRefused("a", access.ReasonKey)
+	m.LoginRefused("a", access.ReasonKey)
+	m.LoginRefused("", access.ReasonHost)
+	wantLines(t, scrape(t, m),
+		`hubward_logins_refused_total{hub="a",reason="key"} 2`,
+		`hubward_logins_refused_total{hub="a",reason="expired"} 0`,
+		`hubward_logins_refused_total{hub="",reason="host"} 1`,
+		`hubward_logins_refused_total{hub="",reason="key"} 0`,
+	)
+}
+
+func TestMetrics_ofEventStreams(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.EventStreams("a", "$Default", 1)
+	m.EventStreams("a", "$Default", 1)
+	m.EventStreams("a", "$Default", -1)
+	m.Readers("a", "archive", 1)
+	wantLines(t, scrape(t, m),
+		`hubward_event_streams{consumer_group="$Default",hub="a"} 1`,
+		`hubward_event_streams{consumer_group="archive",hub="a"} 0`,
+		`hubward_eventhub_readers{consumer_group="$Default",hub="a"} 0`,
+	)
+}
+
+func TestMetrics_durations(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.LogCommitted(2 * time.Millisecond)
+	m.LogCommitted(20 * time.Second)
+	m.StoreCommitted(400 * time.Microsecond)
+	wantLines(t, scrape(t, m),
+		`hubward_log_commit_duration_seconds_bucket{le="0.001"} 0`,
+		`hubward_log_commit_duration_seconds_bucket{le="0.0025"} 1`,
+		`hubward_log_commit_duration_seconds_bucket{le="+Inf"} 2`,
+		`hubward_log_commit_duration_seconds_sum 20.002`,
+		`hubward_store_commit_duration_seconds_bucket{le="0.0005"} 1`,
+	)
+}
+
+func TestMetrics_ofRequests(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.Call("GET", "/devices/{}")
+	m.Request("GET", "/devices/{}", 404, 3*time.Millisecond)
+	m.Request("GET", "/devices/{}", 418, time.Second)
+	m.Request("", "", 401, 0)
+	wantLines(t, scrape(t, m),
+		`hubward_http_requests_total{code="200",method="GET",path="/devices/{}"} 0`,
+		`hubward_http_requests_total{code="404",method="GET",path="/devices/{}"} 1`,
+		`hubward_http_requests_total{code="418",method="GET",path="/devices/{}"} 1`,
+		`hubward_http_requests_total{code="401",method="other",path="other"} 1`,
+		`hubward_http_request_duration_seconds_bucket{method="GET",path="/devices/{}",le="0.005"} 1`,
+		`hubward_http_request_duration_seconds_count{method="GET",path="/devices/{}"} 2`,
+	)
 }
 
 func TestMetrics_lookUpFails(t *testing.T) {

@@ -61,7 +61,7 @@ func (l *Log) write(parts []*partition) error {
 	if events > 0 {
 		l.count.commits.Add(1)
 		l.count.events.Add(uint64(events))
-		l.count.nanoseconds.Add(uint64(time.Since(start)))
+		l.opts.Committed(time.Since(start))
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -225,22 +224,20 @@ func (l *Log) failed(cause error) {
 
 // Metrics are counters of a log since it was opened.
 type Metrics struct {
-	Commits    uint64        // shared commits that held events
-	Events     uint64        // events committed
-	CommitTime time.Duration // sum over all commits, sync included
-	DiskBytes  uint64        // on disk now, tables and write-ahead log
+	Commits   uint64 // shared commits that held events
+	Events    uint64 // events committed
+	DiskBytes uint64 // on disk now, tables and write-ahead log; zero: not known, because the log has failed
 }
 
 type counters struct {
-	commits, events, nanoseconds atomic.Uint64
+	commits, events atomic.Uint64
 }
 
 // Metrics reads the counters. It costs some microseconds.
 func (l *Log) Metrics() Metrics {
 	m := Metrics{
-		Commits:    l.count.commits.Load(),
-		Events:     l.count.events.Load(),
-		CommitTime: time.Duration(l.count.nanoseconds.Load()),
+		Commits: l.count.commits.Load(),
+		Events:  l.count.events.Load(),
 	}
 	l.mu.Lock()
 	open := l.group.RefusalLocked() == nil

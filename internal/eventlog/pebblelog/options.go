@@ -24,6 +24,9 @@ type Options struct {
 	// MaxGatheredBytes bounds the events that wait for the next commit; Append blocks above it. Each event counts with
 	// its length plus eventOverhead. Zero: 8 MiB.
 	MaxGatheredBytes int
+	// Committed is told after each shared commit of events how long it took, its sync included. It must not block. Nil:
+	// nobody is told.
+	Committed func(took time.Duration)
 }
 
 const (
@@ -60,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxGatheredBytes <= 0 {
 		o.MaxGatheredBytes = defaultMaxGatheredBytes
+	}
+	if o.Committed == nil {
+		o.Committed = func(time.Duration) {}
 	}
 	if o.FS == nil {
 		o.FS = diskFS{vfs.Default}

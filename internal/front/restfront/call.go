@@ -17,6 +17,7 @@ type call struct {
 	r      *http.Request
 	id     string // 32 hex digits: the tracking id of answers and logs
 
+	of        *route           // set by run: which call it is; nil: none
 	path      []string         // set by route: the unescaped segments
 	wholePath bool             // set by route: the path was escaped as a whole
 	params    []string         // set by route

@@ -18,6 +18,8 @@ type Options struct {
 	Version string           // the program's version, for the Server response header; empty: not sent
 	Now     func() time.Time // nil: time.Now
 	Rand    io.Reader        // nil: crypto/rand.Reader; must be safe for concurrent use
+	// Observer is told of requests; nil: nobody is.
+	Observer Observer
 	// Stop, when closed, ends event streams, which otherwise last until their client leaves and so would hold up
 	// http.Server.Shutdown. Other requests are left to finish. nil: streams end with their request context only.
 	Stop <-chan struct{}
@@ -27,6 +29,21 @@ type Options struct {
 	// given up. Zero: 30 s.
 	StreamWriteTimeout time.Duration
 }
+
+// Observer is told what happens here; metrics implement it. Its methods must not block.
+type Observer interface {
+	// Call is told of each call that there is, once, before there are requests. path is a pattern, e.g. "/devices/{}".
+	Call(method, path string)
+	// Request is told of a request that has ended, and how long it took until the answer began. Method and path are those
+	// of the call, empty for what is none.
+	Request(method, path string, status int, took time.Duration)
+}
+
+// silent is the Observer that tells nobody.
+type silent struct{}
+
+func (silent) Call(string, string)                        {}
+func (silent) Request(string, string, int, time.Duration) {}
 
 const (
 	defaultHeartbeat          = 15 * time.Second
@@ -40,6 +57,7 @@ type server struct {
 	version            string
 	now                func() time.Time
 	rand               io.Reader
+	observer           Observer
 	stop               <-chan struct{}
 	heartbeat          time.Duration
 	streamWriteTimeout time.Duration
@@ -50,7 +68,7 @@ type server struct {
 // New returns the handler of the HTTPS listener.
 func New(h *hub.Hub, o Options) http.Handler {
 	s := &server{
-		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, stop: o.Stop, heartbeat: o.Heartbeat,
+		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, stop: o.Stop, heartbeat: o.Heartbeat,
 		streamWriteTimeout: o.StreamWriteTimeout, routes: routes(), missing: missing(),
 	}
 	if o.Version != "" {
@@ -71,16 +89,52 @@ func New(h *hub.Hub, o Options) http.Handler {
 	if s.streamWriteTimeout == 0 {
 		s.streamWriteTimeout = defaultStreamWriteTimeout
 	}
+	if s.observer == nil {
+		s.observer = silent{}
+	}
+	for i := range s.routes {
+		s.observer.Call(s.routes[i].method, s.routes[i].path())
+	}
 	return s
 }
 
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := s.newCall(w, r)
+	answer := &answerWriter{ResponseWriter: w, now: s.now}
+	c := s.newCall(answer, r)
+	defer c.observe(answer, s.now())
 	defer c.recoverBug()
 	if err := c.run(); err != nil {
 		c.fail(err)
 	}
+}
+
+// answerWriter remembers how and when the answer began.
+type answerWriter struct {
+	http.ResponseWriter
+	now    func() time.Time
+	status int // 0: it has not begun
+	begun  time.Time
+}
+
+func (w *answerWriter) WriteHeader(status int) {
+	w.status, w.begun = status, w.now()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// observe tells of a request that has ended. One without an answer ended in a panic.
+func (c *call) observe(answer *answerWriter, begin time.Time) {
+	if answer.status == 0 {
+		answer.status, answer.begun = http.StatusInternalServerError, c.server.now()
+	}
+	method, path := "", ""
+	if c.of != nil {
+		method, path = c.of.method, c.of.path()
+	}
+	c.server.observer.Request(method, path, answer.status, answer.begun.Sub(begin))
 }
 
 // recoverBug logs a panic with its stack and has net/http close this one connection.
@@ -101,6 +155,7 @@ func (c *call) run() error {
 	if err != nil {
 		return err
 	}
+	c.of = rt
 	if !rt.own {
 		if err := c.checkVersion(); err != nil {
 			return err

@@ -17,6 +17,9 @@ type route struct {
 	handle  func(*call) error
 }
 
+// path is the pattern as metrics show it.
+func (rt *route) path() string { return "/" + strings.Join(rt.pattern, "/") }
+
 // param stands for one segment that the handler gets, unescaped, as c.params[i].
 const param = "{}"
 

@@ -33,11 +33,11 @@ func PolicyToken(t *sas.Token, policies []Policy, now time.Time) (Principal, err
 			continue
 		}
 		if !signedWith(t, p.PrimaryKey) && !signedWith(t, p.SecondaryKey) {
-			return Principal{}, refuse("the signature does not match the policy's keys")
+			return Principal{}, Refuse(ReasonKey, "the signature does not match the policy's keys")
 		}
 		return Principal{Policy: p.Name, Permissions: p.Permissions, Scope: ScopeHub, Method: "sas", Expires: t.Expiry, token: t}, nil
 	}
-	return Principal{}, refuse("there is no such policy")
+	return Principal{}, Refuse(ReasonUnknown, "there is no such policy")
 }
 
 func signedWith(t *sas.Token, key string) bool { return t.VerifyKey(key) || t.VerifyKeyText(key) }
@@ -51,7 +51,7 @@ func IdentityToken(t *sas.Token, id hubward.Identity, entry *hubward.Device, now
 		return Principal{}, err
 	}
 	if !t.Covers(PathOf(id)...) {
-		return Principal{}, refuse("the token is for another resource")
+		return Principal{}, Refuse(ReasonResource, "the token is for another resource")
 	}
 	p := ownPrincipal(id, entry, now)
 	p.Method, p.Expires, p.token = "sas", t.Expiry, t
@@ -70,10 +70,10 @@ func ownPrincipal(id hubward.Identity, entry *hubward.Device, now time.Time) Pri
 func verifyOwn(t *sas.Token, entry *hubward.Device) error {
 	auth := entry.Authentication
 	if auth == nil || auth.Type != hubward.AuthSAS {
-		return refuse("the identity does not authenticate with a key")
+		return Refuse(ReasonMethod, "the identity does not authenticate with a key")
 	}
 	if !t.VerifyKey(string(auth.SymmetricKey.PrimaryKey)) && !t.VerifyKey(string(auth.SymmetricKey.SecondaryKey)) {
-		return refuse("the signature does not match the identity's keys")
+		return Refuse(ReasonKey, "the signature does not match the identity's keys")
 	}
 	return nil
 }
@@ -103,11 +103,11 @@ func PolicyKey(policies []Policy, name, key string) (Principal, error) {
 			continue
 		}
 		if key == "" || !sameText(key, p.PrimaryKey) && !sameText(key, p.SecondaryKey) {
-			return Principal{}, refuse("the key is not the policy's")
+			return Principal{}, Refuse(ReasonKey, "the key is not the policy's")
 		}
 		return Principal{Policy: p.Name, Permissions: p.Permissions, Scope: ScopeHub, Method: "sas"}, nil
 	}
-	return Principal{}, refuse("there is no such policy")
+	return Principal{}, Refuse(ReasonUnknown, "there is no such policy")
 }
 
 // Certificate checks a client's chain, of which TLS has seen that the client holds the leaf's key, against the thumbprints
@@ -117,7 +117,7 @@ func PolicyKey(policies []Policy, name, key string) (Principal, error) {
 // Source: Azure/iotedge#621.
 func Certificate(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, now time.Time) (Principal, error) {
 	if len(chain) == 0 {
-		return Principal{}, refuse("there is no certificate")
+		return Principal{}, Refuse(ReasonCredential, "there is no certificate")
 	}
 	if err := verifyCertificate(chain[0], entry, now); err != nil {
 		return Principal{}, err
@@ -131,17 +131,17 @@ func verifyCertificate(cert *x509.Certificate, entry *hubward.Device, now time.T
 	auth := entry.Authentication
 	switch {
 	case auth == nil || auth.Type == hubward.AuthSAS:
-		return refuse("the identity does not authenticate with a certificate")
+		return Refuse(ReasonMethod, "the identity does not authenticate with a certificate")
 	case auth.Type != hubward.AuthSelfSigned:
-		return refuse("identities that authenticate with a certificate authority cannot log in yet, those with a thumbprint can")
+		return Refuse(ReasonMethod, "identities that authenticate with a certificate authority cannot log in yet, those with a thumbprint can")
 	case now.Before(cert.NotBefore):
-		return refuse("the certificate is not valid yet")
+		return Refuse(ReasonExpired, "the certificate is not valid yet")
 	case now.After(cert.NotAfter):
-		return refuse("the certificate has expired")
+		return Refuse(ReasonExpired, "the certificate has expired")
 	}
 	known := auth.X509Thumbprint
 	if !hasThumbprint(cert, string(known.PrimaryThumbprint)) && !hasThumbprint(cert, string(known.SecondaryThumbprint)) {
-		return refuse("the certificate does not match the identity's thumbprints")
+		return Refuse(ReasonKey, "the certificate does not match the identity's thumbprints")
 	}
 	return nil
 }
@@ -167,16 +167,7 @@ func sameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), [
 // reconnect storm with stale tokens ends in an error that the application sees.
 func checkTime(t *sas.Token, now time.Time) error {
 	if now.After(t.Expiry) {
-		return refuse("the token has expired")
+		return Refuse(ReasonExpired, "the token has expired")
 	}
 	return nil
 }
-
-// refuse makes the one answer that all failed log-ins get, with the reason for the log alone.
-func refuse(reason string) error {
-	return &hubward.Error{Code: hubward.CodeUnauthorizedAccess, Message: "Unauthorized", Err: reasonError(reason)}
-}
-
-type reasonError string
-
-func (r reasonError) Error() string { return string(r) }

@@ -114,10 +114,10 @@ func (p *Principal) AuthMethod() string {
 // Errors: CodeUnauthorizedAccess with the reason in Err.
 func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, now time.Time) (Principal, error) {
 	if !p.Allows(DeviceConnect, PathOf(id)...) {
-		return Principal{}, refuse("the log-in is not for the identity")
+		return Principal{}, Refuse(ReasonResource, "the log-in is not for the identity")
 	}
 	if entry.Status == hubward.StatusDisabled {
-		return Principal{}, refuse("the identity is disabled")
+		return Principal{}, Refuse(ReasonDisabled, "the identity is disabled")
 	}
 	next := *p
 	next.Identity, next.Permissions, next.Verified = id, DeviceConnect, now
@@ -126,7 +126,7 @@ func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, now time.T
 		next.Generation = entry.GenerationID
 		return next, nil
 	case p.Generation != entry.GenerationID:
-		return Principal{}, refuse("the identity was registered anew since the log-in")
+		return Principal{}, Refuse(ReasonUnknown, "the identity was registered anew since the log-in")
 	case p.cert != nil:
 		return next, verifyCertificate(p.cert, entry, now)
 	}

@@ -21,6 +21,9 @@ type Options struct {
 	Path string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Committed is told after each shared transaction that was committed how long it took, retries included. It must not
+	// block. Nil: nobody is told.
+	Committed func(took time.Duration)
 }
 
 // Store is a hub.Store on SQL. It is safe for concurrent use. A function given to an edit must not call the store: in
@@ -58,6 +61,9 @@ func open(ctx context.Context, o Options, d *dialect) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Committed == nil {
+		o.Committed = func(time.Duration) {}
+	}
 	writeDB, readDB, err := openSQLite(o.Path)
 	if err != nil {
 		return nil, err
@@ -66,7 +72,7 @@ func open(ctx context.Context, o Options, d *dialect) (*Store, error) {
 	if err := d.insist(func() error { return s.prepare(ctx, writeDB) }); err != nil {
 		return nil, errors.Join(err, closeBoth(readDB, writeDB))
 	}
-	s.write = startWriter(writeDB, d)
+	s.write = startWriter(writeDB, d, o.Committed)
 	return s, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Bounds of the writer, in jobs.
@@ -27,6 +28,7 @@ type writer struct {
 	// Set by startWriter, never changed after.
 	db      *sql.DB
 	dialect *dialect
+	told    func(took time.Duration) // of each transaction that was committed
 	queue   chan *job
 	closing chan struct{} // closed: take no new jobs
 	ended   chan struct{} // closed: the goroutine has ended
@@ -47,10 +49,11 @@ type job struct {
 }
 
 // startWriter starts the goroutine, which owns db until close has returned.
-func startWriter(db *sql.DB, d *dialect) *writer {
+func startWriter(db *sql.DB, d *dialect, told func(took time.Duration)) *writer {
 	w := &writer{
 		db:       db,
 		dialect:  d,
+		told:     told,
 		queue:    make(chan *job, queueLimit),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
@@ -169,7 +172,11 @@ func (w *writer) commit(group []*job) {
 	if len(group) == 0 {
 		return
 	}
+	start := time.Now()
 	err := w.dialect.insist(func() error { return w.transact(group) })
+	if err == nil {
+		w.told(time.Since(start))
+	}
 	if errors.Is(err, errLost) && len(group) > 1 {
 		for _, j := range group {
 			w.commit([]*job{j})
