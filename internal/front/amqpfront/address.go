@@ -32,7 +32,7 @@ func newAddressTable() addressTable {
 		{pattern: "{identity}/messages/devicebound", requires: deviceConnect, toPeer: attachDeviceBound},
 		{pattern: "{identity}/methods/devicebound", requires: deviceConnect, fromPeer: attachMethods, toPeer: attachMethods},
 		{pattern: "{identity}/twin", requires: deviceConnect, fromPeer: attachTwin, toPeer: attachTwin},
-		{pattern: "{identity}/streams", requires: deviceConnect, fromPeer: attachStreams, toPeer: attachStreams},
+		{pattern: "{identity}/streams", requires: deviceConnect, fromPeer: attachWaiting, toPeer: attachWaiting},
 
 		{pattern: "messages/devicebound", requires: serviceConnect, fromPeer: attachServiceSend},
 		{pattern: "messages/serviceBound/feedback", requires: serviceConnect, toPeer: attachFeedback},

@@ -48,8 +48,8 @@ func newConn(s *Server, e *amqpengine.Conn) *conn {
 		principals: make(map[string]*heldPrincipal), links: make(map[*amqpengine.Link]*restingLink),
 		presences: make(map[hubward.Identity]*presence),
 	}
-	c.cbs = newNode(c, c.putToken)
-	c.management = newNode(c, c.manage)
+	c.cbs = newStatusNode(c, c.putToken)
+	c.management = newStatusNode(c, c.manage)
 	return c
 }
 

@@ -13,10 +13,14 @@ import (
 // some clients give 10,000. A queue is not as deep.
 const maxDeviceBound = 1000
 
-// attachDeviceBound serves a link on which a device receives its messages.
+// attachDeviceBound serves a link on which a device receives its messages. There are none for modules, but the SDKs for C and
+// Java have a module wait for some.
+//
+// Source: AmqpsTelemetryReceiverLinkHandler.java of Azure/azure-iot-sdk-java; Azure/azure-iot-sdk-c
+// iothub_client/src/iothubtransport_amqp_telemetry_messenger.c.
 func attachDeviceBound(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 	if a.identity.Module != "" {
-		return newError(amqpwire.NotAllowed, "Cloud-to-device messages are for devices, not for their modules.")
+		return attachWaiting(c, l, a)
 	}
 	p, err := c.join(l, a)
 	if err != nil {

@@ -19,7 +19,7 @@ func attachFeedback(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error {
 
 // attachFileNotifications serves a link on which a back end hears of files that devices have uploaded. There are none yet.
 func attachFileNotifications(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error {
-	l.AcceptSender(amqpengine.SenderOptions{Closed: func() { c.forget(l) }})
+	acceptWaiting(l, func() { c.forget(l) })
 	return nil
 }
 

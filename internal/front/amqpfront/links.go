@@ -126,13 +126,3 @@ func refuseSender(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 
 // isEventHub reports whether name is that of the connection's event hub: the hub's own.
 func (c *conn) isEventHub(name string) bool { return strings.EqualFold(name, c.hub.Name) }
-
-// attachStreams refuses a link of a device stream.
-func attachStreams(*conn, *amqpengine.Link, *address) *amqpwire.Error {
-	return notYet("Device streams")
-}
-
-// notYet refuses what this version does not serve.
-func notYet(what string) *amqpwire.Error {
-	return notImplemented("%s: not supported by this version of the hub.", what)
-}

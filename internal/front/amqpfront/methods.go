@@ -7,9 +7,9 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// attachMethods refuses a link on which a device takes direct methods, or answers them.
-func attachMethods(*conn, *amqpengine.Link, *address) *amqpwire.Error {
-	return notYet("Direct methods over AMQP")
+// attachMethods serves the two links on which an identity takes direct methods, and answers them: none comes yet.
+func attachMethods(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
+	return attachWaiting(c, l, a)
 }
 
 // callMethod is called by the hub with a direct method. No device takes any over AMQP yet.

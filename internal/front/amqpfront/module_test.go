@@ -45,8 +45,8 @@ func (f *fixture) moduleToken(device, module string) string {
 	return text
 }
 
-// A module logs in with a token of its own or of a policy, sends telemetry as a device does, and is told plainly what it
-// cannot have.
+// A module logs in with a token of its own or of a policy, sends telemetry as a device does, and may wait for what never
+// comes.
 func TestModule(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	address := f.listen()
@@ -66,11 +66,9 @@ func TestModule(t *testing.T) {
 		if err := send(t, p.mustSend(events), data("by "+what)); err != nil {
 			t.Fatal(what, err)
 		}
-		_, err := p.reader(events, "", amqp.ReceiverOptions{})
-		wantCondition(t, what+", an input", err, "amqp:not-implemented")
-		_, err = p.reader("/devices/d1/modules/m%401/messages/devicebound", "", amqp.ReceiverOptions{})
-		wantCondition(t, what+", messages", err, "amqp:not-allowed")
-		_, err = p.sender("/devices/d1/modules/other/messages/events")
+		p.mustRead(events, "", amqp.ReceiverOptions{})
+		p.mustRead("/devices/d1/modules/m%401/messages/devicebound", "", amqp.ReceiverOptions{})
+		_, err := p.sender("/devices/d1/modules/other/messages/events")
 		wantCondition(t, what+", another module", err, map[bool]string{true: "amqp:not-found", false: "amqp:unauthorized-access"}[p == byPolicy])
 	}
 	got := map[string]*hubward.Event{}

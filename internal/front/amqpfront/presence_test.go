@@ -201,10 +201,12 @@ func TestPresence_pool(t *testing.T) {
 	}
 	for address, condition := range map[string]string{
 		deviceBoundOf("none"):                       "amqp:not-found",
-		"/devices/b/modules/m/messages/events":      "amqp:not-implemented",
-		"/devices/b/modules/m/messages/devicebound": "amqp:not-allowed",
+		"/devices/b/modules/m/messages/events":      "amqp:not-found",
+		"/devices/b/modules/m/messages/devicebound": "amqp:not-found",
 		telemetryOf("b"):                            "amqp:not-allowed",
-		"/devices/b/twin":                           "amqp:not-implemented",
+		"/devices/none/twin":                        "amqp:not-found",
+		"/devices/none/streams":                     "amqp:not-found",
+		"/devices/none/methods/devicebound":         "amqp:not-found",
 	} {
 		if _, err := p.reader(address, "", amqp.ReceiverOptions{}); err == nil {
 			t.Errorf("%s: attached", address)

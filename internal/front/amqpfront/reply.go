@@ -28,13 +28,21 @@ func failure(code int32, e *amqpwire.Error) reply {
 	return reply{code: code, text: e.Description, condition: e.Condition}
 }
 
-// node is one address of a connection that takes requests on some links and answers on others: $cbs or $management.
+// propertyChannel is the property of an attach that two links have in common which belong together.
+//
+// Source: Azure/azure-iot-sdk-node device/transport/amqp/src/amqp_twin_client.ts; Azure/azure-iot-sdk-c
+// iothub_client/src/iothubtransport_amqp_twin_messenger.c.
+const propertyChannel = "com.microsoft:channel-correlation-id"
+
+// node is one address of a connection that takes requests on some links and answers on others: $cbs, $management, or the
+// twin of an identity.
 //
 // Source: AMQP Claims-based Security and AMQP Management, working drafts; reply-to is missing, or just "cbs", in
 // Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_cbs.ts and in azure-eventhub's _pyamqp/management_link.py.
 type node struct {
 	conn   *conn
-	answer func(l *amqpengine.Link, m *amqpwire.Message) reply // called by the connection's reader
+	answer func(q *request)            // called by the connection's reader
+	left   func(link *amqpengine.Link) // called when a link has ended
 
 	mu         sync.Mutex // guards the fields below; never held across a call of the engine
 	requesters []*amqpengine.Link
@@ -42,11 +50,21 @@ type node struct {
 	held       []heldReply // oldest first
 }
 
+// request is one that came to a node. It is answered once, by reply or reject, at once or later, from any goroutine.
+type request struct {
+	node     *node
+	link     *amqpengine.Link
+	delivery *amqpengine.Delivery
+	message  *amqpwire.Message // good until the node's answer returns: what it holds may lie in the frame
+	replyTo  string
+}
+
 // receiver is a link on which the peer waits for replies.
 type receiver struct {
-	link   *amqpengine.Link
-	target string             // the peer's address for replies, if it has one
-	sender *amqpengine.Sender // nil until the link is accepted
+	link    *amqpengine.Link
+	target  string             // the peer's address for replies, if it has one
+	channel string             // what the link has in common with that of its requests; may be empty
+	sender  *amqpengine.Sender // nil until the link is accepted
 }
 
 // heldReply is a reply whose way back is not there yet.
@@ -56,8 +74,14 @@ type heldReply struct {
 	payload []byte
 }
 
-func newNode(c *conn, answer func(l *amqpengine.Link, m *amqpwire.Message) reply) *node {
-	return &node{conn: c, answer: answer}
+func newNode(c *conn, answer func(q *request), left func(*amqpengine.Link)) *node {
+	return &node{conn: c, answer: answer, left: left}
+}
+
+// newStatusNode makes a node whose replies have their status among the application properties, as those of $cbs and
+// $management.
+func newStatusNode(c *conn, answer func(l *amqpengine.Link, m *amqpwire.Message) reply) *node {
+	return newNode(c, func(q *request) { q.reply(responseTo(q.message, answer(q.link, q.message))) }, c.forget)
 }
 
 // links counts the links of the node.
@@ -79,7 +103,7 @@ func (n *node) attach(l *amqpengine.Link) {
 		})
 		return
 	}
-	r := &receiver{link: l}
+	r := &receiver{link: l, channel: channelOf(l)}
 	if t := l.Attach().Target; t != nil {
 		r.target = t.Address
 	}
@@ -93,7 +117,7 @@ func (n *node) attach(l *amqpengine.Link) {
 }
 
 func (n *node) closed(l *amqpengine.Link) {
-	n.conn.forget(l)
+	n.left(l)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.requesters = slices.DeleteFunc(n.requesters, func(o *amqpengine.Link) bool { return o == l })
@@ -101,27 +125,37 @@ func (n *node) closed(l *amqpengine.Link) {
 	n.held = slices.DeleteFunc(n.held, func(h heldReply) bool { return h.from == l })
 }
 
-// deliver answers one request. It settles the request first: uamqp takes a response before that as the request's failure.
-//
-// Observed with uamqp 1.5.3 for Python: a response before the settlement ends the process.
+// deliver has one request answered.
 func (n *node) deliver(l *amqpengine.Link, d *amqpengine.Delivery) {
 	m, err := amqpwire.DecodeMessage(d.Payload)
+	q := &request{node: n, link: l, delivery: d, message: m}
 	if err != nil {
-		d.Settle(&amqpwire.Rejected{Error: newError(amqpwire.DecodeError, "The request cannot be decoded: %s.", err)})
+		q.reject(newError(amqpwire.DecodeError, "The request cannot be decoded: %s.", err))
 		return
 	}
 	if e := n.conn.checkHub(); e != nil {
-		d.Settle(&amqpwire.Rejected{Error: e})
+		q.reject(e)
 		return
 	}
-	d.Settle(&amqpwire.Accepted{})
-	payload, err := responseTo(m, n.answer(l, m)).Append(nil)
-	if err != nil {
-		n.conn.logger.Error("amqp response not encoded", "error", err)
-		return
-	}
-	n.send(heldReply{l, replyAddress(l, m), payload})
+	q.replyTo = replyAddress(l, m)
+	n.answer(q)
 }
+
+// reply settles the request, then sends the response to it: uamqp takes a response before that as the request's failure.
+//
+// Observed with uamqp 1.5.3 for Python: a response before the settlement ends the process.
+func (q *request) reply(response *amqpwire.Message) {
+	q.delivery.Settle(accepted)
+	payload, err := response.Append(nil)
+	if err != nil {
+		q.node.conn.logger.Error("amqp response not encoded", "error", err)
+		return
+	}
+	q.node.send(heldReply{q.link, q.replyTo, payload})
+}
+
+// reject refuses a request to which there is no response.
+func (q *request) reject(e *amqpwire.Error) { q.delivery.Settle(&amqpwire.Rejected{Error: e}) }
 
 // responseTo makes a response. Its correlation id has the very type of the request's id: clients compare both.
 //
@@ -157,6 +191,11 @@ func replyAddress(l *amqpengine.Link, m *amqpwire.Message) string {
 	return ""
 }
 
+func channelOf(l *amqpengine.Link) string {
+	channel, _ := amqpwire.Text(l.Attach().Properties.Get(propertyChannel))
+	return channel
+}
+
 // send sends a reply, or holds it until a link that it can take is attached. The oldest make room.
 func (n *node) send(h heldReply) {
 	n.mu.Lock()
@@ -189,8 +228,9 @@ func (n *node) release() {
 // pairs; without any in that session the only one of the connection. It returns nil when there is none yet.
 func (n *node) routeLocked(h heldReply) *amqpengine.Sender {
 	session := h.from.Session()
+	all := n.onChannelLocked(channelOf(h.from))
 	var near []*receiver
-	for _, r := range n.receivers {
+	for _, r := range all {
 		if r.link.Session() != session {
 			continue
 		}
@@ -200,12 +240,31 @@ func (n *node) routeLocked(h heldReply) *amqpengine.Sender {
 		near = append(near, r)
 	}
 	switch {
-	case len(near) == 0 && len(n.receivers) == 1:
-		return n.receivers[0].sender
+	case len(near) == 0 && len(all) == 1:
+		return all[0].sender
 	case len(near) == 0:
 		return nil
 	}
 	return near[min(n.orderLocked(h.from), len(near)-1)].sender
+}
+
+// onChannelLocked returns the receivers that a request may be answered on: of its channel the newest one, or those that
+// name no channel. One that names no channel itself may be answered on any.
+func (n *node) onChannelLocked(channel string) []*receiver {
+	if channel == "" {
+		return n.receivers
+	}
+	var without []*receiver
+	for _, r := range slices.Backward(n.receivers) {
+		if r.channel == channel {
+			return []*receiver{r}
+		}
+		if r.channel == "" {
+			without = append(without, r)
+		}
+	}
+	slices.Reverse(without)
+	return without
 }
 
 // uniqueLocked reports whether one receiver of the session alone has this target: uamqp calls all of its own $cbs.

@@ -38,12 +38,14 @@ func attachTelemetry(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 	return nil
 }
 
-// attachModuleInput refuses a link on which a module waits for what is routed to it.
-func attachModuleInput(_ *conn, _ *amqpengine.Link, a *address) *amqpwire.Error {
+// attachModuleInput serves a link on which a module waits for what is routed to it. Only an Edge device routes anything.
+//
+// Source: learn.microsoft.com/azure/iot-edge/iot-edge-modules; Azure/azure-iot-sdk-node device/transport/amqp/src/amqp.ts.
+func attachModuleInput(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 	if a.identity.Module == "" {
 		return newError(amqpwire.NotAllowed, "A device sends to its messages/events. It receives from messages/devicebound.")
 	}
-	return notYet("Inputs of modules")
+	return attachWaiting(c, l, a)
 }
 
 // telemetryLink takes the messages of a device into the log. A delivery is accepted when all of it is durable there; the
