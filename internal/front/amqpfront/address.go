@@ -43,8 +43,8 @@ func newAddressTable() addressTable {
 		{pattern: "{eventHub}/ConsumerGroups/{group}/Partitions/{partition}", requires: serviceConnect, toPeer: attachReader},
 		{pattern: "{eventHub}", requires: serviceConnect, fromPeer: refuseSender},
 		{pattern: "{eventHub}/Partitions/{partition}", requires: serviceConnect, fromPeer: refuseSender},
-		{pattern: "$management", requires: readEventHub, fromPeer: attachManagement, toPeer: attachManagement},
-		{pattern: "{eventHub}/$management", requires: readEventHub, fromPeer: attachManagement, toPeer: attachManagement},
+		{pattern: "$management", fromPeer: attachManagement, toPeer: attachManagement},
+		{pattern: "{eventHub}/$management", fromPeer: attachManagement, toPeer: attachManagement},
 
 		{pattern: "…", requires: anyPrincipal, fromPeer: noSuchEntity, toPeer: noSuchEntity},
 	}

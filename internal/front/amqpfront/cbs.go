@@ -10,22 +10,26 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// What a connection may have of $cbs links at one time. uamqp opens a pair per device on a shared connection.
+// What a connection may have of links to $cbs, or to $management, at one time. uamqp opens a pair per device on a shared
+// connection.
 const (
-	maxCBSLinks                = 2048
-	maxUnauthenticatedCBSLinks = 16
+	maxOpenLinks                = 2048
+	maxUnauthenticatedOpenLinks = 16
 )
 
-// attachCBS accepts a link of the node that tokens are put to: the one thing that takes no log-in.
-func attachCBS(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error {
-	most := maxCBSLinks
+// attachCBS accepts a link of the node that tokens are put to.
+func attachCBS(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error { return c.attachOpen(c.cbs, l, "$cbs") }
+
+// attachOpen accepts a link of a node that takes no log-in to attach to.
+func (c *conn) attachOpen(n *node, l *amqpengine.Link, name string) *amqpwire.Error {
+	most := maxOpenLinks
 	if c.unauthenticated() {
-		most = maxUnauthenticatedCBSLinks
+		most = maxUnauthenticatedOpenLinks
 	}
-	if c.cbs.links() >= most {
-		return newError(amqpwire.ResourceLimitExceeded, "The connection has %d links to $cbs already.", most)
+	if n.links() >= most {
+		return newError(amqpwire.ResourceLimitExceeded, "The connection has %d links to %s already.", most, name)
 	}
-	c.cbs.attach(l)
+	n.attach(l)
 	return nil
 }
 
@@ -54,7 +58,11 @@ func (c *conn) answerPut(m *amqpwire.Message) reply {
 	if !ok || len(body) == 0 {
 		return failure(400, newError(amqpwire.InvalidField, "The request holds no token."))
 	}
-	text := string(body)
+	return c.takeToken(string(body))
+}
+
+// takeToken gives the connection the principal of a token.
+func (c *conn) takeToken(text string) reply {
 	if !strings.HasPrefix(text, sas.Scheme+" ") {
 		return failure(401, unauthorized("InvalidToken: only shared access signatures are accepted here, no tokens of an identity provider."))
 	}

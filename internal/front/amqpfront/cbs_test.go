@@ -210,32 +210,27 @@ func TestCBS_repliesAcrossSessions(t *testing.T) {
 	}
 }
 
-// What an unauthenticated connection may do is little: few links, to $cbs alone, and small messages.
+// What an unauthenticated connection may do is little: few links, to $cbs and $management alone, and small messages.
 func TestUnauthenticatedConnection(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})
 	p := f.dial(f.listen(), amqp.ConnOptions{})
 	for _, address := range []string{
-		"plant/ConsumerGroups/$Default/Partitions/0", "$management", "messages/events/", "/devices/d1/twin", "nowhere",
+		"plant/ConsumerGroups/$Default/Partitions/0", "elsewhere/$management", "messages/events/", "/devices/d1/twin", "nowhere",
 	} {
 		_, err := p.session.NewReceiver(p.context(), address, nil)
 		wantCondition(t, "receiver from "+address, err, "amqp:unauthorized-access")
 	}
-	for _, address := range []string{"plant", "$management", "/messages/devicebound", "/devices/d1/messages/events", ""} {
+	for _, address := range []string{"plant", "elsewhere/$management", "/messages/devicebound", "/devices/d1/messages/events", ""} {
 		_, err := p.session.NewSender(p.context(), address, nil)
 		wantCondition(t, "sender to "+address, err, "amqp:unauthorized-access")
 	}
-	big, err := p.session.NewSender(p.context(), "$cbs", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := big.MaxMessageSize(); n == 0 || n > 64<<10 {
-		t.Errorf("max message size %d", n)
-	}
-	for range 15 {
-		if _, err := p.session.NewSender(p.context(), "$cbs", nil); err != nil {
-			t.Fatal(err)
+	for _, address := range []string{"$cbs", "$management"} {
+		for range 16 {
+			if n := p.mustSend(address).MaxMessageSize(); n == 0 || n > 64<<10 {
+				t.Errorf("max message size %d", n)
+			}
 		}
+		_, err := p.sender(address)
+		wantCondition(t, "the seventeenth link", err, "amqp:resource-limit-exceeded")
 	}
-	_, err = p.session.NewSender(p.context(), "$cbs", nil)
-	wantCondition(t, "the seventeenth link", err, "amqp:resource-limit-exceeded")
 }

@@ -69,7 +69,7 @@ func TestCertificate(t *testing.T) {
 		}
 		for address, want := range map[string]string{
 			"/devices/d2/twin": "amqp:unauthorized-access",
-			"/devices/d3/twin": "amqp:not-found", "plant/$management": "amqp:unauthorized-access",
+			"/devices/d3/twin": "amqp:not-found", "plant": "amqp:unauthorized-access",
 		} {
 			_, err := p.session.NewSender(p.context(), address, nil)
 			wantCondition(t, name+", "+address, err, want)

@@ -18,12 +18,42 @@ const (
 	typePartition = "com.microsoft:partition"
 )
 
+// attachManagement accepts a link to $management of anybody: what is asked there is authorized each time.
 func attachManagement(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
-	if a.eventHub != "" && !c.isEventHub(a.eventHub) {
-		return noSuchEntity(c, l, a)
+	switch {
+	case a.eventHub == "" || c.isEventHub(a.eventHub):
+		return c.attachOpen(c.management, l, "$management")
+	case c.unauthenticated():
+		return unauthorized("Unauthorized access: there is no token yet.")
 	}
-	c.management.attach(l)
-	return nil
+	return noSuchEntity(c, l, a)
+}
+
+// propertySecurityToken is the application property of a request that holds a token for it.
+//
+// Source: ManagementChannel.java of Azure/azure-sdk-for-java sdk/eventhubs/azure-messaging-eventhubs, which puts no token to
+// $cbs before; _pyamqp/management_operation.py of azure-eventhub.
+const propertySecurityToken = "security_token"
+
+// reader finds the principal that a request to read the event hub is made for: one that the connection has, or that of the
+// token in the request, which the connection has from then on.
+func (c *conn) reader(m *amqpwire.Message) (*access.Principal, *reply) {
+	r := readEventHub(c)
+	if p := c.meeting(r); p != nil {
+		return p, nil
+	}
+	refused := failure(401, unauthorized("Unauthorized access: 'Listen' claim(s) are required to perform this operation."))
+	token, _ := amqpwire.Text(m.ApplicationProperties.Get(propertySecurityToken))
+	if token == "" {
+		return nil, &refused
+	}
+	if taken := c.takeToken(token); taken.code != 200 {
+		return nil, &taken
+	}
+	if p := c.meeting(r); p != nil {
+		return p, nil
+	}
+	return nil, &refused
 }
 
 // manage answers a request at $management: READ of the event hub or of one of its partitions. The types of what it
@@ -31,13 +61,16 @@ func attachManagement(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 //
 // Source: Azure/azure-sdk-for-go sdk/messaging/azeventhubs/mgmt.go; EventHubMessageSerializer.java of
 // Azure/azure-sdk-for-java.
-func (c *conn) manage(l *amqpengine.Link, m *amqpwire.Message) reply {
+func (c *conn) manage(_ *amqpengine.Link, m *amqpwire.Message) reply {
 	properties := m.ApplicationProperties
 	operation, _ := amqpwire.Text(properties.Get("operation"))
 	if !strings.EqualFold(operation, "READ") {
 		return failure(501, notImplemented("The operation %.64q is not supported, only READ is.", operation))
 	}
-	p := c.principalOf(l)
+	p, refused := c.reader(m)
+	if refused != nil {
+		return *refused
+	}
 	config, err := c.server.hub.EventHub(p)
 	if err != nil {
 		return failedRead(err)

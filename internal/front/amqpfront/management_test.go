@@ -123,9 +123,57 @@ func TestManagement_tokens(t *testing.T) {
 	if code, text := p.putToken(f.token("registryRead", host, time.Hour)); code != 200 {
 		t.Fatal(code, text)
 	}
-	_, err := p.session.NewSender(p.context(), "plant/$management", nil)
-	wantCondition(t, "without the right", err, "amqp:unauthorized-access")
+	got := p.pair("plant/$management", "here").call(readRequest(map[string]any{"name": "plant", "type": "com.microsoft:eventhub"}))
+	if got.ApplicationProperties["status-code"] != int32(401) || got.Value != nil {
+		t.Errorf("without the right: %v %v", got.ApplicationProperties, got.Value)
+	}
 	p = f.owner(address)
-	_, err = p.session.NewSender(p.context(), "elsewhere/$management", nil)
+	_, err := p.session.NewSender(p.context(), "elsewhere/$management", nil)
 	wantCondition(t, "another event hub", err, "amqp:not-found")
+}
+
+// A request may have a token of its own: Java puts none to $cbs before. The connection has it from then on, as if it was put
+// there.
+func TestManagement_tokenInTheRequest(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	address := f.listen()
+	q := f.dial(address, amqp.ConnOptions{}).pair("$management", "here")
+	read := func(token any) any {
+		t.Helper()
+		properties := map[string]any{"name": "plant", "type": "com.microsoft:partition", "partition": "0"}
+		if token != nil {
+			properties["security_token"] = token
+		}
+		got := q.call(readRequest(properties))
+		if code := got.ApplicationProperties["status-code"]; code != int32(200) && (got.Value != nil || got.ApplicationProperties["error-condition"] == nil) {
+			t.Errorf("%v: %v %v", token, got.ApplicationProperties, got.Value)
+		}
+		return got.ApplicationProperties["status-code"]
+	}
+	const eventHub = "amqp://" + host + "/plant/$management"
+	key := f.policyKey("service")
+	for what, r := range map[string]struct {
+		token any
+		code  int32
+	}{
+		"none":             {nil, 401},
+		"an empty one":     {"", 401},
+		"a number":         {int32(7), 401},
+		"garbage":          {"SharedAccessSignature x", 400},
+		"of another kind":  {"eyJhbGciOiJub25lIn0.e30.", 401},
+		"with another key": {textToken(t, eventHub, "service", f.policyKey("device"), time.Hour), 401},
+		"too old":          {textToken(t, eventHub, "service", key, -time.Minute), 401},
+		"for another hub":  {textToken(t, "sb://other.example/plant", "service", key, time.Hour), 401},
+		"without rights":   {f.token("registryRead", host, time.Hour), 401},
+	} {
+		if got := read(r.token); got != r.code {
+			t.Errorf("%s: %v, want %d", what, got, r.code)
+		}
+	}
+	if got := read(textToken(t, eventHub, "service", key, time.Hour)); got != int32(200) {
+		t.Errorf("a good one: %v", got)
+	}
+	if got := read("SharedAccessSignature x"); got != int32(200) {
+		t.Errorf("a bad one after it: %v", got)
+	}
 }

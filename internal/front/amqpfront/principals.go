@@ -156,6 +156,22 @@ func (c *conn) meetingLocked(r requirement, now time.Time) (scope string, ok boo
 	return "", false
 }
 
+// meeting returns a principal that meets r, one that has expired and lives on for a while if there is no other; nil when
+// there is none.
+func (c *conn) meeting(r requirement) *access.Principal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if scope, ok := c.meetingLocked(r, c.server.now()); ok {
+		return &c.principals[scope].Principal
+	}
+	for _, h := range c.principals {
+		if r.metBy(&h.Principal) {
+			return &h.Principal
+		}
+	}
+	return nil
+}
+
 func (c *conn) forget(l *amqpengine.Link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,7 +35,7 @@ func deviceConnect(_ *conn, a *address) requirement {
 
 // readEventHub is the permission to read: of the event hub, of its node, or of one of its consumer groups, as tokens of
 // different clients have it.
-func readEventHub(c *conn, _ *address) requirement {
+func readEventHub(c *conn) requirement {
 	name := c.hub.Name
 	paths := [][]string{{name}, {name, "$management"}}
 	if config, err := c.server.hub.OwnHub(c.anyPrincipal()); err == nil {
