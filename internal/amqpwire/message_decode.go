@@ -12,22 +12,21 @@ var sectionNames = [...]string{
 }
 
 // DecodeMessage reads the sections of b. The maximum is 1,024 data sections and sequences together; more are ErrCount.
-// Sections that are repeated or out of order are ErrSection. Errors name the section.
+// Sections may come in any order; those that come again are ErrSection, as Sections says. Errors name the section.
 func DecodeMessage(b []byte) (*Message, error) {
 	var r Reader
 	r.Reset(b)
 	m := &Message{}
-	last := Section(0)
+	var seen Sections
 	for r.More() {
 		s := r.Section()
 		if r.err != nil || s < SectionHeader || s > SectionFooter {
 			r.fail(ErrSection)
 			return nil, inField("message", "", r.err)
 		}
-		if !follows(last, s) {
+		if !seen.Add(s) {
 			r.fail(ErrSection)
 		}
-		last = s
 		if m.decode(&r, s); r.err != nil {
 			return nil, inField("message", sectionNames[s-SectionHeader], r.err)
 		}
@@ -35,19 +34,32 @@ func DecodeMessage(b []byte) (*Message, error) {
 	return m, nil
 }
 
-// follows reports whether s may stand behind last: sections are in order, a body is of one kind, and only data and
-// sequences repeat.
-func follows(last, s Section) bool {
-	switch {
-	case s == last:
-		return s == SectionData || s == SectionSequence
-	case isBody(s) && isBody(last):
+// Sections notes which sections of a message have come. AMQP 1.0 part 3 §3.2 wants them in order; they are taken in any, as
+// some clients write them. The zero value is that of none.
+//
+// Source: Azure/azure-iot-sdk-c iothub_client/src/uamqp_messaging.c, which puts annotations behind application properties.
+type Sections uint16
+
+const bodySections Sections = 1<<(SectionData-SectionHeader) | 1<<(SectionSequence-SectionHeader) | 1<<(SectionValue-SectionHeader)
+
+// Add notes another section, and reports false for one that a message does not have or that cannot come again: each comes
+// once, but for data and sequences, and a body is of one kind.
+func (s *Sections) Add(next Section) bool {
+	if next < SectionHeader || next > SectionFooter {
 		return false
 	}
-	return s > last
+	bit := Sections(1) << (next - SectionHeader)
+	conflict := bit
+	if bit&bodySections != 0 {
+		conflict = bodySections
+	}
+	if next == SectionData || next == SectionSequence {
+		conflict &^= bit
+	}
+	ok := *s&conflict == 0
+	*s |= bit
+	return ok
 }
-
-func isBody(s Section) bool { return s >= SectionData && s <= SectionValue }
 
 func (m *Message) decode(r *Reader, s Section) {
 	switch s {

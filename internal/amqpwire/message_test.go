@@ -135,6 +135,14 @@ func TestDecodeMessage_otherForms(t *testing.T) {
 		"a symbol as an id":    {"\x00\x53\x73\xc0\x04\x01\xa3\x01a", &amqpwire.Message{Properties: &amqpwire.Properties{MessageID: "a"}}},
 		"user id as text":      {"\x00\x53\x73\xc0\x05\x02\x40\xa1\x01a", &amqpwire.Message{Properties: &amqpwire.Properties{UserID: []byte("a")}}},
 		"an empty header":      {"\x00\x53\x70\x45", &amqpwire.Message{Header: &amqpwire.Header{}}},
+		"backwards": {
+			"\x00\x53\x75\xa0\x01x" + "\x00\x53\x74\xc1\x05\x02\xa1\x01a\x40" + "\x00\x53\x73\xc0\x04\x01\xa1\x01i" +
+				"\x00\x53\x72\xc1\x05\x02\xa3\x01b\x40" + "\x00\x53\x70\x45",
+			&amqpwire.Message{
+				Header: &amqpwire.Header{}, Annotations: mapping{{symbol("b"), nil}}, Properties: &amqpwire.Properties{MessageID: "i"},
+				ApplicationProperties: mapping{{"a", nil}}, Data: [][]byte{[]byte("x")},
+			},
+		},
 	}
 	for name, row := range rows {
 		got, err := amqpwire.DecodeMessage([]byte(row.wire))
@@ -156,13 +164,13 @@ func TestDecodeMessage_refuses(t *testing.T) {
 		"an unknown name":        {"\x00\xa3\x01x\x45", amqpwire.ErrSection},
 		"a cut section":          {"\x00\x53", amqpwire.ErrShort},
 		"two headers":            {"\x00\x53\x70\x45\x00\x53\x70\x45", amqpwire.ErrSection},
-		"properties, then more":  {"\x00\x53\x73\x45\x00\x53\x72\xc1\x01\x00", amqpwire.ErrSection},
+		"a header at both ends":  {"\x00\x53\x70\x45" + data + "\x00\x53\x70\x45", amqpwire.ErrSection},
+		"two footers":            {"\x00\x53\x78\xc1\x01\x00\x00\x53\x78\xc1\x01\x00", amqpwire.ErrSection},
 		"data, then a value":     {data + value, amqpwire.ErrSection},
 		"a value, then data":     {value + data, amqpwire.ErrSection},
 		"two values":             {value + value, amqpwire.ErrSection},
 		"data, then sequence":    {data + sequence, amqpwire.ErrSection},
-		"data, then properties":  {data + "\x00\x53\x73\x45", amqpwire.ErrSection},
-		"footer, then data":      {"\x00\x53\x78\xc1\x01\x00" + data, amqpwire.ErrSection},
+		"a value between data":   {data + "\x00\x53\x73\x45" + value, amqpwire.ErrSection},
 		"1,025 data sections":    {strings.Repeat(data, 1025), amqpwire.ErrCount},
 		"1,025 sequences":        {strings.Repeat(sequence, 1025), amqpwire.ErrCount},
 		"a list of annotations":  {"\x00\x53\x72\x45", amqpwire.ErrType},

@@ -18,7 +18,9 @@ const (
 )
 
 // attachCBS accepts a link of the node that tokens are put to.
-func attachCBS(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error { return c.attachOpen(c.cbs, l, "$cbs") }
+func attachCBS(c *conn, l *amqpengine.Link, _ *address) *amqpwire.Error {
+	return c.attachOpen(c.cbs, l, "$cbs")
+}
 
 // attachOpen accepts a link of a node that takes no log-in to attach to.
 func (c *conn) attachOpen(n *node, l *amqpengine.Link, name string) *amqpwire.Error {

@@ -62,17 +62,15 @@ func (r *messageReader) read(m *hubward.Message, payload []byte, toHub bool) *am
 	}
 	in := &r.in
 	in.Reset(payload)
-	last := amqpwire.Section(0)
+	var seen amqpwire.Sections
 	for in.More() {
 		s := in.Section()
 		if in.Err() != nil {
 			break
 		}
-		if s < amqpwire.SectionHeader || s < last || s == last && s != amqpwire.SectionData && s != amqpwire.SectionSequence ||
-			last >= amqpwire.SectionData && s > last && s != amqpwire.SectionFooter || s > amqpwire.SectionFooter {
-			return newError(amqpwire.DecodeError, "The message's sections are not in order.")
+		if !seen.Add(s) {
+			return errSectionAgain()
 		}
-		last = s
 		if r.section(m, s); r.failure != nil {
 			return r.failure
 		}
@@ -81,6 +79,10 @@ func (r *messageReader) read(m *hubward.Message, payload []byte, toHub bool) *am
 		return newError(amqpwire.DecodeError, "The message cannot be decoded: %s.", err)
 	}
 	return nil
+}
+
+func errSectionAgain() *amqpwire.Error {
+	return newError(amqpwire.DecodeError, "The message has a section twice, or bodies of two kinds.")
 }
 
 func (r *messageReader) section(m *hubward.Message, s amqpwire.Section) {

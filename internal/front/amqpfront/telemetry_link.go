@@ -139,8 +139,12 @@ func (t *telemetryLink) batch(d *amqpengine.Delivery) {
 // eachInBatch calls f with the content of each data section, until it fails.
 func eachInBatch(payload []byte, f func([]byte) *amqpwire.Error) *amqpwire.Error {
 	in := amqpwire.NewReader(payload)
+	var seen amqpwire.Sections
 	for in.More() {
 		switch s := in.Section(); {
+		case in.Err() != nil:
+		case !seen.Add(s):
+			return errSectionAgain()
 		case s == amqpwire.SectionData:
 			part := in.Bytes()
 			if in.Err() != nil {
