@@ -106,9 +106,9 @@ func (c *Conn) attachLocked(channel uint16, a *amqpwire.Attach, size int) (l, ol
 	return l, old, nil
 }
 
-// reply makes the answer to the peer's attach: as much of it as is echoed whether the link is accepted or not. go-amqp
+// reply makes the answer to the peer's attach: as much of it as is said whether the link is accepted or not. go-amqp
 // wants the modes that it asked for. pyamqp fails on null properties, and like uamqp drops a link on which it receives
-// without an initial delivery count.
+// without an initial delivery count. uamqp logs an error for each link without a max-message-size.
 //
 // Source: Azure/azure-uamqp-c src/link.c; link.py of pyamqp; Azure/go-amqp receiver.go, sender.go.
 // Observed with uamqp 1.5.3 for Python: a sender that is promised the mode second waits for ever, so it gets first.
@@ -116,7 +116,7 @@ func (l *Link) reply() *amqpwire.Attach {
 	a := l.attach
 	reply := &amqpwire.Attach{
 		Name: a.Name, Handle: a.Handle, Role: !a.Role, SenderSettleMode: a.SenderSettleMode, ReceiverSettleMode: a.ReceiverSettleMode,
-		Properties: a.Properties,
+		Properties: a.Properties, MaxMessageSize: defaultMaxMessageSize,
 	}
 	if reply.SenderSettleMode == amqpwire.SenderModeUnset {
 		reply.SenderSettleMode = amqpwire.SenderMixed

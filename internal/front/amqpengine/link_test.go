@@ -2,6 +2,7 @@ package amqpengine_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,33 @@ func TestAttach_echoes(t *testing.T) {
 		}
 		if got.InitialDeliveryCount.Set || got.MaxMessageSize != 1<<20 || got.Source == nil || got.Target == nil || got.Properties == nil {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Every answer says how large messages may be: uamqp logs an error where it does not.
+//
+// Source: Azure/azure-uamqp-c src/link.c.
+func TestAttach_saysTheMaxMessageSize(t *testing.T) {
+	const own = 1 << 20
+	rows := map[uint64]uint64{0: own, 1: 1, 512: 512, own - 1: own - 1, own: own, own + 1: own, 1<<64 - 1: own}
+	talkToNode(t, func(p *raw) {
+		p.begin(0, 100)
+		handle := uint32(0)
+		for peers, want := range rows {
+			a := receiving(handle, "queue/a")
+			a.Name, a.MaxMessageSize = fmt.Sprint("link ", handle), peers
+			if got := p.attach(a); got.MaxMessageSize != want {
+				t.Errorf("where the peer has %d: %d, want %d", peers, got.MaxMessageSize, want)
+			}
+			handle++
+		}
+		for _, a := range []*amqpwire.Attach{receiving(handle, "nowhere"), sending(handle+1, "nowhere")} {
+			p.send(0, a)
+			if got, _ := expect[amqpwire.Attach](p, 0, amqpwire.CodeAttach); got.MaxMessageSize != own {
+				t.Errorf("refused: %+v", got)
+			}
+			p.expectDetach(0, a.Handle, amqpwire.NotFound)
 		}
 	})
 }

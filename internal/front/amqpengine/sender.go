@@ -1,6 +1,7 @@
 package amqpengine
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -19,9 +20,12 @@ type SenderOptions struct {
 	// OnCredit is called by the reader when the peer has said how much it takes. limit is how many messages it has room for
 	// in all, counted from the link's beginning, those that were sent included; it grows modulo 2^32, and gets smaller when the
 	// peer takes credit back or has it used up. May be nil.
-	OnCredit     func(limit uint32)
-	MaxPosted    int               // messages that Post may have waiting; default 64
-	Capabilities []amqpwire.Symbol // offered
+	OnCredit  func(limit uint32)
+	MaxPosted int // messages that Post may have waiting; default 64
+	// MaxMessageSize is that of the largest message that is sent, in bytes; default 1 MiB. The peer is told it, or its own
+	// bound if that is less.
+	MaxMessageSize uint64
+	Capabilities   []amqpwire.Symbol // offered
 }
 
 const defaultMaxPosted = 64
@@ -82,6 +86,10 @@ func (l *Link) AcceptSender(o SenderOptions) *Sender {
 	if o.MaxPosted <= 0 {
 		o.MaxPosted = defaultMaxPosted
 	}
+	size := cmp.Or(o.MaxMessageSize, defaultMaxMessageSize)
+	if most := l.attach.MaxMessageSize; most > 0 {
+		size = min(size, most)
+	}
 	c := l.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,7 +97,7 @@ func (l *Link) AcceptSender(o SenderOptions) *Sender {
 		return l.send
 	}
 	l.send = &Sender{link: l, o: o, wake: make(chan struct{}, 1), running: o.Run != nil}
-	l.acceptLocked(l.attach.MaxMessageSize, o.Capabilities)
+	l.acceptLocked(size, o.Capabilities)
 	if c.draining {
 		l.cancel(errShutdown)
 	}
