@@ -18,6 +18,7 @@ const (
 	queueLeaf   = "internal/hub/c2dqueue"
 	c2dLeaf     = "internal/hub/c2d"
 	groupCommit = "internal/eventlog/groupcommit"
+	textLeaf    = "internal/utf8text"
 )
 
 // layout is the table, in reading order: from the nouns, over the public SDKs and the command, to the hub from the
@@ -51,7 +52,7 @@ func publicPackages() []rule {
 		},
 		{
 			pkg:     "internal/cli",
-			ours:    []string{".", "sas", "device", "service", "internal/app", "internal/config", "internal/bench"},
+			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/app", "internal/config", "internal/bench"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
 			inFiles: map[string][]string{
 				"internal/app":    {"serve", "quickstart", "bench"},
@@ -83,20 +84,21 @@ func hubPackages() []rule {
 			why:     "the composition root wires what others declare; rules belong to the hub",
 		},
 		{
-			pkg: "internal/config", ours: []string{"."}, outside: []string{"github.com/pelletier/go-toml/v2"},
-			why: "configuration ends in app, which passes plain values: it knows no other package but the nouns",
+			pkg: "internal/config", ours: []string{".", textLeaf}, outside: []string{"github.com/pelletier/go-toml/v2"},
+			why: "configuration ends in app, which passes plain values: it knows the nouns, and what text is",
 		},
 		{
-			pkg: "internal/front/listen", outside: []string{"golang.org/x/sys"},
+			pkg: "internal/front/listen", ours: []string{textLeaf}, outside: []string{"golang.org/x/sys"},
 			why: "listeners and certificates know no protocol",
 		},
 		{pkg: "internal/front/connset", never: []string{"net/http", "os"}, why: "it keeps connections of any kind and knows no protocol"},
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
 		{pkg: "internal/sysprops", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the table of system properties names things: codecs and front ends look them up in it"},
-		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops"}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
+		{pkg: textLeaf, never: []string{"net", "os", "context"}, why: "what text is, and what is none, is told of bytes alone: every door can ask"},
+		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops", textLeaf}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", "internal/front/unacked", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
-		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
 		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{

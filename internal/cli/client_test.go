@@ -106,6 +106,32 @@ func TestLogin_refusals(t *testing.T) {
 	c.fails(1, "SharedAccessKeyName", "device", "list", "--login", "HostName=h")
 }
 
+// What Notepad and PowerShell make of the files that serve leaves.
+func TestLogin_encodings(t *testing.T) {
+	h := testhub.Start(t)
+	owner := loginOf(h, "iothubowner")
+	pem, err := os.ReadFile(h.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := t.TempDir()
+	ca, file := filepath.Join(data, "ca.pem"), filepath.Join(data, "connection-strings.env")
+	c := &client{t: t, env: map[string]string{}}
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(ca, "\uFEFF"+string(pem))
+	write(file, "\uFEFFHUBWARD_CONNECTION_STRING='"+owner+"'\r\nHUBWARD_CA="+ca+"\r\n")
+	c.ok("device", "list", "--data", data)
+
+	write(ca, "\xFF\xFE-\x00-\x00")
+	c.fails(1, "ca.pem, cannot be read (--ca, HUBWARD_CA): it is UTF-16", "device", "list", "--data", data)
+	write(file, "\xFF\xFEH\x00U\x00")
+	c.fails(1, "connection-strings.env: it is UTF-16", "device", "list", "--data", data)
+}
+
 func TestUnknownAuthority_saysWhatToDo(t *testing.T) {
 	c := newClient(t)
 	delete(c.env, "HUBWARD_CA")

@@ -1,10 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hubward/hubward/internal/utf8text"
 	"github.com/hubward/hubward/sas"
 	"github.com/hubward/hubward/service"
 )
@@ -91,8 +92,11 @@ func (f *loginFlags) pool(env Env) (*x509.CertPool, error) {
 		return pool, err
 	}
 	pem, err := os.ReadFile(file)
+	if err == nil {
+		pem, err = utf8text.SkipMark(pem)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the authority to trust cannot be read (--ca, %s): %w", envCA, err)
+		return nil, fmt.Errorf("the authority to trust, %s, cannot be read (--ca, %s): %w", file, envCA, err)
 	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no PEM certificate", file)
@@ -113,6 +117,9 @@ func (f *loginFlags) service(env Env) (*service.Client, error) {
 	return service.NewFromConnectionString(text, &service.Options{RootCAs: pool, UserAgent: "hubward-cli"})
 }
 
+// maxEnvFile bounds what is read of such a file, in bytes.
+const maxEnvFile = 1 << 20
+
 // readEnvFile reads NAME=value lines. A value may stand in quotes, as a shell wants it, and a line may begin with
 // "export". Comments and other lines are skipped.
 func readEnvFile(file string) (map[string]string, error) {
@@ -121,16 +128,22 @@ func readEnvFile(file string) (map[string]string, error) {
 		return nil, err
 	}
 	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxEnvFile))
+	if err == nil {
+		text, err = utf8text.SkipMark(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	values := map[string]string{}
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "export ")
 		name, value, ok := strings.Cut(line, "=")
 		if ok && !strings.HasPrefix(name, "#") {
 			values[strings.TrimSpace(name)] = unquote(strings.TrimSpace(value))
 		}
 	}
-	return values, lines.Err()
+	return values, nil
 }
 
 func unquote(value string) string {

@@ -115,6 +115,23 @@ amqp-trace = ["fd00:0::7", "reader-"]
 	}
 }
 
+// What Notepad and PowerShell write.
+func TestLoad_encodings(t *testing.T) {
+	c, err := config.Load(config.Source{File: writeFile(t, "\uFEFFpartitions = 3\n")})
+	if err != nil || c.Partitions != 3 {
+		t.Errorf("with a byte order mark: %d partitions, %v", c.Partitions, err)
+	}
+	for text, want := range map[string]string{
+		"\xFF\xFEp\x00a\x00":  "UTF-16",
+		"hub = \"caf\xE9\"\n": "it is not UTF-8: byte 11",
+	} {
+		file := writeFile(t, text)
+		if _, err := config.Load(config.Source{File: file}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestLoad_hostNames(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/hubward/hubward/internal/utf8text"
 )
 
 // maxFileSize bounds a configuration file, in bytes: a wrong path may name anything.
@@ -62,8 +64,12 @@ func readFile(name string) (map[string][]string, error) {
 }
 
 func parse(name string, doc []byte) (map[string][]string, error) {
+	doc, err := utf8text.Check(doc)
+	if err != nil {
+		return nil, fmt.Errorf("config: %s: %w", name, err)
+	}
 	strict := toml.NewDecoder(bytes.NewReader(doc)).DisallowUnknownFields()
-	err := strict.Decode(&shape{})
+	err = strict.Decode(&shape{})
 	var unknown *toml.StrictMissingError
 	if err != nil && !errors.As(err, &unknown) {
 		return nil, atLine(name, err)

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/utf8text"
 )
 
 // BatchType is the Content-Type of a batch of telemetry.
@@ -97,11 +98,16 @@ func (p properties) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// ParseBatch reads a batch of telemetry: a JSON array of messages. What is wrong with one is wrong with all.
+// ParseBatch reads a batch of telemetry: a JSON array of messages, behind a byte order mark perhaps. What is wrong with one
+// is wrong with all.
 //
-// Errors: CodeFormatError for what is no such JSON, CodeArgumentInvalid names the message by its index;
+// Errors: CodeFormatError for what is no such JSON or no UTF-8, CodeArgumentInvalid names the message by its index;
 // CodeMessageTooLarge for more messages than MaxBatch.
 func ParseBatch(body []byte) ([]*hubward.Message, error) {
+	body, err := utf8text.Check(body)
+	if err != nil {
+		return nil, hubward.Errorf(hubward.CodeFormatError, "the body of a batch is a JSON array: %s", err)
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if open, err := dec.Token(); err != nil || open != json.Delim('[') {
 		return nil, hubward.Errorf(hubward.CodeFormatError, "the body of a batch is a JSON array")

@@ -206,7 +206,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 func readCertificate(file string) (*x509.Certificate, error) {
-	text, err := os.ReadFile(file)
+	text, err := readPEM(file)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func readCertificate(file string) (*x509.Certificate, error) {
 }
 
 func readKey(file string) (crypto.Signer, error) {
-	text, err := os.ReadFile(file)
+	text, err := readPEM(file)
 	if err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (c *Certificates) TLSConfig(protocols ...string) *tls.Config {
 
 func (c *Certificates) load(names []string) (*tls.Certificate, error) {
 	if c.given[0] != "" {
-		pair, err := tls.LoadX509KeyPair(c.given[0], c.given[1])
+		pair, err := loadPair(c.given[0], c.given[1])
 		if err != nil {
 			return nil, fmt.Errorf("certificate %s, key %s: %w", c.given[0], c.given[1], err)
 		}
@@ -176,7 +176,7 @@ func (c *Certificates) readPair() (*tls.Certificate, *x509.Certificate, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	pair, err := tls.LoadX509KeyPair(file, filepath.Join(c.dir, serverKeyFile))
+	pair, err := loadPair(file, filepath.Join(c.dir, serverKeyFile))
 	if err != nil {
 		return nil, leaf, fmt.Errorf("%s and %s: %w", file, serverKeyFile, err)
 	}

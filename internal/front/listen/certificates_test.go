@@ -280,6 +280,23 @@ func TestCertificates_givenFilesAndReload(t *testing.T) {
 	}
 }
 
+// A byte order mark, as editors on Windows write one, must not hide the first block of a file.
+func TestCertificates_givenFilesWithMarks(t *testing.T) {
+	dir := t.TempDir()
+	o := listen.CertificateOptions{Dir: filepath.Join(dir, "tls"), CertFile: filepath.Join(dir, "c.pem"), KeyFile: filepath.Join(dir, "k.pem")}
+	cert, key := selfSigned(t, "one.example.com")
+	write(t, o.CertFile, append([]byte("\uFEFF"), cert...))
+	write(t, o.KeyFile, append([]byte("\uFEFF"), key...))
+	c := certificates(t, o)
+	if cn := c.Leaf().Subject.CommonName; cn != "one.example.com" {
+		t.Errorf("the leaf is %s", cn)
+	}
+	write(t, o.CertFile, []byte("\xFF\xFE-\x00-\x00"))
+	if err := c.Reload(nil); err == nil || !strings.Contains(err.Error(), o.CertFile) || !strings.Contains(err.Error(), "UTF-16") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOpenCertificates_errorsNameTheFile(t *testing.T) {
 	tests := []struct{ file, text string }{
 		{"ca.pem", "nonsense"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/utf8text"
 )
 
 // Bounds of request bodies, in bytes. A device identity is below 2 KiB; a bulk call has up to 100 items, which may
@@ -41,16 +42,20 @@ func (c *call) readBody(limit int64) ([]byte, error) {
 }
 
 // decode reads one JSON document into v and refuses anything after it. Names are compared without case and unknown
-// ones ignored, as encoding/json does and clients rely on.
+// ones ignored, as encoding/json does and clients rely on. A byte order mark is skipped.
 //
-// Errors: CodeFormatError for what is no JSON, CodeArgumentInvalid naming the member that has the wrong type.
+// Errors: CodeFormatError for what is no JSON or no UTF-8, CodeArgumentInvalid naming the member that has the wrong type.
 func decode(body []byte, v any) error {
+	body, err := utf8text.Check(body)
+	if err != nil {
+		return hubward.Errorf(hubward.CodeFormatError, "the body is no JSON: %s", err)
+	}
 	if text := bytes.TrimSpace(body); len(text) == 0 {
 		return hubward.Errorf(hubward.CodeArgumentNull, "the request has no body")
 	} else if string(text) == "null" {
 		return hubward.Errorf(hubward.CodeArgumentNull, "the body is null")
 	}
-	err := json.Unmarshal(body, v)
+	err = json.Unmarshal(body, v)
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	switch {
