@@ -36,10 +36,22 @@ var importModes = []ImportMode{
 
 // BulkItem is one row of a bulk call.
 type BulkItem struct {
-	Device   hubward.Device
-	ModuleID string
-	ETag     string // for the …IfMatchETag modes; "*" matches any
-	Mode     ImportMode
+	Device    hubward.Device
+	ModuleID  string // makes it the row of a module
+	ManagedBy string // of a module
+	ETag      string // for the …IfMatchETag modes; "*" matches any
+	Mode      ImportMode
+}
+
+// RegistersDevice reports whether the row, when it succeeds, leaves a registered device: its mode is none that deletes or
+// changes a twin.
+func (item *BulkItem) RegistersDevice() bool {
+	mode, err := parseImportMode(item.Mode)
+	switch mode {
+	case ModeDelete, ModeDeleteIfMatchETag, ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
+		return false
+	}
+	return err == nil && item.ModuleID == ""
 }
 
 // BulkError says why one row failed.
@@ -111,13 +123,16 @@ func (h *Hub) bulkEdit(hub string, item *BulkItem) (*IdentityEdit, error) {
 	}
 	item.Mode = mode
 	if item.ModuleID != "" {
-		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub has no module identities")
+		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have module identities yet")
+	}
+	if item.ManagedBy != "" {
+		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "managedBy: a device has no such member, a module has")
 	}
 	id := hubward.Identity{Device: item.Device.DeviceID}
 	var apply func(old *Registration) (*Registration, []HubEvent, error)
 	switch mode {
 	case ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
-		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub cannot change twins in bulk")
+		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have device twins yet")
 	case ModeDelete, ModeDeleteIfMatchETag:
 		if err := hubward.ValidateID(id.Device); err != nil {
 			return nil, err

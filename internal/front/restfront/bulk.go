@@ -3,6 +3,7 @@ package restfront
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
@@ -16,12 +17,36 @@ type bulkItem struct {
 	ModuleID   string         `json:"moduleId"`
 	ETag       string         `json:"eTag"`
 	ImportMode hub.ImportMode `json:"importMode"`
+	ManagedBy  string         `json:"managedBy"`
 	identityBody
 
-	Tags       map[string]json.RawMessage `json:"tags"`
+	Tags       twinSection `json:"tags"`
 	Properties struct {
-		Desired map[string]json.RawMessage `json:"desired"`
+		Desired  twinSection `json:"desired"`
+		Reported twinSection `json:"reported"`
 	} `json:"properties"`
+}
+
+// hasTwin reports whether the row brings more than the twin that every new device has.
+func (row *bulkItem) hasTwin() bool {
+	return row.Tags.holds() || row.Properties.Desired.holds() || row.Properties.Reported.holds()
+}
+
+// twinSection is the tags, or the desired or reported properties, of a row.
+type twinSection map[string]json.RawMessage
+
+// holds reports whether anything is in the section besides what the hub itself writes there, $metadata and $version. Names of
+// properties hold no $.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-bulk-identity-mgmt, for rows of an export;
+// learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins, for names.
+func (s twinSection) holds() bool {
+	for name := range s {
+		if !strings.HasPrefix(name, "$") {
+			return true
+		}
+	}
+	return false
 }
 
 // bulkResult is the answer of bulkDevices.
@@ -47,7 +72,8 @@ type bulkWarning struct {
 	WarningStatus string `json:"warningStatus"`
 }
 
-// decodeBulk reads the body of bulkDevices: a bare array. twins names the devices whose rows also bring a twin.
+// decodeBulk reads the body of bulkDevices: a bare array. twins names the devices that are to be registered by rows which also
+// bring a twin.
 func decodeBulk(body []byte) (items []hub.BulkItem, twins map[string]bool, err error) {
 	var rows []bulkItem
 	if err := decode(body, &rows); err != nil {
@@ -57,9 +83,9 @@ func decodeBulk(body []byte) (items []hub.BulkItem, twins map[string]bool, err e
 	for i := range rows {
 		row := &rows[i]
 		items[i] = hub.BulkItem{
-			Device: row.device(row.ID), ModuleID: row.ModuleID, ETag: bareETag(row.ETag), Mode: row.ImportMode,
+			Device: row.device(row.ID), ModuleID: row.ModuleID, ManagedBy: row.ManagedBy, ETag: bareETag(row.ETag), Mode: row.ImportMode,
 		}
-		if len(row.Tags) > 0 || len(row.Properties.Desired) > 0 {
+		if row.hasTwin() && items[i].RegistersDevice() {
 			twins[row.ID] = true
 		}
 	}
@@ -115,7 +141,7 @@ func twinWarnings(items []hub.BulkItem, twins map[string]bool, failed []hub.Bulk
 		if id := items[i].Device.DeviceID; twins[id] {
 			warnings = append(warnings, bulkWarning{
 				DeviceID: id, WarningCode: "DeviceRegisteredWithoutTwin",
-				WarningStatus: "The device is registered, its tags and desired properties were not stored",
+				WarningStatus: "The device is registered, its tags, desired and reported properties were not stored: this hub does not have device twins yet",
 			})
 		}
 	}

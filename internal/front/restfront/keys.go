@@ -56,7 +56,7 @@ func regenerateKeys(c *call) error {
 	var ids []hubward.Identity
 	for _, item := range req.Devices {
 		if item.ModuleID != "" {
-			none := hubward.Errorf(hubward.CodeInvalidOperation, "this hub has no module identities")
+			none := hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have module identities yet")
 			result.Errors = append(result.Errors, c.failedItem(item, none))
 			continue
 		}
