@@ -39,18 +39,6 @@ type inFlight struct {
 	token    string
 }
 
-// deviceboundFilters is the filter of messages to a device. A module gets none.
-func deviceboundFilters(id hubward.Identity) []string {
-	if id.Module != "" {
-		return nil
-	}
-	return []string{deviceboundFilter(id)}
-}
-
-func deviceboundFilter(id hubward.Identity) string {
-	return identityTopic(id) + "messages/devicebound/#"
-}
-
 // receiveC2D begins, goes on or ends to deliver messages to the device, as its subscriptions say.
 //
 // Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, receiving cloud-to-device messages.
@@ -58,17 +46,21 @@ func (s *session) receiveC2D() {
 	if s.identity.Module != "" {
 		return
 	}
-	sub, wanted := s.subscription(deviceboundFilter(s.identity))
+	qos, wanted := s.listens(identityTopic(s.identity) + "messages/devicebound/" + anyBag)
 	switch {
 	case s.c2d == nil && wanted:
-		s.c2d = &devicebound{conn: s.conn, device: s.identity.Device, qos: sub.QoS}
+		s.c2d = &devicebound{conn: s.conn, device: s.identity.Device, qos: qos}
 		s.c2d.receiver = s.link.ReceiveC2D(maxInFlight)
 	case s.c2d != nil && wanted:
-		s.c2d.resume(sub.QoS)
+		s.c2d.resume(qos)
 	case s.c2d != nil:
 		s.c2d.pause()
 	}
 }
+
+// anyBag stands for the property bag of a topic. No filter names it, which cannot hold a NUL [MQTT-1.5.3-2]: whoever wants
+// messages to the device takes them with any bag.
+const anyBag = "\x00"
 
 // pause ends the delivery. What is in flight can still be acknowledged.
 func (d *devicebound) pause() {

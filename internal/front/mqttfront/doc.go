@@ -5,20 +5,23 @@
 // disk: it hands each message to the hub and goes on, bounded by the bytes that are not yet confirmed; the log's
 // committer calls back once per shared sync, and the acknowledgements of that sync leave in one write.
 //
-// What a client publishes and subscribes to goes by one table, with a row for each family of topics: which identity may,
-// and what comes of it. A feature is a row and a file. What the hub has for the client, it hands to conn.Deliver.
+// What a client publishes goes by one table, with a row for each family of topics: which identity may, and what comes of it.
+// A feature is a row and a file. It may subscribe to all that is its own; who has something for it asks whether it listens.
+// What the hub has for the client, it hands to conn.Deliver.
 //
 //	server.go         accepts and drains, by way of connset; watch.go closes what is silent, stuck or expired
 //	conn.go           one connection's life: handshake, CONNECT, reading, end; Deliver
 //	packet_reader.go  bytes to packets in buffers that an idle connection does not hold
 //	outgoing.go       queued packets and unconfirmed messages of a connection; writers.go writes them
 //	connect.go        CONNECT: who is it (username.go), by token or certificate, and which return code says what was wrong
-//	session.go        the other packets, and the end; subscriptions.go keeps what a session is subscribed to
+//	session.go        the other packets, and the end
+//	subscriptions.go  what a session is subscribed to; filters.go says what a filter covers, and who may subscribe to it
 //	topics.go         the table of topics, and PUBLISH by it
 //	telemetry.go      topic and property bag to hubward.Message (bag.go); the will
 //	c2d.go            messages to the device, and their acknowledgements; c2d_topic.go writes their topics
 //	twin.go           twins: refused, for now
 //	methods.go        direct methods: refused, for now
+//	credentials.go    certificates for devices: refused, for now
 //
 // Lock order: conn.mu, or devicebound.mu, then outgoing.mu, then writers.mu.
 package mqttfront

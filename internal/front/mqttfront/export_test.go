@@ -24,6 +24,18 @@ func ParseUserName(user string) (UserName, error) {
 // ReadBag is readBag, for tests.
 func ReadBag(m *hubward.Message, bag []byte) error { return readBag(m, bag) }
 
+// The bounds of subscriptions, for tests.
+const (
+	MaxSubscriptions = maxSubscriptions
+	MaxFilter        = maxFilter
+)
+
+// MaySubscribe is maySubscribe, for tests.
+func MaySubscribe(id hubward.Identity, filter string) bool { return maySubscribe(id, filter) }
+
+// Covers is covers, for tests.
+func Covers(filter, topic string) bool { return covers(filter, topic) }
+
 // MaxPacket is maxPacket, for tests.
 const MaxPacket = maxPacket
 

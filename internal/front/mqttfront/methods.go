@@ -5,9 +5,6 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// filterMethods is the filter of calls of direct methods.
-const filterMethods = "$iothub/methods/POST/#"
-
 // callMethod hands a call to the device: not yet, so it takes none. The hub calls it, perhaps before the client has been
 // let in.
 func (c *conn) callMethod(call *hub.MethodCall) {

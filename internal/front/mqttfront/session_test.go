@@ -218,7 +218,6 @@ func TestPublish_whatClosesTheConnection(t *testing.T) {
 		"a second CONNECT":         again,
 		"a server's packet":        {0x20, 2, 0, 0},
 		"foreign filter":           {0x82, 8, 0, 1, 0, 3, 'a', '/', '#', 0},
-		"everything":               {0x82, 6, 0, 1, 0, 1, '#', 0},
 		"another device's C2D":     append([]byte{0x82, 38, 0, 1, 0, 33}, "devices/d2/messages/devicebound/#\x01"...),
 	}
 	f := newFixture(t)
@@ -238,72 +237,6 @@ func TestPublish_atTheSizeLimit(t *testing.T) {
 	c := f.connected(login(t, f.createDevice("d1")))
 	c.publish(1, 1, eventsTopic, strings.Repeat("x", hubward.MaxMessageSize))
 	c.expectPuback(1)
-}
-
-func TestSubscribe_documentedFilters(t *testing.T) {
-	f := newFixture(t)
-	c := f.connected(login(t, f.createDevice("d1")))
-	c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 3, Filters: []mqttwire.Filter{
-		{Topic: "devices/d1/messages/devicebound/#", QoS: 1}, {Topic: "$iothub/twin/res/#", QoS: 0},
-		{Topic: "$iothub/twin/PATCH/properties/desired/#", QoS: 2}, {Topic: "$iothub/methods/POST/#", QoS: 1},
-	}}))
-	ack, err := mqttwire.ParseSuback(c.expect(mqttwire.Suback))
-	if diff := cmp.Diff(mqttwire.SubackPacket{ID: 3, Codes: []byte{1, 0, 1, 1}}, ack); diff != "" || err != nil {
-		t.Errorf("%v %s", err, diff)
-	}
-	c.send(mqttwire.AppendUnsubscribe(nil, &mqttwire.UnsubscribePacket{ID: 4, Topics: []string{"$iothub/twin/res/#", "never/was"}}))
-	if id, err := mqttwire.ParseID(c.expect(mqttwire.Unsuback)); id != 4 || err != nil {
-		t.Errorf("UNSUBACK %d, %v", id, err)
-	}
-}
-
-// Python and Java never subscribe again: filters outlive connections.
-func TestSubscribe_outlivesTheConnection(t *testing.T) {
-	f := newFixture(t)
-	d := f.createDevice("d1")
-	subscribe := func(c *client) {
-		c.send(mqttwire.AppendSubscribe(nil, &mqttwire.SubscribePacket{ID: 1, Filters: []mqttwire.Filter{{Topic: "$iothub/twin/res/#", QoS: 1}}}))
-		c.expect(mqttwire.Suback)
-	}
-	twinAnswers := func(c *client) bool {
-		c.publish(1, 9, "$iothub/twin/GET/?$rid=abc", " ")
-		c.expectPuback(9)
-		c.send(mqttwire.AppendPingreq(nil), nil)
-		got, body, _ := c.next()
-		return got == mqttwire.Publish && strings.Contains(string(body), "$iothub/twin/res/501/?$rid=abc") && strings.Contains(string(body), `"errorCode":400003`)
-	}
-	first := f.dial()
-	if first.connect(login(t, d)) {
-		t.Error("a first connection has a session")
-	}
-	subscribe(first)
-	first.send(mqttwire.AppendDisconnect(nil), nil)
-	first.expectEnd()
-
-	second := f.dial()
-	if !second.connect(login(t, d)) {
-		t.Error("the session was not kept")
-	}
-	if !twinAnswers(second) {
-		t.Error("the filter was not kept")
-	}
-	second.nc.Close()
-
-	clean := f.dial()
-	p := login(t, d)
-	p.CleanSession = true
-	if clean.connect(p) {
-		t.Error("a clean session is present")
-	}
-	if twinAnswers(clean) {
-		t.Error("a clean session has old filters")
-	}
-	subscribe(clean)
-	clean.nc.Close()
-	last := f.dial()
-	if last.connect(login(t, d)) {
-		t.Error("a clean session left something behind")
-	}
 }
 
 func TestConnect_takesOverFromTheOlderConnection(t *testing.T) {

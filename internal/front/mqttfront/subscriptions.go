@@ -53,13 +53,15 @@ func (s *session) storeSubscriptions(next []subscription) error {
 	return nil
 }
 
-// subscription returns the subscription to a filter.
-func (s *session) subscription(filter string) (subscription, bool) {
-	i := slices.IndexFunc(s.subscriptions, func(sub subscription) bool { return sub.Filter == filter })
-	if i < 0 {
-		return subscription{}, false
+// listens reports whether the session gets what is sent on a topic, and at which QoS: the highest of the filters that cover
+// it. It gets that once, however many they are [MQTT-3.3.5-1].
+func (s *session) listens(topic string) (qos byte, ok bool) {
+	for _, sub := range s.subscriptions {
+		if covers(sub.Filter, topic) {
+			qos, ok = max(qos, sub.QoS), true
+		}
 	}
-	return s.subscriptions[i], true
+	return qos, ok
 }
 
 // follow tells the features that the session has begun, or that its subscriptions may have changed.
@@ -72,7 +74,7 @@ func (s *session) follow() {
 }
 
 // subscribe acts on a SUBSCRIBE. The filters of a session that outlives its connection are durable before SUBACK.
-// Repetitions are idempotent; QoS 2 is granted as 1.
+// Repetitions are idempotent; QoS 2 is granted as 1. A filter of somebody else's ends the connection.
 func (s *session) subscribe(body []byte) error {
 	p, err := mqttwire.ParseSubscribe(body)
 	if err != nil {
@@ -84,13 +86,7 @@ func (s *session) subscribe(body []byte) error {
 		if !maySubscribe(s.identity, f.Topic) {
 			return errFilter
 		}
-		codes[i] = min(f.QoS, 1)
-		sub := subscription{Filter: f.Topic, QoS: codes[i]}
-		if at := slices.IndexFunc(next, func(old subscription) bool { return old.Filter == f.Topic }); at >= 0 {
-			next[at] = sub
-		} else {
-			next = append(next, sub)
-		}
+		next, codes[i] = addSubscription(next, f)
 	}
 	if err := s.storeSubscriptions(next); err != nil {
 		return err
@@ -100,7 +96,23 @@ func (s *session) subscribe(body []byte) error {
 	return nil
 }
 
-// unsubscribe acts on an UNSUBSCRIBE. Filters that are not there are acknowledged all the same [MQTT-3.10.4-5].
+// addSubscription adds a subscription to a list, or puts it in the place of the one to the same filter, and returns the code
+// that SUBACK has for it.
+func addSubscription(list []subscription, f mqttwire.Filter) ([]subscription, byte) {
+	sub := subscription{Filter: f.Topic, QoS: min(f.QoS, 1)}
+	at := slices.IndexFunc(list, func(old subscription) bool { return old.Filter == f.Topic })
+	switch {
+	case at >= 0:
+		list[at] = sub
+	case len(list) == maxSubscriptions || len(f.Topic) > maxFilter:
+		return list, mqttwire.SubackFailure
+	default:
+		list = append(list, sub)
+	}
+	return list, sub.QoS
+}
+
+// unsubscribe acts on an UNSUBSCRIBE, which names filters exactly as they were subscribed to [MQTT-3.10.4-1]. Filters that are not there are acknowledged all the same [MQTT-3.10.4-5].
 func (s *session) unsubscribe(body []byte) error {
 	p, err := mqttwire.ParseUnsubscribe(body)
 	if err != nil {

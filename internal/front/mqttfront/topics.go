@@ -2,58 +2,44 @@ package mqttfront
 
 import (
 	"bytes"
-	"slices"
+	"fmt"
+	"strings"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
-// topicFamily is a row of the table of topics: those of one feature, to which clients publish, subscribe, or both.
+// topicFamily is a row of the table of topics: those of one feature to which clients publish, or by which they get something.
 type topicFamily struct {
 	// match reports whether the session's identity publishes to the topic as one of this family, and returns the part of it
 	// that differs from message to message. nil: no client publishes here.
 	match func(s *session, topic []byte) (rest []byte, ok bool)
 	// publish acts on a PUBLISH to such a topic. An error ends the connection.
 	publish func(s *session, p *publication) error
-	// filters returns those by which an identity subscribes to the family. nil: no client subscribes here.
-	filters func(id hubward.Identity) []string
 	// follow is called when the session has begun, and whenever its subscriptions have changed. nil: nothing depends on them.
 	follow func(s *session)
 }
 
 // topicFamilies is the table of topics. Telemetry comes first: that is what most packets are.
 //
-// Topics and filters are compared as texts. Ids stand raw in them and may hold '+' and '#', which are no wildcards there.
+// What clients subscribe to is no part of it: they may subscribe to anything of theirs (maySubscribe), and whoever has
+// something for the client asks whether it listens. Topics are compared as texts. Ids stand raw in them and may hold '+' and
+// '#', which are no wildcards there.
 //
 // Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; ids:
 // learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry.
 var topicFamilies = [...]topicFamily{
 	{match: (*session).matchTelemetry, publish: (*session).publishTelemetry},
-	{filters: deviceboundFilters, follow: (*session).receiveC2D},
-	{filters: moduleFilters},
-	{match: below("$iothub/twin/GET/?"), publish: (*session).requestTwin, filters: just(filterTwinResponse)},
+	{follow: (*session).receiveC2D},
+	{match: below("$iothub/twin/GET/?"), publish: (*session).requestTwin},
 	{match: below("$iothub/twin/PATCH/properties/reported/?"), publish: (*session).requestTwin},
-	{filters: just(filterDesired)},
-	{match: below("$iothub/methods/res/"), publish: (*session).respondToMethod, filters: just(filterMethods)},
+	{match: below("$iothub/methods/res/"), publish: (*session).respondToMethod},
+	{match: below("$iothub/credentials/POST/issueCertificate/?"), publish: (*session).requestCertificate},
 }
 
 // below matches the topics that begin so, for every identity.
 func below(prefix string) func(*session, []byte) ([]byte, bool) {
 	return func(_ *session, topic []byte) ([]byte, bool) { return bytes.CutPrefix(topic, []byte(prefix)) }
-}
-
-// just is one filter for every identity.
-func just(filter string) func(hubward.Identity) []string {
-	return func(hubward.Identity) []string { return []string{filter} }
-}
-
-// moduleFilters are those of messages that are routed to a module. None are, for now.
-func moduleFilters(id hubward.Identity) []string {
-	if id.Module == "" {
-		return nil
-	}
-	base := identityTopic(id)
-	return []string{base + "messages/devicebound/#", base + "inputs/#", base + "#"}
 }
 
 // identityTopic is how the topics of an identity begin.
@@ -62,13 +48,6 @@ func identityTopic(id hubward.Identity) string {
 		return "devices/" + id.Device + "/"
 	}
 	return "devices/" + id.Device + "/modules/" + id.Module + "/"
-}
-
-// maySubscribe reports whether an identity may subscribe to a filter.
-func maySubscribe(id hubward.Identity, filter string) bool {
-	return slices.ContainsFunc(topicFamilies[:], func(f topicFamily) bool {
-		return f.filters != nil && slices.Contains(f.filters(id), filter)
-	})
 }
 
 // publication is the PUBLISH in hand. A session uses the same one again and again: a handler keeps nothing of it.
@@ -105,13 +84,13 @@ func (s *session) publish(flags byte, body []byte) (err error) {
 	return errTopic
 }
 
-// What closes the connection, as in the cloud.
+// What closes the connection, as in the cloud, which says so of QoS 2 and of a SUBSCRIBE that it refuses.
 //
-// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; Azure/azure-iot-middleware-freertos pull request 89.
 var (
 	errQoS2   = hubward.Errorf(hubward.CodeInvalidOperation, "the hub does not take QoS 2")
 	errTopic  = hubward.Errorf(hubward.CodeInvalidOperation, "the identity does not publish to this topic")
-	errFilter = hubward.Errorf(hubward.CodeInvalidOperation, "the identity does not subscribe to this filter")
+	errFilter = hubward.Errorf(hubward.CodeInvalidOperation, "the filter is not one of the identity's topics")
 )
 
 // acknowledge answers a PUBLISH that is dealt with.
@@ -119,4 +98,32 @@ func (s *session) acknowledge(p *publication) {
 	if p.QoS == 1 {
 		s.conn.out.send(mqttwire.AppendPuback(nil, p.ID))
 	}
+}
+
+// refuse answers a request of a feature that is not there, if the client listens: topic is that of the answer, up to the id of
+// the request.
+func (s *session) refuse(p *publication, topic, message string) error {
+	s.acknowledge(p)
+	topic += requestID(string(p.rest))
+	if _, listens := s.listens(topic); !listens {
+		return nil
+	}
+	body := fmt.Sprintf(`{"errorCode":%d,"trackingId":"","message":%q,"timestampUtc":%q}`,
+		int(hubward.CodeInvalidOperation), message, hubward.Time{Time: s.conn.srv.now()}.String())
+	packet, err := mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{Topic: []byte(topic), Payload: []byte(body)})
+	if err != nil {
+		return err
+	}
+	s.conn.out.send(packet)
+	return nil
+}
+
+// requestID returns what a request wants to find in its answer.
+func requestID(query string) string {
+	for part := range strings.SplitSeq(query, "&") {
+		if rid, found := strings.CutPrefix(part, "$rid="); found {
+			return rid
+		}
+	}
+	return ""
 }
