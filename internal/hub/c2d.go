@@ -45,8 +45,8 @@ func c2dPaths(id hubward.Identity) [][]string {
 }
 
 // SendC2D puts a message into an identity's queue and returns once it is durable there. It keeps nothing of m. A message
-// without an id gets a GUID; one whose expiry is before 1970, which some clients send for "none", gets the hub's
-// default. p has ServiceConnect.
+// without an id gets a GUID. One without an expiry, or with one before 1970, which some clients send for "none", ends by the
+// hub's default, and reaches the identity without an expiry. p has ServiceConnect.
 //
 // Errors: CodeUnauthorizedAccess; CodeDeviceNotFound, also for a disabled device; CodeModuleNotFound;
 // CodeDeviceMaximumQueueDepth; CodeMessageTooLarge; CodeArgumentInvalid for what checkC2D refuses, and with ErrExpiry;
@@ -75,7 +75,11 @@ func (h *Hub) newC2D(m *hubward.Message, now time.Time, ttl time.Duration) (c2dq
 		return c2dqueue.Message{}, nil, err
 	}
 	stored := *m
-	stored.Ack = cmp.Or(hubward.Ack(strings.ToLower(string(m.Ack))), hubward.AckNone)
+	stored.Expiry = time.Time{}
+	if hasExpiry(m) {
+		stored.Expiry = expires
+	}
+	stored.Ack = hubward.Ack(strings.ToLower(string(m.Ack))) // .NET reads no other spelling
 	if stored.MessageID == "" {
 		if stored.MessageID, err = h.newGUID(); err != nil {
 			return c2dqueue.Message{}, nil, err
@@ -102,6 +106,9 @@ func c2dExpiry(m *hubward.Message, now time.Time, ttl time.Duration) (time.Time,
 	}
 	return expires, nil
 }
+
+// hasExpiry reports whether the sender of a message said when it expires.
+func hasExpiry(m *hubward.Message) bool { return m.TTL > 0 || m.Expiry.Unix() >= 0 }
 
 func badExpiry(format string, args ...any) error {
 	e := hubward.Errorf(hubward.CodeArgumentInvalid, format, args...)

@@ -58,7 +58,8 @@ func TestMessageRules(t *testing.T) {
 	}
 }
 
-// A time to live counts from the message's arrival; an expiry that is given counts for more.
+// A time to live counts from the message's arrival; an expiry that is given counts for more. The device hears of what its
+// sender said.
 func TestMessageRules_timeToLive(t *testing.T) {
 	f := newFixture(t)
 	f.createDevice("d1")
@@ -67,7 +68,8 @@ func TestMessageRules_timeToLive(t *testing.T) {
 		m    hubward.Message
 		want time.Time
 	}{
-		{hubward.Message{}, f.clock().Add(time.Hour)},
+		{hubward.Message{}, time.Time{}}, // the hub's default ends it, and nobody is told
+		{hubward.Message{Expiry: time.Unix(-1, 0)}, time.Time{}},
 		{hubward.Message{TTL: time.Minute}, f.clock().Add(time.Minute)},
 		{hubward.Message{TTL: time.Minute, Expiry: expiry}, expiry},
 	} {

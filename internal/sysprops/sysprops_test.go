@@ -101,7 +101,7 @@ func TestWritten(t *testing.T) {
 		want  string
 	}{
 		{sysprops.MQTT, sysprops.FromDevice, "$.on $.mid $.cid $.uid $.to $.ct $.ce $.ctime $.ifid $.exp $.sub $.schema $.diagid $.diagctx"},
-		{sysprops.MQTT, sysprops.ToDevice, "$.mid $.cid $.uid $.to $.ct $.ce $.exp $.ctime iothub-ack"},
+		{sysprops.MQTT, sysprops.ToDevice, "$.exp $.cid $.mid $.to $.uid $.ct $.ce $.ctime iothub-ack"},
 		{sysprops.HTTPS, sysprops.FromDevice, "iothub-messageid iothub-correlationid iothub-userid iothub-to iothub-contenttype iothub-contentencoding " +
 			"iothub-creationtimeutc iothub-expiry iothub-ack iothub-interface-id iothub-messageschema dt-subject"},
 		{sysprops.HTTPS, sysprops.ToDevice, "iothub-messageid iothub-correlationid iothub-userid iothub-to ContentType ContentEncoding iothub-expiry iothub-ack"},

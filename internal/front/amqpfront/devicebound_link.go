@@ -112,7 +112,7 @@ func (d *deviceBoundLink) deliver(c *hub.C2DDelivery) {
 	d.mu.Lock()
 	d.taken++
 	d.mu.Unlock()
-	payload, err := encodeDeviceBound(c, d.presence.id.Device, d.conn.hub.Name)
+	payload, err := encodeDeviceBound(c, d.conn.hub.Name)
 	if err != nil {
 		d.conn.logger.Error("message to a device not encoded", "hub", d.conn.hub.Name, "device", d.presence.id.String(), "error", err)
 		d.settle(c.LockToken, hub.C2DReject, nil)

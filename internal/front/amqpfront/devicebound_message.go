@@ -12,7 +12,7 @@ import (
 //
 // Source: AmqpIotMessageConverter.cs of Azure/azure-iot-sdk-csharp (iothub-deliverycount is a ubyte, x-opt-sequence-number a
 // ulong).
-func encodeDeviceBound(d *hub.C2DDelivery, device, hubName string) ([]byte, error) {
+func encodeDeviceBound(d *hub.C2DDelivery, hubName string) ([]byte, error) {
 	m := d.Message
 	out := amqpwire.Message{
 		Annotations: amqpwire.Map{
@@ -23,7 +23,7 @@ func encodeDeviceBound(d *hub.C2DDelivery, device, hubName string) ([]byte, erro
 			{Key: amqpwire.Symbol("x-opt-enqueued-time"), Value: d.Enqueued},
 		},
 		Properties: &amqpwire.Properties{
-			MessageID: m.MessageID, UserID: []byte(m.UserID), To: "/devices/" + device + "/messages/devicebound",
+			MessageID: m.MessageID, UserID: []byte(m.UserID), To: m.To,
 			ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, AbsoluteExpiryTime: m.Expiry,
 		},
 		Data: [][]byte{m.Body},
@@ -53,7 +53,7 @@ func applicationProperties(m *hubward.Message) amqpwire.Map {
 			properties = append(properties, amqpwire.Entry{Key: p.Name, Value: p.Value})
 		}
 	}
-	if m.Ack != "" && m.Ack != hubward.AckNone {
+	if m.Ack != "" {
 		properties = append(properties, amqpwire.Entry{Key: "iothub-ack", Value: string(m.Ack)})
 	}
 	return properties

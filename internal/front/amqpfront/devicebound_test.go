@@ -61,7 +61,7 @@ func TestDeviceBound_message(t *testing.T) {
 	r := p.deviceBound("d1", amqp.ReceiverOptions{})
 	m := receive(t, r)
 	want := &amqp.MessageProperties{
-		MessageID: "m", CorrelationID: "c", UserID: []byte("ü"), To: ptr("/devices/d1/messages/devicebound"),
+		MessageID: "m", CorrelationID: "c", UserID: []byte("ü"), To: ptr("/devices/d1/messages/deviceBound"),
 		ContentType: ptr("application/json"), ContentEncoding: ptr("utf-8"), AbsoluteExpiryTime: &expiry,
 		CreationTime: ptr(time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)),
 	}
@@ -85,7 +85,7 @@ func TestDeviceBound_message(t *testing.T) {
 	}
 	plain := receive(t, r)
 	id, _ := plain.Properties.MessageID.(string)
-	if len(id) != 36 || string(plain.Properties.UserID) != "plant" || plain.Properties.AbsoluteExpiryTime == nil || len(plain.ApplicationProperties) > 0 || plain.Properties.CorrelationID != nil {
+	if len(id) != 36 || string(plain.Properties.UserID) != "plant" || plain.Properties.AbsoluteExpiryTime != nil || len(plain.ApplicationProperties) > 0 || plain.Properties.CorrelationID != nil {
 		t.Errorf("%+v %v", plain.Properties, plain.ApplicationProperties)
 	}
 }

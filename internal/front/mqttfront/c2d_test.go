@@ -84,7 +84,7 @@ func (c *client) message(wantID string) mqttwire.PublishPacket {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if !strings.Contains(string(p.Topic), "&%24.mid="+wantID+"&") || string(p.Payload) != "body of "+wantID {
+	if !strings.Contains(string(p.Topic), "/%24.mid="+wantID+"&") || string(p.Payload) != "body of "+wantID {
 		c.t.Fatalf("got %s %.20q, want message %s", p.Topic, p.Payload, wantID)
 	}
 	return p

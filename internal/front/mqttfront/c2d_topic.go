@@ -1,6 +1,7 @@
 package mqttfront
 
 import (
+	"bytes"
 	"strings"
 	"time"
 
@@ -8,10 +9,12 @@ import (
 	"github.com/hubward/hubward/internal/sysprops"
 )
 
-// deviceboundTopic returns the topic of a message to a device: a fixed beginning, then the property bag. The bag is never
-// empty and begins with "%24.", system properties come first; all but unreserved characters are percent-encoded.
+// deviceboundTopic returns the topic of a message to a device: a fixed beginning, then the property bag, in which system
+// properties come first, in the order of the cloud's topics. Those that nobody set are not there; "to", which m always has,
+// keeps the bag from being empty, and begins with "%24." whatever comes first. All but unreserved characters are
+// percent-encoded.
 //
-//	devices/{d}/messages/devicebound/%24.to=%2Fdevices%2F{d}%2Fmessages%2FdeviceBound&%24.mid=m1&a=b
+//	devices/{d}/messages/devicebound/%24.mid=m1&%24.to=%2Fdevices%2F{d}%2Fmessages%2Fdevicebound&iothub-ack=none&a=b
 //
 // A property without a value is its name alone. Properties that would be taken for the hub's own are left out. The topic may
 // be longer than MQTT allows.
@@ -21,17 +24,14 @@ import (
 // device/transport/mqtt/src/mqtt.ts of -node.
 func deviceboundTopic(device string, m *hubward.Message) []byte {
 	b := make(topicBag, 0, 256)
-	b = append(append(append(b, "devices/"...), device...), "/messages/devicebound/%24.to="...)
-	b.escape("/devices/")
-	b.escape(device)
-	b.escape("/messages/deviceBound")
+	b = append(append(append(b, "devices/"...), device...), "/messages/devicebound/"...)
 	for _, n := range deviceboundNames {
 		b.add(n.Text, deviceboundValue(n.Property, m))
 	}
 	for i := range m.Properties {
 		b.application(&m.Properties[i])
 	}
-	return b
+	return bytes.TrimSuffix(b, []byte("&"))
 }
 
 // deviceboundNames are the system properties of a message to a device, in order.
@@ -44,16 +44,10 @@ var deviceboundIndex = sysprops.Known(sysprops.MQTT, sysprops.ToDevice)
 // that .NET reads ("o").
 func deviceboundValue(p sysprops.Property, m *hubward.Message) string {
 	switch p {
-	case sysprops.To:
-		return "" // it stands there already
 	case sysprops.Expiry:
 		return timeText(m.Expiry)
 	case sysprops.CreationTime:
 		return timeText(parseExpiry(m.CreationTime))
-	case sysprops.Ack:
-		if m.Ack == hubward.AckNone { // Node shows it among the application properties
-			return ""
-		}
 	}
 	return *p.Text(m)
 }
@@ -65,7 +59,7 @@ func timeText(t time.Time) string {
 	return hubward.Time{Time: t}.String()
 }
 
-// topicBag is a topic to whose bag properties are added.
+// topicBag is a topic to whose bag properties are added, each with a "&" behind it.
 type topicBag []byte
 
 // add adds a system property that is set.
@@ -73,10 +67,10 @@ func (b *topicBag) add(name, value string) {
 	if value == "" {
 		return
 	}
-	*b = append(*b, '&')
 	b.escape(name)
 	*b = append(*b, '=')
 	b.escape(value)
+	*b = append(*b, '&')
 }
 
 // application adds a property of the application, unless its name is the hub's.
@@ -84,12 +78,12 @@ func (b *topicBag) application(p *hubward.Property) {
 	if strings.HasPrefix(p.Name, "$.") || deviceboundIndex.Find(p.Name) != sysprops.None {
 		return
 	}
-	*b = append(*b, '&')
 	b.escape(p.Name)
 	if !p.Null {
 		*b = append(*b, '=')
 		b.escape(p.Value)
 	}
+	*b = append(*b, '&')
 }
 
 // escape adds text with all but unreserved characters percent-encoded: what every SDK decodes alike.

@@ -28,6 +28,7 @@ func sendC2D(c *call) error {
 	if err != nil {
 		return err
 	}
+	m.To = "" // the path says it
 	if text := c.r.Header.Get("iothub-expiry"); text != "" {
 		if _, ok := restwire.ParseTime(text); !ok {
 			return hubward.Errorf(hubward.CodeArgumentInvalid, "iothub-expiry: %.60q is no time such as 2026-01-31T12:00:00Z", text)
@@ -93,7 +94,7 @@ func (c *call) setDelivery(d *hub.C2DDelivery) {
 		{Name: "iothub-messageid", Value: m.MessageID},
 		{Name: "iothub-correlationid", Value: m.CorrelationID},
 		{Name: "iothub-userid", Value: m.UserID},
-		{Name: "iothub-to", Value: "/devices/" + c.params[0] + "/messages/deviceBound"},
+		{Name: "iothub-to", Value: m.To},
 		{Name: restwire.Sequence, Value: strconv.FormatInt(d.Sequence, 10)},
 		{Name: restwire.EnqueuedTime, Value: restwire.FormatTime(d.Enqueued)},
 		{Name: "iothub-expiry", Value: restwire.FormatTime(m.Expiry)},

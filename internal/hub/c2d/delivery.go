@@ -12,7 +12,7 @@ import (
 // Delivery is one message on its way to an identity. It is locked: nobody else gets it until it is settled or the lock
 // ends.
 type Delivery struct {
-	Message       *hubward.Message // with a message id and an expiry, whether or not its sender gave them
+	Message       *hubward.Message // with a message id and a To, whether or not its sender gave them
 	Sequence      int64            // of the queue, from 1
 	Enqueued      time.Time
 	DeliveryCount int    // earlier deliveries that were abandoned
@@ -40,13 +40,26 @@ func (q *Queues) load(ctx context.Context, key Key, locked []c2dqueue.Message) (
 			damaged = hubward.Wrap(hubward.CodeServerError, "c2d.load", err)
 			return
 		}
-		m.Expiry = l.Expires
+		if m.To == "" {
+			m.To = defaultTo(key.Identity)
+		}
 		deliveries = append(deliveries, &Delivery{
 			Message: m, Sequence: sequence, Enqueued: l.Enqueued, DeliveryCount: l.DeliveryCount,
 			LockToken: l.Lock.Token, LockedUntil: l.Lock.Until, Redelivered: l.HandedOut,
 		})
 	})
 	return deliveries, cmp.Or(err, damaged)
+}
+
+// defaultTo is the To of a message whose sender gave none, spelt as the cloud does.
+//
+// Source: Azure/azure-iot-cli-extension azext_iot/tests/iothub/core/test_iot_ext_unit.py, sample_c2d_receive.
+func defaultTo(id hubward.Identity) string {
+	to := "/devices/" + id.Device
+	if id.Module != "" {
+		to += "/modules/" + id.Module
+	}
+	return to + "/messages/deviceBound"
 }
 
 func (q *Queues) countDelivered(hub string, d *Delivery) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hubward/hubward"
 )
@@ -12,8 +13,8 @@ import (
 // bytes. Absent fields are empty. A property is a name, followed by a value unless it is null.
 //
 // It is neither JSON nor AMQP: JSON would change bytes that are no UTF-8 (a user id is binary in AMQP) and swell the body
-// by a third; AMQP sections have no place for some fields of hubward.Message, and tie the store to a wire. Expiry and TTL are
-// not in it: the queue has what they mean.
+// by a third; AMQP sections have no place for some fields of hubward.Message, and tie the store to a wire. Expiry is what its
+// sender said; what ends it, the queue has. TTL is not in it: it has become an expiry.
 const encodingVersion = 1
 
 // Tags. A number that was given is never given to something else.
@@ -35,6 +36,7 @@ const (
 	tagAck             = 15
 	tagPropertyName    = 16
 	tagPropertyValue   = 17
+	tagExpiry          = 18 // 8 bytes, nanoseconds since 1970
 )
 
 var errDamaged = errors.New("c2dqueue: the stored message is damaged")
@@ -69,6 +71,9 @@ func Encode(m *hubward.Message) []byte {
 		if !p.Null {
 			dst = appendField(dst, tagPropertyValue, p.Value)
 		}
+	}
+	if !m.Expiry.IsZero() {
+		dst = appendField(dst, tagExpiry, binary.BigEndian.AppendUint64(nil, uint64(m.Expiry.UnixNano())))
 	}
 	if len(m.Body) > 0 {
 		dst = appendField(dst, tagBody, m.Body)
@@ -111,6 +116,12 @@ func setField(m *hubward.Message, fields []field, tag byte, value []byte) bool {
 	switch tag {
 	case tagBody:
 		m.Body = value
+		return true
+	case tagExpiry:
+		if len(value) != 8 {
+			return false
+		}
+		m.Expiry = time.Unix(0, int64(binary.BigEndian.Uint64(value))).UTC()
 		return true
 	case tagPropertyName:
 		m.Properties = append(m.Properties, hubward.Property{Name: string(value), Null: true})

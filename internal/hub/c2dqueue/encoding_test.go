@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -13,12 +14,13 @@ import (
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
 )
 
-// fullMessage has every field set but Expiry, which the queue keeps.
+// fullMessage has every field set but TTL, which becomes an expiry.
 func fullMessage() *hubward.Message {
 	return &hubward.Message{
 		MessageID: "m-1", CorrelationID: "c-1", UserID: "\xff\x00 no UTF-8", To: "/devices/d/messages/deviceBound",
 		ContentType: "application/json", ContentEncoding: "utf-8", CreationTime: "2026-01-02T03:04:05Z", OutputName: "out",
 		InterfaceID: "urn:i", Subject: "thermostat", Schema: "s", TraceID: "t", TraceContext: "k=v", Ack: hubward.AckFull,
+		Expiry:     time.Date(2026, 1, 31, 12, 34, 56, 500, time.UTC),
 		Properties: []hubward.Property{{Name: "a", Value: "b"}, {Name: "null", Null: true}, {Name: "empty"}, {Name: "", Value: "\xfe"}, {Name: "a", Value: "again"}},
 		Body:       []byte("{\"x\":1}\x00\xff"),
 	}
@@ -40,7 +42,7 @@ func TestDecode_givesBackWhatWasEncoded(t *testing.T) {
 func TestEncode_coversEveryField(t *testing.T) {
 	v := reflect.ValueOf(*fullMessage())
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Expiry" && name != "TTL" { // of which the queue keeps what they mean
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "TTL" {
 			t.Errorf("the test's message has no %s", name)
 		}
 	}
@@ -68,7 +70,7 @@ func TestDecode_storedForm(t *testing.T) {
 func TestDecode_damaged(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing": "", "another version": "02", "no length": "0101", "too long": "01010268", "unknown tag": "01ff00",
-		"a value of no property": "01110162", "length beyond 64 bits": "0101ffffffffffffffffffff01",
+		"a value of no property": "01110162", "a short expiry": "011207" + "00000000000000", "length beyond 64 bits": "0101ffffffffffffffffffff01",
 	} {
 		data, err := hex.DecodeString(text)
 		if err != nil {
