@@ -47,7 +47,7 @@ func (c *Client) open(ctx context.Context, r *request) (*http.Response, error) {
 		return res, nil
 	}
 	defer res.Body.Close()
-	return nil, answerError(r, res)
+	return nil, suspectClock(answerError(r, res), res, c.tokens.now())
 }
 
 // do sends a request and decodes the JSON of its answer into out, unless out is nil.

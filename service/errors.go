@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hubward/hubward"
 )
@@ -39,6 +41,21 @@ func answerError(r *request, res *http.Response) error {
 		}
 	}
 	return &hubward.Error{Code: code, Op: r.op, Identity: hubward.Identity{Device: r.device}, Message: text}
+}
+
+// clockTolerance is by how much clocks may differ before a refused log-in is blamed on them.
+const clockTolerance = 5 * time.Minute
+
+// suspectClock adds to a refused log-in that the hub's clock, as the Date of its answer has it, is far from now.
+func suspectClock(err error, res *http.Response, now time.Time) error {
+	theirs, dateErr := http.ParseTime(res.Header.Get("Date"))
+	var e *hubward.Error
+	if !errors.As(err, &e) || e.Code.HTTPStatus() != http.StatusUnauthorized || dateErr != nil || now.Sub(theirs).Abs() <= clockTolerance {
+		return err
+	}
+	e.Message += fmt.Sprintf(" (the clock here says %s and the hub's %s, so it may take a new token for an old one)",
+		now.UTC().Format(time.RFC3339), theirs.UTC().Format(time.RFC3339))
+	return e
 }
 
 // parseEnvelope takes apart the forms in which hubs send errors: Message "ErrorCode:Name;text", a numeric errorCode
@@ -87,6 +104,8 @@ func explain(host string, err error) error {
 		return fmt.Errorf("%s does not speak TLS: check the host name and port: %w", host, err)
 	case errors.As(err, &dns):
 		return fmt.Errorf("the host name %s is not known here: check it, or add it to the hosts file: %w", host, err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%s closed the connection without an answer: check that the port is that of the hub's HTTPS listener: %w", host, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("nothing listens at %s: start the hub, or check the host name and port: %w", host, err)
 	}

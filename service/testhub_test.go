@@ -123,3 +123,21 @@ func TestHubsAndPolicies_againstAHub(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A refused log-in may be the clock's fault: the hub answers with its own.
+func TestClient_refusedLogInNamesTheClock(t *testing.T) {
+	h := testhub.Start(t)
+	login := strings.Replace(h.ConnectionString("service"), "HostName="+h.Host, "HostName="+strings.TrimPrefix(h.HTTPS, "https://"), 1)
+	for _, off := range []time.Duration{-3 * time.Hour, -time.Minute} {
+		c, err := service.NewFromConnectionString(login, &service.Options{
+			RootCAs: h.CA, TokenTTL: time.Minute, Now: func() time.Time { return time.Now().Add(off) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.ThisHub(t.Context())
+		if got := err != nil && strings.Contains(err.Error(), "the clock here says "); got != (off < -time.Hour) {
+			t.Errorf("a clock that is off by %v: %v", off, err)
+		}
+	}
+}
