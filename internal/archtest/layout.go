@@ -53,7 +53,7 @@ func publicPackages() []rule {
 		{
 			pkg:     "internal/cli",
 			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/app", "internal/config", "internal/bench"},
-			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 			inFiles: map[string][]string{
 				"internal/app":    {"serve", "quickstart", "bench"},
 				"internal/config": {"serve", "quickstart", "bench"},

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 func newBenchCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "Measure a hub under load"}
+	cmd := newGroup("bench", "Measure a hub under load", "")
 	cmd.AddCommand(newBenchD2CCommand(env), newBenchIdleCommand(env), newBenchFloorCommand(env))
 	return cmd
 }
@@ -75,9 +76,26 @@ func (t *benchTarget) use(ctx context.Context, env Env, run func(*service.Client
 	o.Devices = benchDevices(t.devices, o.RunID)
 	defer deleteBenchDevices(context.WithoutCancel(ctx), client, o.Devices)
 	if err := createBenchDevices(ctx, client, o.Devices); err != nil {
-		return err
+		return t.login.failed(env, client, err)
 	}
 	return run(client, o)
+}
+
+// explain says of an error of a run whether it was interrupted, or what to do when the listener cannot be reached.
+func (t *benchTarget) explain(ctx context.Context, o bench.Options, err error) error {
+	var dial *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w while measuring: there is nothing to report", errInterrupted)
+	case t.floor != "" && errors.As(err, &dial):
+		return explainDial(o.Address, "--floor", err)
+	case errors.As(err, &dial) && dial.Op == "dial", errors.As(err, &certificate):
+		return explainDial(o.Address, "--mqtts", err)
+	}
+	return err
 }
 
 // locate fills in where the hub's MQTT listener is and whom to trust.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,13 +87,21 @@ func (f *benchD2CFlags) measure(ctx context.Context, env Env, client *service.Cl
 	started := time.Now().Add(-time.Minute) // clocks differ
 	result, err := bench.Run(ctx, o)
 	if err != nil {
-		return err
+		return f.explain(ctx, o, err)
 	}
 	report := benchReport{Result: result}
 	if f.check && client != nil && f.qos == 1 { // QoS 0 promises nothing to check
-		if report.Check, err = checkBench(ctx, client, result, o.RunID, started); err != nil {
-			return err
+		fmt.Fprintf(env.Stderr, "reading %d messages back\n", result.Acked)
+		check, err := checkBench(ctx, client, result, o.RunID, started)
+		if err != nil {
+			return f.login.failed(env, client, err)
 		}
+		if ctx.Err() != nil && !check.Complete() {
+			// What was measured stands. What has not been read is neither lost nor there.
+			return errors.Join(report.print(env, f.output.json),
+				fmt.Errorf("%w after reading %d of %d messages back: whether any is lost is not known", errInterrupted, check.Read, result.Acked))
+		}
+		report.Check = check
 	}
 	if err := report.print(env, f.output.json); err != nil {
 		return err
@@ -106,6 +115,8 @@ func (f *benchD2CFlags) measure(ctx context.Context, env Env, client *service.Cl
 // checkTimeout bounds the wait for one more event while reading back.
 const checkTimeout = 30 * time.Second
 
+// checkBench reads back until everything has come, nothing comes for a while, or ctx ends: then the check is not Complete
+// and says nothing about loss.
 func checkBench(ctx context.Context, client *service.Client, result *bench.Result, run string, since time.Time) (*bench.Check, error) {
 	check := result.NewCheck(run)
 	ctx, cancel := context.WithCancel(ctx)

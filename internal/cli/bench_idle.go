@@ -33,7 +33,7 @@ server on this machine has grown for each. The devices are deleted at the end.`,
 			o.Duration = duration
 			result, err := bench.Idle(cmd.Context(), o, bench.ProcessMemory(target.pid))
 			if err != nil {
-				return err
+				return target.explain(cmd.Context(), o, err)
 			}
 			if target.output.json {
 				return writeJSON(env.Stdout, result)

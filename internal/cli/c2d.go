@@ -16,7 +16,7 @@ import (
 )
 
 func newC2DCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "c2d", Short: "Send messages to devices, and receive them as one", Args: cobra.NoArgs, RunE: showHelp}
+	cmd := newGroup("c2d", "Send messages to devices, and receive them as one", "")
 	cmd.AddCommand(newC2DSendCommand(env), newC2DReceiveCommand(env), newC2DPurgeCommand(env))
 	return cmd
 }
@@ -205,7 +205,7 @@ func newC2DPurgeCommand(env Env) *cobra.Command {
 			if out.json {
 				return writeJSON(env.Stdout, map[string]any{"deviceId": args[0], "totalMessagesPurged": n})
 			}
-			_, err = fmt.Fprintf(env.Stdout, "purged %d\n", n)
+			_, err = fmt.Fprintf(env.Stdout, "purged %d messages to device %s\n", n, printable(args[0]))
 			return err
 		})
 	}

@@ -84,13 +84,13 @@ func (r *c2dReceive) run(ctx context.Context, id string) error {
 		defer cancel()
 		c.Close(grace) // nothing was sent that could be lost
 	}()
-	if err := c.Connect(ctx); err != nil {
+	if err := r.device.connect(ctx, c); err != nil {
 		return err
 	}
 	for seen := 0; r.count == 0 || seen < r.count; seen++ {
 		m, err := c.Receive(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return cutShort(seen, r.count, "messages")
 		}
 		if err != nil {
 			return err

@@ -163,7 +163,7 @@ func TestC2DPurge(t *testing.T) {
 	if out := c.ok("device", "show", "d1"); !strings.Contains(out, "pending messages:  3\n") {
 		t.Errorf("device show prints\n%s", out)
 	}
-	if out := c.ok("c2d", "purge", "d1"); out != "purged 3\n" {
+	if out := c.ok("c2d", "purge", "d1"); out != "purged 3 messages to device d1\n" {
 		t.Errorf("it prints %q", out)
 	}
 	if out := c.ok("c2d", "purge", "d1", "-o", "json"); out != `{"deviceId":"d1","totalMessagesPurged":0}`+"\n" {
@@ -186,7 +186,7 @@ func TestC2D_wrongUsage(t *testing.T) {
 		{"receive d1 --reject --protocol mqtt", "MQTT can only complete"},
 		{"receive d1 --protocol coap", "mqtt-ws"},
 		{"receive d1 --amqps nowhere", "--amqps"},
-		{"purge", "accepts 1 arg"},
+		{"purge", "ID is missing"},
 	} {
 		c.fails(2, row.want, append([]string{"c2d"}, strings.Fields(row.args)...)...)
 	}

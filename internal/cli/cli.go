@@ -14,8 +14,11 @@ import (
 
 // Env is what a command sees of the outside world, so that tests can run commands in-process.
 type Env struct {
+	Stdin          io.Reader // nil: there is nothing to read
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
+	// Interactive says that somebody sits at a terminal, who can be asked on Stderr and answers on Stdin.
+	Interactive bool
 }
 
 // Exit statuses, which scripts rely on.
@@ -42,63 +45,57 @@ func usagef(cmd *cobra.Command, format string, args ...any) error {
 // Main runs one command line and returns the exit status: 0 done, 1 failed, 2 wrong usage. Errors are printed as one
 // line on env.Stderr; a usage error is followed by the usage line of its command. ctx ends the command (Ctrl-C).
 func Main(ctx context.Context, env Env, args []string) int {
+	if env.Stdin == nil {
+		env.Stdin = strings.NewReader("")
+	}
 	root := newRootCommand(env)
 	root.SetArgs(args)
+	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return statusDone
 	}
-	fmt.Fprintf(env.Stderr, "hubward: %s\n", oneLine(err))
 	var usage *usageError
-	if errors.As(err, &usage) {
-		if usage.cmd != nil {
-			cmd = usage.cmd
-		}
-		fmt.Fprintf(env.Stderr, "usage: %s\n", cmd.UseLine())
-		return statusUsage
+	if !errors.As(err, &usage) {
+		fmt.Fprintf(env.Stderr, "hubward: %s\n", oneLine(explain(ctx, err)))
+		return statusFailed
 	}
-	return statusFailed
+	if usage.cmd != nil {
+		cmd = usage.cmd
+	}
+	fmt.Fprintf(env.Stderr, "hubward: %s\nusage: %s\n", oneLine(err.Error()), cmd.UseLine())
+	return statusUsage
 }
 
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", "; ")), " ")
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", "; ")), " ")
 }
 
 func newRootCommand(env Env) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "hubward",
-		Short:         "An IoT hub that anyone can run",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef(cmd, "there is no command %q; see hubward help", args[0])
-			}
-			return cmd.Help()
-		},
+		Use:               "hubward",
+		Short:             "An IoT hub that anyone can run",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noSuchCommand,
+		RunE:              showHelp,
+		PersistentPreRunE: refuseEmpty,
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err: err, cmd: cmd} })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(commands(env)...)
+	root.SetHelpCommand(newHelpCommand())
 	for _, cmd := range root.Commands() {
 		wrapArgs(cmd)
 	}
 	return root
 }
 
-// wrapArgs turns cobra's complaints about positional arguments into usage errors, for cmd and all below it.
-func wrapArgs(cmd *cobra.Command) {
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return &usageError{err: err, cmd: cmd}
-			}
-			return nil
-		}
-	}
-	for _, sub := range cmd.Commands() {
-		wrapArgs(sub)
-	}
+// newGroup makes a command that only groups others: without one of them it shows its help.
+func newGroup(name, short, long string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Long: long, Args: noSuchCommand, RunE: showHelp}
 }
+
+// showHelp is what a command does that only groups others.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }

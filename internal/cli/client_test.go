@@ -251,7 +251,7 @@ func TestHub_lifeCycle(t *testing.T) {
 	}
 	c.fails(1, "HubAlreadyExists", "hub", "create", "two")
 	c.fails(2, "usage: hubward hub create", "hub", "create", "three", "--partitions", "0")
-	c.ok("hub", "delete", "two")
+	c.ok("hub", "delete", "two", "--yes")
 	c.fails(1, "HubNotFound", "hub", "show", "two")
 }
 

@@ -10,12 +10,9 @@ import (
 type consumerGroupCommands struct{ oneHubCommands }
 
 func newConsumerGroupCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "consumer-group", Short: "Manage the consumer groups of a hub",
-		Long: "Manage the consumer groups of a hub. Programs that read telemetry independently of each other use a group each:\n" +
-			"of a partition and a group there are up to five readers, or one exclusive one.",
-		Args: cobra.NoArgs, RunE: showHelp,
-	}
+	cmd := newGroup("consumer-group", "Manage the consumer groups of a hub",
+		"Manage the consumer groups of a hub. Programs that read telemetry independently of each other use a group each:\n"+
+			"of a partition and a group there are up to five readers, or one exclusive one.")
 	g := &consumerGroupCommands{}
 	g.addFlags(env, cmd)
 	cmd.AddCommand(g.list(), g.create(), g.delete())
@@ -59,7 +56,10 @@ func (g *consumerGroupCommands) delete() *cobra.Command {
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return g.withHub(cmd, func(c *service.Client, hub string) error {
-				return c.DeleteConsumerGroup(cmd.Context(), hub, args[0])
+				if err := c.DeleteConsumerGroup(cmd.Context(), hub, args[0]); err != nil {
+					return err
+				}
+				return printDeleted(g.env, g.out, "consumer group", "name", args[0])
 			})
 		},
 	}

@@ -26,7 +26,7 @@ func TestConsumerGroup_lifeCycle(t *testing.T) {
 	if out := c.ok("hub", "show", "two"); !strings.Contains(out, "$Default, dashboards") {
 		t.Errorf("show prints\n%s", out)
 	}
-	if out := c.ok("consumer-group", "delete", "Dashboards", "--hub", "two"); out != "" {
+	if out := c.ok("consumer-group", "delete", "Dashboards", "--hub", "two"); out != "deleted consumer group Dashboards\n" {
 		t.Errorf("delete prints\n%s", out)
 	}
 	c.fails(1, "ConsumerGroupNotFound", "consumer-group", "delete", "dashboards", "--hub", "two")

@@ -24,7 +24,7 @@ type deviceCommands struct {
 }
 
 func newDeviceCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "Manage the identity registry", Args: cobra.NoArgs, RunE: showHelp}
+	cmd := newGroup("device", "Manage the identity registry", "")
 	d := &deviceCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}
 	cmd.AddCommand(d.create(), d.list(), d.show(), d.update(), d.delete(), d.connectionString(), d.sasToken(), d.importFile(), d.export())
 	return cmd
@@ -91,6 +91,9 @@ func (d *deviceCommands) list() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [--top N]", Short: "List devices", Args: cobra.NoArgs, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if top < 1 {
+				return usagef(cmd, "--top %d lists nothing: it is 1 or more", top)
+			}
 			return d.withClient(func(c *service.Client) error {
 				devices, err := c.Devices(cmd.Context(), top)
 				if err != nil {
@@ -165,12 +168,16 @@ func regenerateKey(ctx context.Context, c *service.Client, id string, key keyFla
 
 func (d *deviceCommands) delete() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete ID...", Short: "Delete devices", Args: cobra.MinimumNArgs(1), DisableFlagsInUseLine: true,
+		Use: "delete ID...", Short: "Delete devices and what waits for them", Args: cobra.MinimumNArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.withClient(func(c *service.Client) error {
 				var failed []error
 				for _, id := range args {
-					failed = append(failed, c.DeleteDevice(cmd.Context(), id, service.AnyETag))
+					err := c.DeleteDevice(cmd.Context(), id, service.AnyETag)
+					if err == nil {
+						err = printDeleted(d.env, d.out, "device", "deviceId", id)
+					}
+					failed = append(failed, err)
 				}
 				return errors.Join(failed...)
 			})

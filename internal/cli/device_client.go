@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type deviceFlags struct {
 	protocol protocolFlag
 	mqtts    string
 	amqps    string
+
+	id, host string // of the client, for errors
 }
 
 func addDeviceFlags(cmd *cobra.Command, protocol device.Protocol) *deviceFlags {
@@ -50,6 +53,9 @@ func (f *deviceFlags) client(ctx context.Context, env Env, id string, options *d
 	if err != nil {
 		return nil, err
 	}
+	if cs, err := sas.ParseConnectionString(connectionString); err == nil {
+		f.id, f.host = id, cs.HostName
+	}
 	options.Protocol = device.Protocol(f.protocol)
 	if options.CA, err = f.login.pool(env); err != nil {
 		return nil, err
@@ -61,6 +67,41 @@ func (f *deviceFlags) client(ctx context.Context, env Env, id string, options *d
 	}
 	return device.NewFromConnectionString(connectionString, options)
 }
+
+// connect connects the client of the command line. An error says where to and by what, and what to do.
+func (f *deviceFlags) connect(ctx context.Context, c *device.Client) error {
+	err := c.Connect(ctx)
+	var e *hubward.Error
+	if !errors.As(err, &e) || ctx.Err() != nil {
+		return err
+	}
+	protocol, listener := device.Protocol(f.protocol), f.listener()
+	switch {
+	case e.Code == hubward.CodeServiceUnavailable && e.Err != nil:
+		flag := cmp.Or(listenerFlags[protocol], "HostName=HOST:PORT in --login")
+		return explainDial(listener, flag, e.Err)
+	case e.Code == hubward.CodeUnauthorizedAccess:
+		return fmt.Errorf("device %s cannot log in at %s by %s: %w", f.id, listener, protocol, err)
+	}
+	return err
+}
+
+// listener is what is dialled.
+func (f *deviceFlags) listener() string {
+	if address := f.address(); address != "" {
+		return address
+	}
+	if port := ports[device.Protocol(f.protocol)]; port != "" {
+		return net.JoinHostPort(sas.TrimPort(f.host), port)
+	}
+	return f.host
+}
+
+// The listeners that have ports of their own, and the flags that name others.
+var (
+	ports         = map[device.Protocol]string{device.MQTT: "8883", device.AMQP: "5671"}
+	listenerFlags = map[device.Protocol]string{device.MQTT: "--mqtts", device.AMQP: "--amqps"}
+)
 
 // address is what is dialled in place of the login's host, "" for nothing else.
 func (f *deviceFlags) address() string {
@@ -81,7 +122,7 @@ func (f *deviceFlags) connectionString(ctx context.Context, env Env, id string) 
 	}
 	login, err := sas.ParseConnectionString(text)
 	if err != nil {
-		return "", err
+		return "", f.login.invalid(err)
 	}
 	if login.DeviceID == id {
 		return text, nil
@@ -98,6 +139,9 @@ func (f *deviceFlags) connectionString(ctx context.Context, env Env, id string) 
 		d, err := c.Device(ctx, id)
 		if err != nil {
 			return err
+		}
+		if d.Status == hubward.StatusDisabled {
+			return fmt.Errorf("device %s is disabled, no log-in of it is accepted: hubward device update %s --status enabled", id, id)
 		}
 		own.SharedAccessKey, err = deviceKey(d, "primary")
 		return err

@@ -29,7 +29,7 @@ func newFeedbackCommand(env Env) *cobra.Command {
 			seen := 0
 			for f, err := range c.Feedback(cmd.Context(), service.FeedbackOptions{OnRetry: tellRetry(env)}) {
 				if err != nil && cmd.Context().Err() != nil {
-					return nil
+					return cutShort(seen, count, "records")
 				}
 				if err != nil {
 					return err
@@ -50,7 +50,7 @@ func newFeedbackCommand(env Env) *cobra.Command {
 // tellRetry returns what is told when a call failed and is tried again.
 func tellRetry(env Env) func(error, time.Duration) {
 	return func(err error, wait time.Duration) {
-		fmt.Fprintf(env.Stderr, "hubward: trying again in %s: %s\n", wait, oneLine(err))
+		fmt.Fprintf(env.Stderr, "hubward: trying again in %s: %s\n", wait, oneLine(err.Error()))
 	}
 }
 

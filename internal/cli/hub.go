@@ -23,14 +23,11 @@ type hubCommands struct {
 }
 
 func newHubCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "hub", Short: "Manage the hubs of a process", Args: cobra.NoArgs, RunE: showHelp}
+	cmd := newGroup("hub", "Manage the hubs of a process", "")
 	h := &hubCommands{env: env, login: addLoginFlags(cmd), out: addOutputFlag(cmd)}
 	cmd.AddCommand(h.create(), h.list(), h.show(), h.update(), h.delete(), h.connectionString())
 	return cmd
 }
-
-// showHelp is what a command does that only groups others.
-func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 func (h *hubCommands) create() *cobra.Command {
 	var n service.NewHub
@@ -123,12 +120,30 @@ func (h *hubCommands) show() *cobra.Command {
 }
 
 func (h *hubCommands) delete() *cobra.Command {
-	return &cobra.Command{
-		Use: "delete NAME", Short: "Delete a hub with its devices, policies and telemetry", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+	var sure confirmation
+	cmd := &cobra.Command{
+		Use: "delete NAME [--yes]", Short: "Delete a hub with its devices, policies and telemetry",
+		Long: "Delete a hub with its devices, policies and telemetry. There is no way back, so it asks first, unless --yes says that\n" +
+			"it is meant. The first hub cannot be deleted.",
+		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return h.withClient(func(c *service.Client) error { return c.DeleteHub(cmd.Context(), args[0]) })
+			return h.withClient(func(c *service.Client) error {
+				hub, err := c.Hub(cmd.Context(), args[0]) // a name that is none needs no question
+				if err != nil {
+					return err
+				}
+				if err := sure.ask(h.env, cmd, "deletes hub "+hub.Name+" with all its devices, policies and telemetry", hub.Name); err != nil {
+					return err
+				}
+				if err := c.DeleteHub(cmd.Context(), hub.Name); err != nil {
+					return err
+				}
+				return printDeleted(h.env, h.out, "hub", "name", hub.Name)
+			})
 		},
 	}
+	sure.add(cmd)
+	return cmd
 }
 
 func (h *hubCommands) connectionString() *cobra.Command {
@@ -173,7 +188,7 @@ func withClient(env Env, login *loginFlags, do func(*service.Client) error) erro
 		return err
 	}
 	defer c.Close()
-	return do(c)
+	return login.failed(env, c, do(c))
 }
 
 // findHub returns the hub of that name, or the login's for "".

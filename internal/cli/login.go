@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type loginFlags struct {
 	ca      string
 	data    string
 	dataSet func() bool
+	source  string // where the connection string was found
 }
 
 // addLoginFlags gives cmd and all below it --login, --ca and --data.
@@ -47,7 +49,8 @@ func addLoginFlags(cmd *cobra.Command) *loginFlags {
 
 // connectionString returns the policy's connection string. The error, when there is none, says how to give one.
 func (f *loginFlags) connectionString(env Env) (string, error) {
-	text, err := f.lookUp(env, f.login, envConnectionString)
+	text, source, err := f.lookUp(env, f.login, envConnectionString)
+	f.source = cmp.Or(source, "--login")
 	if err == nil && text == "" {
 		err = fmt.Errorf("no login: give --login CONNECTION_STRING, set %s, or run where hubward serve has left %s (--data DIR)",
 			envConnectionString, filepath.Join(f.data, connectionFile))
@@ -55,20 +58,26 @@ func (f *loginFlags) connectionString(env Env) (string, error) {
 	return text, err
 }
 
-// lookUp finds one value; "" when it is nowhere.
-func (f *loginFlags) lookUp(env Env, flag, name string) (string, error) {
+// invalid says where the connection string is from that err is about.
+func (f *loginFlags) invalid(err error) error {
+	return fmt.Errorf("the login (from %s) cannot be used: %w", f.source, err)
+}
+
+// lookUp finds one value and where it is, unless it is that of the flag; "" when it is nowhere.
+func (f *loginFlags) lookUp(env Env, flag, name string) (value, source string, err error) {
 	if flag != "" {
-		return flag, nil
+		return flag, "", nil
 	}
 	if value := env.Getenv(name); value != "" && !f.dataSet() {
-		return value, nil
+		return value, name, nil
 	}
-	values, err := readEnvFile(filepath.Join(f.data, connectionFile))
+	file := filepath.Join(f.data, connectionFile)
+	values, err := readEnvFile(file)
 	// Nobody asked for this file: it need not be there, and an authority is not missed before a handshake fails.
 	if err != nil && !f.dataSet() && (errors.Is(err, fs.ErrNotExist) || name == envCA) {
-		return "", nil
+		return "", "", nil
 	}
-	return values[name], err
+	return values[name], file, err
 }
 
 // host returns the host name of the login, with its port if it has one.
@@ -87,7 +96,7 @@ func (f *loginFlags) pool(env Env) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	file, err := f.lookUp(env, f.ca, envCA)
+	file, _, err := f.lookUp(env, f.ca, envCA)
 	if err != nil || file == "" {
 		return pool, err
 	}
@@ -114,7 +123,20 @@ func (f *loginFlags) service(env Env) (*service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return service.NewFromConnectionString(text, &service.Options{RootCAs: pool, UserAgent: "hubward-cli"})
+	c, err := service.NewFromConnectionString(text, &service.Options{RootCAs: pool, UserAgent: "hubward-cli"})
+	if err != nil {
+		return nil, f.invalid(err)
+	}
+	return c, nil
+}
+
+// failed returns err, unless it is nil, with what explain needs to know of the login.
+func (f *loginFlags) failed(env Env, c *service.Client, err error) error {
+	if err == nil {
+		return nil
+	}
+	text, _ := f.connectionString(env) // it was good a moment ago
+	return &hubError{err: err, client: c, login: text}
 }
 
 // maxEnvFile bounds what is read of such a file, in bytes.

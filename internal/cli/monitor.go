@@ -98,12 +98,12 @@ type monitor struct {
 func (m *monitor) run(ctx context.Context, o service.EventsOptions) error {
 	m.warnAboutDevice(ctx)
 	o.OnRetry = func(err error, wait time.Duration) {
-		fmt.Fprintf(m.env.Stderr, "hubward: connection lost, trying again in %s: %s\n", wait, oneLine(err))
+		fmt.Fprintf(m.env.Stderr, "hubward: connection lost, trying again in %s: %s\n", wait, oneLine(err.Error()))
 	}
 	seen := 0
 	for e, err := range m.client.Events(ctx, o) {
 		if err != nil && ctx.Err() != nil {
-			return nil
+			return cutShort(seen, m.flags.count, "events")
 		}
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -127,6 +126,15 @@ func printable(text string) string {
 	return b.String()
 }
 
+// printDeleted says what is no longer there: a line such as "deleted device d1", or {"deviceId":"d1","deleted":true}.
+func printDeleted(env Env, out *outputFlag, kind, member, name string) error {
+	if out.json {
+		return writeJSON(env.Stdout, map[string]any{member: name, "deleted": true})
+	}
+	_, err := fmt.Fprintf(env.Stdout, "deleted %s %s\n", kind, printable(name))
+	return err
+}
+
 // style colours text when a terminal shows it.
 type style struct{ colours bool }
 
@@ -139,12 +147,7 @@ const (
 
 // styleFor turns colours on for a terminal, unless NO_COLOR is set.
 func styleFor(env Env) style {
-	file, ok := env.Stdout.(*os.File)
-	if !ok || env.Getenv("NO_COLOR") != "" || env.Getenv("TERM") == "dumb" {
-		return style{}
-	}
-	info, err := file.Stat()
-	return style{colours: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return style{colours: isTerminal(env.Stdout) && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"}
 }
 
 func (s style) paint(colour, text string) string {

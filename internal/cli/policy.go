@@ -14,7 +14,7 @@ import (
 type policyCommands struct{ oneHubCommands }
 
 func newPolicyCommand(env Env) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Manage the shared access policies of a hub", Args: cobra.NoArgs, RunE: showHelp}
+	cmd := newGroup("policy", "Manage the shared access policies of a hub", "")
 	p := &policyCommands{}
 	p.addFlags(env, cmd)
 	cmd.AddCommand(p.list(), p.create(), p.regenerate(), p.sasToken(), p.delete())
@@ -141,10 +141,13 @@ func (p *policyCommands) sasToken() *cobra.Command {
 
 func (p *policyCommands) delete() *cobra.Command {
 	return &cobra.Command{
-		Use: "delete NAME [--hub NAME]", Short: "Delete a policy", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
+		Use: "delete NAME [--hub NAME]", Short: "Delete a policy: its keys log in no more", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withHub(cmd, func(c *service.Client, hub string) error {
-				return c.DeletePolicy(cmd.Context(), hub, args[0])
+				if err := c.DeletePolicy(cmd.Context(), hub, args[0]); err != nil {
+					return err
+				}
+				return printDeleted(p.env, p.out, "policy", "name", args[0])
 			})
 		},
 	}

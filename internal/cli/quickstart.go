@@ -254,7 +254,7 @@ func (t *tour) watch(ctx context.Context, c *device.Client, since time.Time) (se
 	printer := &monitor{env: t.env, style: styleFor(t.env)}
 	for e, err := range t.client.Events(ctx, service.EventsOptions{DeviceID: quickstartDevice, From: since}) {
 		if err != nil && ctx.Err() != nil {
-			return seen, nil
+			return seen, cutShort(seen, t.flags.exitAfter, "events")
 		}
 		if err != nil {
 			return seen, err

@@ -1,12 +1,14 @@
 package cli_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hubward/hubward/internal/app"
+	"github.com/hubward/hubward/internal/cli"
 	"github.com/hubward/hubward/internal/config"
 )
 
@@ -68,5 +70,16 @@ func TestQuickstart_badFlags(t *testing.T) {
 		if status, _, stderr := runLine(t, nil, append([]string{"quickstart"}, line...)...); status != 2 || !strings.Contains(stderr, "usage: hubward quickstart") {
 			t.Errorf("%v: status %d, %s", line, status, stderr)
 		}
+	}
+}
+
+func TestQuickstart_interruptedBeforeTheCount(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	out := &onWrite{contains: `"windSpeed":`, do: interrupt}
+	var errs lockedBuffer
+	env := cli.Env{Stdout: out, Stderr: &errs, Getenv: func(string) string { return "" }}
+	if status := cli.Main(ctx, env, []string{"quickstart", "--exit-after", "100", "--interval", "10ms"}); status != 1 || !strings.Contains(errs.String(), "of 100 events") {
+		t.Errorf("status %d, %s", status, errs.String())
 	}
 }

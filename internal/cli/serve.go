@@ -126,7 +126,7 @@ func reloadOn(ctx context.Context, hangups <-chan os.Signal, a *app.App, stderr 
 			return
 		case <-hangups:
 			if err := a.Reload(ctx); err != nil {
-				fmt.Fprintf(stderr, "hubward: reload: %s; what could not be read stays as it was\n", oneLine(err))
+				fmt.Fprintf(stderr, "hubward: reload: %s; what could not be read stays as it was\n", oneLine(err.Error()))
 			}
 		}
 	}

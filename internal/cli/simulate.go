@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"sync"
 	"time"
 
@@ -84,6 +83,7 @@ func (f *simulateFlags) run(cmd *cobra.Command, env Env, id string) error {
 type simulation struct {
 	// Set at the start, never changed after.
 	env      Env
+	flags    *deviceFlags
 	device   string
 	count    int
 	interval time.Duration
@@ -103,13 +103,13 @@ func newSimulation(env Env, f *simulateFlags, id string) (*simulation, error) {
 	if _, err := rand.Read(run); err != nil {
 		return nil, err
 	}
-	return &simulation{env: env, device: id, count: f.count, interval: f.interval, json: f.output.json,
+	return &simulation{env: env, flags: f.device, device: id, count: f.count, interval: f.interval, json: f.output.json,
 		id: hex.EncodeToString(run), terminal: isTerminal(env.Stderr)}, nil
 }
 
 // run sends, waits for the acknowledgements and prints the outcome. The end of ctx is no failure.
 func (s *simulation) run(ctx context.Context, client *device.Client) error {
-	if err := client.Connect(ctx); err != nil {
+	if err := s.flags.connect(ctx, client); err != nil {
 		return err
 	}
 	stop := s.showStatus()
@@ -120,7 +120,7 @@ func (s *simulation) run(ctx context.Context, client *device.Client) error {
 		return printed
 	}
 	if ctx.Err() != nil {
-		closed = nil
+		closed = cutShort(s.confirmed(), s.count, "acknowledged messages")
 	}
 	return cmp.Or(err, client.Err(), closed)
 }
@@ -185,6 +185,13 @@ func (s *simulation) settled(err error) {
 	}
 }
 
+// confirmed is how many messages are acknowledged.
+func (s *simulation) confirmed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acknowledged
+}
+
 // onState tells about a lost connection and the next one.
 func (s *simulation) onState(state device.State, err error) {
 	s.mu.Lock()
@@ -192,7 +199,7 @@ func (s *simulation) onState(state device.State, err error) {
 	switch {
 	case s.started.IsZero(): // a first Connect that fails is an error of the command
 	case state == device.Disconnected:
-		fmt.Fprintf(s.env.Stderr, "%shubward: connection lost, trying again: %s\n", s.clearLine(), oneLine(err))
+		fmt.Fprintf(s.env.Stderr, "%shubward: connection lost, trying again: %s\n", s.clearLine(), oneLine(err.Error()))
 	case state == device.Connected:
 		fmt.Fprintf(s.env.Stderr, "%shubward: connected again\n", s.clearLine())
 	}
@@ -270,13 +277,4 @@ func (s *simulation) rateLocked(now time.Time) float64 {
 		return float64(s.acknowledged) / took
 	}
 	return 0
-}
-
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
