@@ -102,16 +102,22 @@ func serve(ctx context.Context, env Env, cfg config.Config, reload func() (confi
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	// Nor may the end of what reads the output, by which Go's runtime ends a process: for the rest of its life, since the
+	// error that ends serve is printed after this.
+	signal.Ignore(syscall.SIGPIPE)
+	stdout, stderr := newLossyWriter(env.Stdout), newLossyWriter(env.Stderr)
+	defer stdout.close()
+	defer stderr.close()
 	a, err := app.Open(ctx, cfg, app.Options{
-		Version: buildInfo().Version, LogTo: env.Stderr, Reconfigure: reload,
-		OnReady: func(listeners []app.Listener) { announce(env.Stdout, cfg, listeners) },
+		Version: buildInfo().Version, LogTo: stderr, Reconfigure: reload,
+		OnReady: func(listeners []app.Listener) { announce(stdout, cfg, listeners) },
 	})
 	if err != nil {
 		return err
 	}
 	reloads, stopReloads := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { reloadOn(reloads, hangups, a, env.Stderr) })
+	wg.Go(func() { reloadOn(reloads, hangups, a, stderr) })
 	err = a.Run(ctx)
 	stopReloads()
 	wg.Wait()
