@@ -97,12 +97,13 @@ func hubPackages() []rule {
 		{pkg: "internal/sysprops", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the table of system properties names things: codecs and front ends look them up in it"},
 		{pkg: textLeaf, never: []string{"net", "os", "context"}, why: "what text is, and what is none, is told of bytes alone: every door can ask"},
 		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops", textLeaf}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
-		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/readbuf", "internal/front/unacked", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
-		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/minrate", "internal/front/readbuf", "internal/front/unacked", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
+		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", "internal/front/minrate", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
 		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
+		{pkg: "internal/front/minrate", never: []string{"net", "os", "context"}, why: "a rule about time and bytes, for every protocol"},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{
-			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/connset", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
+			pkg: "internal/front/amqpengine", ours: []string{"internal/amqpwire", "internal/front/connset", "internal/front/minrate", "internal/front/readbuf"}, never: []string{"net/http", "database/sql"},
 			why: "the engine is a library that any AMQP server could use: it knows no hub",
 		},
 		{

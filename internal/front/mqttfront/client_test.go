@@ -37,8 +37,14 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	return newFixtureOn(t, func(log hub.EventLog) hub.EventLog { return log })
+}
+
+// newFixtureOn makes a fixture whose hub writes to what wrap puts around its log.
+func newFixtureOn(t *testing.T, wrap func(hub.EventLog) hub.EventLog) *fixture {
+	t.Helper()
 	f := &fixture{t: t, conns: make(chan net.Conn), done: make(chan struct{})}
-	f.hub, f.plant, f.store, f.log = newHub(t, func(log hub.EventLog) hub.EventLog { return log })
+	f.hub, f.plant, f.store, f.log = newHub(t, wrap)
 	f.server = mqttfront.New(f.hub, mqttfront.Options{})
 	served := make(chan error, 1)
 	go func() { served <- f.server.Serve(f) }()

@@ -1,6 +1,7 @@
 package mqttfront
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -20,16 +21,25 @@ var errDisconnected = errors.New("the client disconnected")
 // conn is one connection.
 type conn struct {
 	// Set before serve starts, never changed after.
-	srv *Server
-	nc  net.Conn
+	srv    *Server
+	nc     net.Conn
+	ctx    context.Context // of what the reader waits for behind the connection; ends when it is to wait no longer
+	cancel context.CancelFunc
+	began  int64 // coarse Unix milliseconds, as all times here
 
 	// Touched only by the reading goroutine, which changes once: after CONNECT.
 	reader  packetReader
 	session *session // nil until CONNECT was accepted
 
-	out      outgoing
-	limits   atomic.Pointer[limits] // nil until CONNECT was accepted
-	lastRead atomic.Int64           // coarse Unix milliseconds of the last bytes; of the start until CONNECT was accepted
+	out    outgoing
+	limits atomic.Pointer[limits] // nil until CONNECT was accepted
+
+	// For the watch.
+	reading     atomic.Bool  // the reader waits for bytes, and for nothing else
+	lastRead    atomic.Int64 // when bytes came last, or the reader began to wait for them
+	packetSince atomic.Int64 // when the reader began to wait for the rest of a packet; 0: none has begun
+	packetBytes atomic.Int64 // of it that are there
+	aborted     atomic.Bool
 
 	mu     sync.Mutex // guards reason
 	reason error      // why the connection ends, set once
@@ -42,20 +52,35 @@ type limits struct {
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{srv: s, nc: nc}
+	c := &conn{srv: s, nc: nc, began: s.coarse.Load()}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.reader.init(c)
+	c.reader.before = c.await
 	c.out.init(c)
-	c.lastRead.Store(s.coarse.Load())
 	return c
 }
 
-// Read reads from the socket and notes when.
+// Read reads from the socket and notes when. The time that the reader was busy before does not count as the client's silence.
 func (c *conn) Read(b []byte) (int, error) {
+	c.lastRead.Store(c.srv.coarse.Load())
+	c.reading.Store(true)
 	n, err := c.nc.Read(b)
-	if n > 0 && c.limits.Load() != nil {
+	c.reading.Store(false)
+	if n > 0 {
 		c.lastRead.Store(c.srv.coarse.Load())
 	}
 	return n, err
+}
+
+// await notes that the reader is about to read, with so many bytes at hand of a packet that has begun.
+func (c *conn) await(begun int) {
+	c.packetBytes.Store(int64(begun))
+	switch {
+	case begun == 0:
+		c.packetSince.Store(0)
+	case c.packetSince.Load() == 0:
+		c.packetSince.Store(c.srv.coarse.Load())
+	}
 }
 
 // Close ends the connection for a reason; the first one counts. It returns at once: the reader wakes up and ends the
@@ -65,13 +90,22 @@ func (c *conn) Close(reason error) {
 	defer c.mu.Unlock()
 	if c.reason == nil {
 		c.reason = reason
-		c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the reader, whatever it waits for on the socket
+		c.nc.SetReadDeadline(past) // wakes the reader, whatever it waits for on the socket
 		if reason != errDraining {
-			c.out.stop() // and whoever waits for room
+			c.giveUp() // and whoever waits for room
 		}
 	} else if reason == errStuck {
-		c.out.stop() // it was draining to a client that does not read
+		c.giveUp() // it was draining to a client that does not read
 	}
+}
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// giveUp makes everybody who waits for something on behalf of the connection wait no longer.
+func (c *conn) giveUp() {
+	c.out.stop()
+	c.cancel()
 }
 
 // Deliver hands something to the client. It implements hub.Session. The hub calls it on goroutines of its own, with calls of
@@ -87,9 +121,21 @@ func (c *conn) Deliver(d hub.Delivery) {
 	}
 }
 
-// abort closes the socket under whoever uses it: the orderly end took too long.
+// abort ends the connection under whoever uses it: the orderly end took too long. It does not wait, as the close of a TLS
+// connection may.
 func (c *conn) abort() {
-	c.out.stop()
+	c.aborted.Store(true)
+	c.giveUp()
+	c.nc.SetDeadline(past)
+}
+
+// closeSocket closes the socket. The close of a TLS connection tells the client, and waits up to five seconds for room to do
+// so: not so when the client is known not to play along, or there is no time.
+func (c *conn) closeSocket(reason error) {
+	if tc, ok := c.nc.(*tls.Conn); ok && (reason == errLate || reason == errStuck || c.aborted.Load()) {
+		tc.NetConn().Close()
+		return
+	}
 	c.nc.Close()
 }
 
@@ -114,7 +160,7 @@ func (c *conn) serve() {
 func (c *conn) open() error {
 	defer c.recover()
 	if tc, ok := c.nc.(*tls.Conn); ok {
-		if err := tc.HandshakeContext(c.srv.ctx); err != nil {
+		if err := tc.HandshakeContext(c.ctx); err != nil {
 			return err
 		}
 	}
@@ -165,8 +211,8 @@ func (c *conn) finish(err error) {
 	if c.session != nil && reason == errDraining {
 		c.drain()
 	}
-	c.out.stop()
-	c.nc.Close()
+	c.giveUp()
+	c.closeSocket(reason)
 	c.out.join()
 	c.reader.close()
 	if c.session != nil {

@@ -32,13 +32,12 @@ func (c *conn) connect(body []byte) error {
 	case p.Level != 4:
 		return c.refuse(mqttwire.AppendConnack(nil, false, mqttwire.RefusedProtocol), errLevel)
 	}
-	ctx, cancel := context.WithTimeout(c.srv.ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
 	defer cancel()
 	present, err := c.login(ctx, &p)
 	if err != nil {
 		return c.refuse(mqttwire.AppendConnack(nil, false, connackCode(err)), err)
 	}
-	c.lastRead.Store(c.srv.coarse.Load())
 	c.limits.Store(&limits{silence: silence(p.KeepAlive), expires: c.session.link.CloseAfter()})
 	c.out.send(mqttwire.AppendConnack(nil, present, mqttwire.Accepted))
 	c.srv.logStart(c)

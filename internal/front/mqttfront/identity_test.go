@@ -47,18 +47,31 @@ func certificate(t *testing.T, ends time.Time) (tls.Certificate, *hubward.Authen
 	}
 }
 
-// dialTLS connects with those certificates. Below a WebSocket, the server gets a connection that has shaken hands already.
-func (f *fixture) dialTLS(webSocket bool, own ...tls.Certificate) *client {
+// pipeTLS connects, and returns the connection and TLS on it, which has not shaken hands.
+func (f *fixture) pipeTLS(own ...tls.Certificate) (raw net.Conn, c *client) {
+	f.t.Helper()
+	near, peer, secure := f.newTLS(own)
+	f.conns <- secure
+	return near, newClient(f.t, peer)
+}
+
+func (f *fixture) newTLS(own []tls.Certificate) (raw net.Conn, peer, server *tls.Conn) {
 	f.t.Helper()
 	servers, _ := certificate(f.t, time.Now().Add(time.Hour))
 	near, far := net.Pipe()
-	secure := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{servers}, ClientAuth: tls.RequestClientCert, SessionTicketsDisabled: true})
-	peer := tls.Client(near, &tls.Config{InsecureSkipVerify: true, Certificates: own})
 	f.t.Cleanup(func() { near.Close() })
+	return near, tls.Client(near, &tls.Config{InsecureSkipVerify: true, Certificates: own}),
+		tls.Server(far, &tls.Config{Certificates: []tls.Certificate{servers}, ClientAuth: tls.RequestClientCert, SessionTicketsDisabled: true})
+}
+
+// dialTLS connects with those certificates. Below a WebSocket, the server gets a connection that has shaken hands already.
+func (f *fixture) dialTLS(webSocket bool, own ...tls.Certificate) *client {
+	f.t.Helper()
 	if !webSocket {
-		f.conns <- secure
-		return newClient(f.t, peer)
+		_, c := f.pipeTLS(own...)
+		return c
 	}
+	_, peer, secure := f.newTLS(own)
 	shaken := make(chan error, 1)
 	go func() { shaken <- secure.Handshake() }()
 	if err := peer.Handshake(); err != nil {

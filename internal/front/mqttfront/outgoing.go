@@ -157,9 +157,7 @@ func (o *outgoing) write() {
 		o.signal()
 		o.mu.Unlock()
 
-		o.writingSince.Store(o.conn.srv.coarse.Load())
-		_, err := o.conn.nc.Write(out)
-		o.writingSince.Store(0)
+		err := o.writePieces(out)
 
 		o.mu.Lock()
 		if o.spare = out[:0]; cap(out) > maxIdleQueue {
@@ -175,6 +173,23 @@ func (o *outgoing) write() {
 			f()
 		}
 	}
+}
+
+// maxPiece is the most that one write holds: what a client has to read within maxWrite.
+const maxPiece = 32 << 10
+
+// writePieces writes b.
+func (o *outgoing) writePieces(b []byte) error {
+	defer o.writingSince.Store(0)
+	for len(b) > 0 {
+		piece := b[:min(len(b), maxPiece)]
+		o.writingSince.Store(o.conn.srv.coarse.Load())
+		if _, err := o.conn.nc.Write(piece); err != nil {
+			return err
+		}
+		b = b[len(piece):]
+	}
+	return nil
 }
 
 // drain waits until every message is confirmed and every acknowledgement written, or the connection is stopped.

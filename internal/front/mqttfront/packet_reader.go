@@ -21,7 +21,11 @@ const (
 var errTooLarge = hubward.Errorf(hubward.CodeMessageTooLarge, "the packet is larger than a message of %d bytes can be", hubward.MaxMessageSize)
 
 // packetReader cuts a byte stream into packets.
-type packetReader struct{ buf readbuf.Reader }
+type packetReader struct {
+	buf readbuf.Reader
+	// before is called before each read, with the bytes that are there of a packet that has begun; nil: nobody is.
+	before func(begun int)
+}
 
 func (p *packetReader) init(src io.Reader) { p.buf.Init(src) }
 
@@ -43,6 +47,9 @@ func (p *packetReader) next(limit int) (mqttwire.Header, []byte, error) {
 			if end := n + h.Length; end <= len(unread) {
 				return h, p.buf.Take(end)[n:], nil
 			}
+		}
+		if p.before != nil {
+			p.before(len(unread))
 		}
 		if err := p.buf.Fill(); err != nil {
 			return h, nil, err

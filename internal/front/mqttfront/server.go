@@ -26,7 +26,7 @@ type Server struct {
 	hub    *hub.Hub
 	logger *slog.Logger
 	now    func() time.Time
-	ctx    context.Context // connections live in it; ends after the last of them
+	ctx    context.Context // of what outlives a connection's socket; ends when Shutdown does not wait any longer
 	cancel context.CancelFunc
 
 	writers *writers
@@ -49,8 +49,11 @@ func New(h *hub.Hub, o Options) *Server {
 	s.conns = connset.New(connset.Options[*conn]{
 		Closed: ErrServerClosed,
 		Drain:  func(c *conn) { c.Close(errDraining) },
-		Abort:  func(c *conn, _ error) { c.abort() },
-		Look:   s.look, Interval: watchInterval,
+		Abort: func(c *conn, _ error) {
+			s.cancel()
+			c.abort()
+		},
+		Look: s.look, Interval: watchInterval,
 	})
 	return s
 }

@@ -43,7 +43,7 @@ func (s *session) storeSubscriptions(next []subscription) error {
 		if err != nil {
 			return hubward.Wrap(hubward.CodeServerError, "mqttfront.storeSubscriptions", err)
 		}
-		ctx, cancel := context.WithTimeout(s.conn.srv.ctx, storeTimeout)
+		ctx, cancel := context.WithTimeout(s.conn.ctx, storeTimeout)
 		defer cancel()
 		if err := s.link.SaveSession(ctx, state); err != nil {
 			return err

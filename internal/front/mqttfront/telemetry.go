@@ -2,6 +2,7 @@ package mqttfront
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
@@ -42,7 +43,7 @@ func (s *session) publishTelemetry(p *publication) error {
 	if !out.expect(p.ID, p.size) {
 		return s.conn.closed()
 	}
-	err := s.ingest.Telemetry(s.conn.srv.ctx, m)
+	err := s.ingest.Telemetry(s.conn.ctx, m)
 	if err != nil {
 		out.takeBack()
 	}
@@ -96,8 +97,10 @@ func (s *session) publishWill() {
 	var m hubward.Message
 	err := s.readWill(&m)
 	if err == nil {
+		ctx, cancel := context.WithTimeout(s.conn.srv.ctx, willTimeout)
+		defer cancel()
 		s.conn.out.expectWill()
-		err = s.ingest.Telemetry(s.conn.srv.ctx, &m)
+		err = s.ingest.Telemetry(ctx, &m)
 	}
 	if err != nil {
 		s.conn.srv.logger.Warn("will not published", append(s.attrs(), "error", err)...)
