@@ -51,10 +51,14 @@ type Conn struct {
 	tracer atomic.Pointer[tracer]
 
 	// For the watch; 0 means never, or not now.
-	lastRead     atomic.Int64
+	reading      atomic.Bool  // the reader waits for bytes, and for nothing else
+	lastRead     atomic.Int64 // bytes came last, or the reader began to wait for them
+	deaf         atomic.Int64 // milliseconds, all in all, in which the reader was busy with something else
+	frameSince   atomic.Int64 // the reader began to wait for the rest of a frame
+	frameBytes   atomic.Int64 // of it that are there
 	lastWrite    atomic.Int64
 	writingSince atomic.Int64 // the present write began then
-	heldSince    atomic.Int64 // the reader waits since then until the peer reads, or the program settles
+	heldSince    atomic.Int64 // the reader waits since then until the peer reads
 	closingSince atomic.Int64 // our last frame was written then
 	stalledSince atomic.Int64 // the earliest of the sessions'
 	heartbeat    atomic.Int64 // half of the peer's idle time-out, in milliseconds
@@ -75,9 +79,10 @@ type Conn struct {
 	sessions    map[uint16]*session
 	top         int32 // highest channel that was ever begun; -1: none
 	links       int
-	attachBytes int // of all links
-	partial     int // bytes of deliveries that have begun
-	inFlight    int // deliveries of the peer that are not settled
+	attachBytes int                 // of all links
+	partial     int                 // bytes of deliveries that have begun
+	unfinished  map[*receiver]int64 // links with such a delivery, and when it began, without the time in which the reader was deaf
+	inFlight    int                 // deliveries of the peer that are not settled
 	draining    bool
 	hangingUp   bool // the flush cuts once all is written
 	lastTag     uint64
@@ -184,9 +189,15 @@ func (c *Conn) endedLocked(reason error) {
 // quietLocked reports whether nothing may be sent any more.
 func (c *Conn) quietLocked() bool { return c.stage >= stageClosing }
 
-// Read reads from the socket and notes when: it is the frame reader's source.
+// Read reads from the socket and notes when: it is the frame reader's source. The time that the reader was busy before does
+// not count as the peer's silence.
 func (c *Conn) Read(b []byte) (int, error) {
+	now := c.srv.coarse.Load()
+	c.deaf.Add(now - c.lastRead.Load())
+	c.lastRead.Store(now)
+	c.reading.Store(true)
 	n, err := c.nc.Read(b)
+	c.reading.Store(false)
 	if n > 0 {
 		c.lastRead.Store(c.srv.coarse.Load())
 	}

@@ -15,8 +15,8 @@ const maxLoginFrame = 8 << 10
 // frameReader cuts a byte stream into protocol headers and frames.
 type frameReader struct {
 	buf    readbuf.Reader
-	amqp   bool   // the headers of AMQP were exchanged
-	before func() // called before each read that may block
+	amqp   bool            // the headers of AMQP were exchanged
+	before func(begun int) // called before each read that may block, with the bytes that are there of a frame that has begun
 }
 
 func (f *frameReader) init(src io.Reader) { f.buf.Init(src) }
@@ -48,7 +48,7 @@ func (f *frameReader) next(limit uint32) (h amqpwire.FrameHeader, frame []byte, 
 			return h, f.buf.Take(int(h.Size)), nil
 		}
 		if f.before != nil {
-			f.before()
+			f.before(len(unread))
 		}
 		if err := f.buf.Fill(); err != nil {
 			return h, nil, err

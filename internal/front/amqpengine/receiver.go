@@ -164,6 +164,7 @@ func (rc *receiver) takeLocked(t *amqpwire.Transfer, payload []byte) (*Delivery,
 	held := p.payload
 	if held != nil {
 		payload = held.b
+		delete(rc.link.conn.unfinished, rc)
 	}
 	d := &Delivery{Payload: payload, Tag: p.tag, Format: p.format, link: rc.link, id: p.id, settled: p.settled}
 	*p = partial{}
@@ -193,19 +194,24 @@ func (rc *receiver) boundLocked(t *amqpwire.Transfer, payload []byte) *amqpwire.
 
 // keepLocked copies the payload of a frame that is not the last, or not the first.
 func (rc *receiver) keepLocked(payload []byte) {
-	p := &rc.partial
+	p, c := &rc.partial, rc.link.conn
 	if p.payload == nil {
+		if c.unfinished == nil {
+			c.unfinished = make(map[*receiver]int64)
+		}
+		c.unfinished[rc] = c.srv.coarse.Load() - c.deaf.Load()
 		p.payload = buffers.Get().(*buffer)
 		p.tag = append([]byte(nil), p.tag...) // it lies in the frame
 	}
 	p.payload.b = append(p.payload.b, payload...)
-	rc.link.conn.partial += len(payload)
+	c.partial += len(payload)
 }
 
 // dropLocked forgets the delivery that has begun, if any.
 func (rc *receiver) dropLocked() {
 	if b := rc.partial.payload; b != nil {
 		rc.link.conn.partial -= len(b.b)
+		delete(rc.link.conn.unfinished, rc)
 		b.free()
 	}
 	rc.partial = partial{}
@@ -218,10 +224,8 @@ func (c *Conn) hold(rc *receiver) {
 	c.corked = false
 	c.startFlushLocked()
 	for rc.inFlight > rc.mostInFlight() && c.stage == stageOpen {
-		c.heldSince.CompareAndSwap(0, c.srv.coarse.Load())
 		c.changed.Wait()
 	}
-	c.heldSince.Store(0)
 	rc.overrun.Store(false)
 	c.corked = true
 }

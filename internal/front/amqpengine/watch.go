@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/minrate"
 )
 
 // Time limits of a connection.
@@ -16,6 +17,8 @@ const (
 	// stallTimeout is how long a session's window may be closed by arithmetic alone before it is opened again. Some clients
 	// count deliveries where frames are meant. Source: noodlefrenzy/node-amqp10, lib/session.js.
 	stallTimeout = 5 * time.Second
+	// busyTimeout is how long the program may take for what a peer has sent, while nothing more is read.
+	busyTimeout = 30 * time.Minute
 )
 
 // Why the watch cuts a connection.
@@ -25,8 +28,15 @@ var (
 	errUnclosed = errors.New("amqpengine: the peer did not answer the close")
 )
 
-// errSilent is transient for every client.
-var errSilent = &amqpwire.Error{Condition: amqpwire.ConnectionForced, Description: "nothing came for one and a half idle time-outs"}
+// Why the watch closes a connection: transient for every client.
+var (
+	errSilent = &amqpwire.Error{Condition: amqpwire.ConnectionForced, Description: "nothing came for one and a half idle time-outs"}
+	errSlow   = &amqpwire.Error{Condition: amqpwire.ConnectionForced, Description: "a frame came too slowly"}
+	errBusy   = &amqpwire.Error{Condition: amqpwire.ConnectionForced, Description: "the server has had no room for what the peer sent for half an hour"}
+)
+
+// errSlowDelivery detaches a link.
+var errSlowDelivery = &amqpwire.Error{Condition: amqpwire.DetachForced, Description: "a delivery came too slowly"}
 
 // look keeps the clock, and looks at every connection.
 func (s *Server) look(open []*Conn) {
@@ -56,9 +66,7 @@ func (c *Conn) look(ms int64) {
 		}
 		return
 	}
-	if passed(c.lastRead.Load(), o.IdleTimeout*3/2+watchInterval) {
-		c.Close(errSilent)
-	}
+	c.lookAtReader(ms)
 	if beat := c.heartbeat.Load(); beat != 0 && ms-c.lastWrite.Load()+watchInterval.Milliseconds() > beat {
 		c.sendHeartbeat()
 	}
@@ -66,6 +74,39 @@ func (c *Conn) look(ms int64) {
 		c.unstall(ms)
 	}
 	c.uncork() // the reader may be held up by a callback
+}
+
+// lookAtReader closes a connection whose peer is silent, or too slow with a frame that it has begun. While the reader is busy
+// it does not hear the peer, which is the peer's fault only when that does not read; see heldSince.
+func (c *Conn) lookAtReader(ms int64) {
+	quiet := time.Duration(ms-c.lastRead.Load())*time.Millisecond - watchInterval
+	if !c.reading.Load() {
+		if quiet > busyTimeout {
+			c.Close(errBusy)
+		}
+		return
+	}
+	since, allowed := c.frameSince.Load(), minrate.Allowed(int(c.frameBytes.Load()))+watchInterval
+	switch {
+	case quiet > c.srv.o.IdleTimeout*3/2:
+		c.Close(errSilent)
+	case since != 0 && ms-since > allowed.Milliseconds():
+		c.Close(errSlow)
+	}
+	c.endSlowDeliveries(ms - c.deaf.Load())
+}
+
+// endSlowDeliveries detaches the links on which a delivery has begun and does not come.
+func (c *Conn) endSlowDeliveries(ms int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for rc, began := range c.unfinished {
+		allowed := minrate.Allowed(len(rc.partial.payload.b)) + watchInterval
+		if ms-began > allowed.Milliseconds() {
+			rc.link.detachLocked(errSlowDelivery)
+			c.startFlushLocked()
+		}
+	}
 }
 
 // sendHeartbeat sends an empty frame, unless something is on its way already.
