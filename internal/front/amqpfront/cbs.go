@@ -43,7 +43,21 @@ func (c *conn) attachOpen(n *node, l *amqpengine.Link, name string) *amqpwire.Er
 func (c *conn) putToken(_ *amqpengine.Link, m *amqpwire.Message) reply {
 	r := c.answerPut(m)
 	r.condition = ""
+	if name, _ := amqpwire.Text(m.ApplicationProperties.Get("name")); r.code == 200 && isEventHubsName(name) {
+		r.code, r.text = 202, "Accepted"
+	}
 	return r
+}
+
+// isEventHubsName reports whether the name of a token is what clients of Event Hubs write: the URI of an entity, e.g.
+// "amqps://host/hub/ConsumerGroups/$Default/Partitions/0". That of Rust takes no success but 202 then. Node's and Java's device
+// clients, whose names are a host and a path, take none but 200. The others take either.
+//
+// Source: minghuaw/fe2o3-amqp fe2o3-amqp-cbs/src/put_token.rs; Azure/azure-iot-sdk-node
+// common/transport/amqp/src/amqp_cbs.ts; AmqpsCbsReceiverLinkHandler.java of Azure/azure-iot-sdk-java.
+func isEventHubsName(name string) bool {
+	scheme, _, ok := strings.Cut(strings.ToLower(name), "://")
+	return ok && (scheme == "sb" || scheme == "amqp" || scheme == "amqps")
 }
 
 // answerPut looks at a request at $cbs. What a token is good for, it says itself: neither the name nor the type that the

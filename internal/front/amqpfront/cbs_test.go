@@ -47,6 +47,30 @@ func TestPutToken_answersInTheTypeOfTheId(t *testing.T) {
 	}
 }
 
+// Success has two codes: Rust's client for Event Hubs takes 202 alone, Node's and Java's for devices take 200 alone. The name
+// of the token tells whose it is.
+func TestPutToken_codeOfSuccess(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	q := f.dial(f.listen(), amqp.ConnOptions{}).pair("$cbs", "")
+	for name, want := range map[any]int32{
+		host: 200, host + "/devices/d1": 200, host + "%2Fdevices%2Fd1": 200, "https://" + host: 200, "": 200, nil: 200, int32(1): 200,
+		"sb:" + host: 200, "sb/://x": 200,
+		"amqps://" + host + "/plant/ConsumerGroups/$Default/Partitions/0": 202, "sb://" + host + "/plant": 202, "amqp://" + host: 202,
+		"AMQPS://" + host + "/plant/$management": 202, amqp.Symbol("sb://" + host): 202,
+	} {
+		m := putTokenMessage(f.token("service", host, time.Hour))
+		m.ApplicationProperties["name"] = name
+		if got := q.call(m).ApplicationProperties; got["status-code"] != want || got["status-description"] == "" {
+			t.Errorf("%v: %v, want %d", name, got, want)
+		}
+	}
+	m := putTokenMessage(f.token("service", "other.example", time.Hour))
+	m.ApplicationProperties["name"] = "sb://" + host
+	if got := q.call(m).ApplicationProperties; got["status-code"] != int32(401) {
+		t.Errorf("a bad one: %v", got)
+	}
+}
+
 // Clients write texts as strings, symbols and binaries, and the token as value or data.
 func TestPutToken_takesAnySpelling(t *testing.T) {
 	f := newFixture(t, amqpfront.Options{})

@@ -119,6 +119,12 @@ func eventHubInfo(config *hub.Config) amqpwire.Map {
 	}
 }
 
+// noEpoch is the replication epoch of a sequence number where nothing is replicated to another region. Rust's client fails
+// where it is missing, be it only among the keys.
+//
+// Source: Azure/azure-sdk-for-rust sdk/eventhubs/azure_messaging_eventhubs/src/common/management.rs.
+const noEpoch int32 = -1
+
 func (c *conn) readPartition(p *access.Principal, text string) reply {
 	bounds, err := c.server.hub.PartitionBounds(c.engine.Context(), p, partitionID(text))
 	if err != nil {
@@ -137,7 +143,9 @@ func (c *conn) readPartition(p *access.Principal, text string) reply {
 		{Key: "type", Value: typePartition},
 		{Key: "partition", Value: text},
 		{Key: "begin_sequence_number", Value: bounds.First},
+		{Key: "begin_sequence_number_epoch", Value: noEpoch},
 		{Key: "last_enqueued_sequence_number", Value: last},
+		{Key: "last_enqueued_sequence_number_epoch", Value: noEpoch},
 		{Key: "last_enqueued_offset", Value: hub.FormatOffset(last)},
 		{Key: "last_enqueued_time_utc", Value: at},
 		{Key: "is_partition_empty", Value: bounds.First > last},

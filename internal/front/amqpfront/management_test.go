@@ -64,6 +64,11 @@ func TestManagement_partition(t *testing.T) {
 			v["last_enqueued_sequence_number"] != r.last || v["last_enqueued_offset"] != r.offset || v["is_partition_empty"] != r.empty {
 			t.Errorf("%v: %v", r.partition, v)
 		}
+		for _, key := range []string{"begin_sequence_number_epoch", "last_enqueued_sequence_number_epoch"} {
+			if v[key] != int32(-1) {
+				t.Errorf("%s is %T %v", key, v[key], v[key])
+			}
+		}
 		for _, key := range []string{"last_enqueued_time_utc", "runtime_info_retrieval_time_utc"} {
 			if _, ok := v[key].(time.Time); !ok {
 				t.Errorf("%s is %T", key, v[key])
