@@ -26,9 +26,10 @@ const (
 	policyName = "service"
 	partitions = 4
 	allEvents  = 6
+	device     = "turbine-0" // it is registered, and one message waits for it
 )
 
-// policyKey signs the tokens of the transcripts. It is written here, and so protects nothing.
+// policyKey is the key of the policy and of the device. It is written here, and so protects nothing.
 func policyKey() string {
 	return base64.StdEncoding.EncodeToString([]byte("a key for transcripts, no secret"))
 }
@@ -53,7 +54,7 @@ func newFixture(t testing.TB, now time.Time) *fixture {
 	}
 	t.Cleanup(func() { store.Close() })
 	err = store.SaveHub(t.Context(), hub.Config{
-		Name: hubName, HostNames: []string{host}, Partitions: partitions, Retention: 24 * time.Hour,
+		Name: hubName, HostNames: []string{host}, Partitions: partitions, Retention: 5 * 365 * 24 * time.Hour,
 		Policies:       []access.Policy{{Name: policyName, Permissions: access.ServiceConnect, PrimaryKey: policyKey(), SecondaryKey: policyKey()}},
 		ConsumerGroups: []string{hub.DefaultConsumerGroup}, Created: created(),
 	})
@@ -69,6 +70,8 @@ func newFixture(t testing.TB, now time.Time) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.addDevice(t)
+	f.run(t)
 	f.server = amqpfront.New(f.hub, amqpfront.Options{Logger: logger, Now: clock, Rand: zeros{}})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -81,6 +84,42 @@ func newFixture(t testing.TB, now time.Time) *fixture {
 		}
 	})
 	return f
+}
+
+// addDevice registers the device, and queues a message for it.
+func (f *fixture) addDevice(t testing.TB) {
+	t.Helper()
+	ref, err := f.hub.FirstHub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := access.Process(ref)
+	key := hubward.SymmetricKey{PrimaryKey: hubward.NullString(policyKey()), SecondaryKey: hubward.NullString(policyKey())}
+	d := hubward.Device{DeviceID: device, Authentication: &hubward.Authentication{Type: hubward.AuthSAS, SymmetricKey: key}}
+	if _, err := f.hub.PutDevice(t.Context(), process, d, ""); err != nil {
+		t.Fatal(err)
+	}
+	err = f.hub.SendC2D(t.Context(), process, hubward.Identity{Device: device}, &hubward.Message{
+		MessageID: "command 1", Body: []byte("stop"), Properties: []hubward.Property{{Name: "reason", Value: "storm"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run does the hub's background work until the test ends.
+func (f *fixture) run(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := f.hub.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
 }
 
 // newEvents makes a log with the fixture's events: three in partition 0, two in 1, one in 3.

@@ -38,9 +38,19 @@ func programs() []program {
 	}
 }
 
+// builtByHand are the clients whose programs nothing here builds: testdata/README.md says how. The environment variable that
+// path names holds the program's path; without it the client is not recorded.
+func builtByHand() []program {
+	return []program{
+		{file: "rust-event-hubs", client: "Rust azure_messaging_eventhubs 0.16.0", path: "RUST_READER"},
+		{file: "c-device", client: "C azure-iot-sdk-c 1.15.0", path: "C_DEVICE", device: true},
+	}
+}
+
 type program struct {
 	file, client, command, path, transport string
 	byHub                                  bool // it gets the hub's connection string and follows the redirect
+	device                                 bool // it is a device, and does what it does by itself
 }
 
 func TestRecord(t *testing.T) {
@@ -48,6 +58,15 @@ func TestRecord(t *testing.T) {
 		t.Run(p.file, func(t *testing.T) {
 			if p.command == "go" {
 				p.path = build(t, p.path)
+			}
+			recordClient(t, p.file, p.client, p.run)
+		})
+	}
+	for _, p := range builtByHand() {
+		t.Run(p.file, func(t *testing.T) {
+			variable := p.path
+			if p.path = os.Getenv(variable); p.path == "" {
+				t.Skipf("%s does not name its program", variable)
 			}
 			recordClient(t, p.file, p.client, p.run)
 		})
@@ -83,19 +102,30 @@ func eventHubString() string {
 	return fmt.Sprintf("Endpoint=sb://%s/;SharedAccessKeyName=%s;SharedAccessKey=%s;EntityPath=%s", host, policyName, policyKey(), hubName)
 }
 
-// run runs a program until it has shown all events, then tells it to stop.
+// dottedHost is a name of the hub with a dot, which the SDK for C wants: hosts(5) has to know it.
+const dottedHost = hubName + ".localhost"
+
+func deviceString() string {
+	return fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", dottedHost, device, policyKey())
+}
+
+// run runs a program until it has shown all events, then tells it to stop; a device until it is done.
 func (p *program) run(ctx context.Context, r *relay) error {
 	work, err := filepath.Abs(filepath.Join("..", "..", ".work"))
 	if err != nil {
 		return err
 	}
 	interpreter := map[string][]string{"node": {"node"}, "python": {filepath.Join(work, "venv", "bin", "python")}, "proton": {proton()}}
-	line := append(interpreter[p.command], p.path) // "go" has none: it is built
+	line := append(interpreter[p.command], p.path) // what is built has none
+	shown := untilAll
+	if p.device {
+		line, shown = append(line, "amqp", "twin"), untilDone
+	}
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "NODE_PATH=" + filepath.Join(work, "node", "node_modules"),
-		"PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1", "HUB_CA=" + r.ca, "NODE_EXTRA_CA_CERTS=" + r.ca, "TRANSPORT=" + p.transport,
-		"EVENTHUB_CONNECTION_STRING=" + eventHubString(), "POLICY=" + policyName, "KEY=" + policyKey(), "HUB=" + hubName,
+		"PYTHONDONTWRITEBYTECODE=1", "PYTHONUTF8=1", "HUB_CA=" + r.ca, "NODE_EXTRA_CA_CERTS=" + r.ca, "SSL_CERT_FILE=" + r.ca, "TRANSPORT=" + p.transport,
+		"EVENTHUB_CONNECTION_STRING=" + eventHubString(), "DEVICE_CONNECTION_STRING=" + deviceString(), "POLICY=" + policyName, "KEY=" + policyKey(), "HUB=" + hubName,
 	}
 	if p.byHub {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("HUB_CONNECTION_STRING=HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s", host, policyName, policyKey()))
@@ -113,7 +143,7 @@ func (p *program) run(ctx context.Context, r *relay) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	err = untilAll(stdout)
+	err = shown(stdout)
 	stdin.Close()
 	_, _ = io.Copy(io.Discard, stdout) // its last lines; its status is what counts
 	if err := errors.Join(err, cmd.Wait()); err != nil {
@@ -149,6 +179,20 @@ func untilAll(out io.Reader) error {
 		return fmt.Errorf("%d events were shown, ready: %t", events, ready)
 	}
 	return lines.Err()
+}
+
+// untilDone reads a program's lines until it says that it is done.
+func untilDone(out io.Reader) error {
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		switch verb, _, _ := strings.Cut(lines.Text(), " "); verb {
+		case "done":
+			return nil
+		case "error":
+			return errors.New(lines.Text())
+		}
+	}
+	return errors.Join(errors.New("it did not get done"), lines.Err())
 }
 
 func trust(r *relay) (*tls.Config, error) {
