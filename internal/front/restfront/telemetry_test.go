@@ -156,6 +156,32 @@ func TestSendTelemetry_headersOfAllClients(t *testing.T) {
 	}
 }
 
+// A property has the name that the client's HTTP library wrote, as in iothub-app-windColour, whatever the program said.
+//
+// Observed with azure-iot-device-http 1.14.4, Python's http.client, requests 2.34, httpx 0.28, aiohttp 3.14, Java 17's
+// HttpURLConnection and java.net.http, curl 7.88, fetch of Node 20, which keep it; urllib.request of Python 3.11 and net/http
+// of Go, which do not. Azure/azure-iot-sdk-csharp HttpTransportHandler.cs and Azure/azure-iot-sdk-java HttpsSingleMessage.java
+// write names as they are.
+func TestSendTelemetry_namesAsLibrariesWriteThem(t *testing.T) {
+	f := newFixture(t)
+	token := f.deviceToken(f.create("d1"))
+	var want []hubward.Message
+	for header, property := range map[string]string{
+		"iothub-app-windColour": "windColour",
+		"Iothub-App-Windcolour": "Windcolour", // urllib.request, net/http
+		"iothub-app-windcolour": "windcolour", // over HTTP/2, by a proxy
+		"IOTHUB-APP-WINDCOLOUR": "WINDCOLOUR",
+	} {
+		r := f.dial()
+		r.send("POST "+eventsPath+" HTTP/1.1\nHost: hub.example\nAuthorization: "+token+"\n"+header+": red\nContent-Length: 1\n\nx", 1<<20)
+		r.wantStatus(204)
+		want = append(want, hubward.Message{Properties: []hubward.Property{{Name: property, Value: "red"}}, Body: []byte("x")})
+	}
+	if diff := cmp.Diff(want, f.storedMessages(token)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A client that does not wait for answers loses the case of names, and nothing else.
 func TestSendTelemetry_pipelined(t *testing.T) {
 	f := newFixture(t)
