@@ -47,6 +47,7 @@ func TestConnect_returnCodes(t *testing.T) {
 		}, 5},
 		"foreign will":       {will("devices/d2/messages/events/", ""), 5},
 		"will at QoS 2":      {func(p *mqttwire.ConnectPacket) { p.Will = &mqttwire.Will{Topic: eventsTopic, QoS: 2} }, 5},
+		"model in no UTF-8":  {func(p *mqttwire.ConnectPacket) { p.User += "&model-id=%ff" }, 5},
 		"will in no UTF-8":   {will(eventsTopic+"a=%ff", ""), 5},
 		"will's long id":     {will(eventsTopic+"$.mid="+strings.Repeat("x", 129), ""), 5},
 		"will's many names":  {will(eventsTopic+manyProperties(500), ""), 5}, // and the hub's own

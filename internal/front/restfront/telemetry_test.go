@@ -182,6 +182,27 @@ func TestSendTelemetry_namesAsLibrariesWriteThem(t *testing.T) {
 	}
 }
 
+// Header lines that are no UTF-8 are refused, of telemetry and of messages to devices.
+func TestMessages_headersThatAreNoUTF8(t *testing.T) {
+	f := newFixture(t)
+	token := f.deviceToken(f.create("d1"))
+	for path, token := range map[string]string{eventsPath: token, boundPath + version: f.token("plant", "service", "hub.example")} {
+		for _, line := range []string{
+			"iothub-messageid: \xff", "iothub-correlationid: \xff", "iothub-userid: \xff", "iothub-contenttype: \xff", "content-encoding: \xff",
+			"iothub-app-a: \xff", "iothub-app-\xff: a", "dt-subject: \xff", "iothub-creation-time-utc: \xff",
+		} {
+			r := f.dial()
+			r.send("POST "+path+" HTTP/1.1\nHost: hub.example\nAuthorization: "+token+"\n"+line+"\nContent-Length: 1\n\nx", 1<<20)
+			if got := r.head()[0]; !strings.HasPrefix(got, "HTTP/1.1 400 ") {
+				t.Errorf("%q to %s: %s", line, path, got)
+			}
+		}
+	}
+	if got := f.storedMessages(token); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A client that does not wait for answers loses the case of names, and nothing else.
 func TestSendTelemetry_pipelined(t *testing.T) {
 	f := newFixture(t)
@@ -222,6 +243,8 @@ func TestSendTelemetry_batch(t *testing.T) {
 		`[{"body":"eA=="},{"body":5}]`:                         hubward.CodeFormatError,
 		`[{"body":"eA=="},{"properties":{"iothub-app-a":{}}}]`: hubward.CodeFormatError,
 		`[{"body":"eA=="}`:                                     hubward.CodeFormatError,
+		"[{\"body\":\"\xff\",\"base64Encoded\":false}]":        hubward.CodeFormatError,
+		"[{\"properties\":{\"iothub-app-a\":\"\xff\"}}]":       hubward.CodeFormatError,
 		`[{"body":"eA=="}]x`:                                   hubward.CodeFormatError,
 		`{"body":"eA=="}`:                                      hubward.CodeFormatError,
 		``:                                                     hubward.CodeFormatError,
