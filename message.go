@@ -1,6 +1,7 @@
 package hubward
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,6 +12,34 @@ type Property struct {
 	Name  string
 	Value string
 	Null  bool
+}
+
+// Properties are the application properties of a message, in their order; names are compared with their case. A list that a
+// hub has handled has each name once.
+type Properties []Property
+
+// Get returns the value of the property of that name, "" when it has none; ok tells whether there is one. Of a repeated name
+// the last counts, as for the hub.
+func (p Properties) Get(name string) (value string, ok bool) {
+	for i := range slices.Backward(p) {
+		if p[i].Name == name {
+			return p[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// Set gives the property of that name a value, or adds one at the end. There is one of that name then, in the place of the
+// first. It changes the list in place: a copy of it that shares its array sees that, too.
+func (p *Properties) Set(name, value string) {
+	first := slices.IndexFunc(*p, func(q Property) bool { return q.Name == name })
+	if first < 0 {
+		*p = append(*p, Property{Name: name, Value: value})
+		return
+	}
+	(*p)[first] = Property{Name: name, Value: value}
+	rest := slices.DeleteFunc((*p)[first+1:], func(q Property) bool { return q.Name == name })
+	*p = (*p)[:first+1+len(rest)]
 }
 
 // Message is a message as its sender made it: telemetry of a device, or a message to one. Empty strings mean
@@ -34,7 +63,7 @@ type Message struct {
 	TraceID         string
 	TraceContext    string
 	Ack             Ack // of a message to a device: which outcomes its sender wants to hear of
-	Properties      []Property
+	Properties      Properties
 	Body            []byte
 }
 

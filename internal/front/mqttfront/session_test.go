@@ -155,7 +155,7 @@ func TestPublish_retainBecomesAProperty(t *testing.T) {
 	c := f.connected(login(t, f.createDevice("d1")))
 	c.send(mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{QoS: 1, ID: 1, Retain: true, Topic: []byte(eventsTopic + "mqtt-retain=mine")}))
 	c.expectPuback(1)
-	want := []hubward.Property{{Name: "mqtt-retain", Value: "true"}}
+	want := hubward.Properties{{Name: "mqtt-retain", Value: "true"}}
 	if diff := cmp.Diff(want, f.events(1)[0].Message.Properties); diff != "" {
 		t.Error(diff)
 	}
@@ -284,7 +284,7 @@ func TestWill(t *testing.T) {
 					return
 				}
 				will := f.events(1)[0].Message
-				want := []hubward.Property{{Name: "a", Value: "b"}, {Name: "iothub-MessageType", Value: "Will"}}
+				want := hubward.Properties{{Name: "a", Value: "b"}, {Name: "iothub-MessageType", Value: "Will"}}
 				if string(will.Body) != "gone" || !cmp.Equal(will.Properties, want) {
 					t.Errorf("%+v", will)
 				}

@@ -64,7 +64,7 @@ func appendEvent(b []byte, e *hubward.Event) ([]byte, error) {
 	m := &e.Message
 	line := eventLine{
 		Partition: strconv.Itoa(e.Partition), SequenceNumber: e.SequenceNumber, Offset: e.Offset,
-		EnqueuedTime: e.EnqueuedTime.UTC().Format(millisecondTime), Properties: m.Properties,
+		EnqueuedTime: e.EnqueuedTime.UTC().Format(millisecondTime), Properties: properties(m.Properties),
 		SystemProperties: systemProperties{
 			MessageID: m.MessageID, CorrelationID: m.CorrelationID, UserID: m.UserID, ContentType: m.ContentType,
 			ContentEncoding: m.ContentEncoding, CreationTimeUTC: m.CreationTime, Schema: m.Schema,
