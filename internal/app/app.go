@@ -177,6 +177,9 @@ func (a *App) Hub() *hub.Hub { return a.hub }
 // CAFile is the file that clients need to trust; empty when the operator gave a certificate and named none.
 func (a *App) CAFile() string { return a.caFile() }
 
+// Logger is where the process logs, in the format and from the level on that the configuration names.
+func (a *App) Logger() *slog.Logger { return a.logger }
+
 // Close gives everything back. Run does so itself; further calls return what the first one did.
 func (a *App) Close() error {
 	a.closeOnce.Do(func() {

@@ -35,7 +35,7 @@ func openFolder(dir string, logger *slog.Logger) (unlock func() error, err error
 		return nil, errors.Join(err, unlock())
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		logger.Warn("other users can look into the data folder", "folder", dir, "mode", info.Mode().Perm())
+		logger.Warn("other users can look into the data folder", "folder", dir, "mode", info.Mode().Perm().String())
 	}
 	return unlock, nil
 }

@@ -57,16 +57,28 @@ func Main(ctx context.Context, env Env, args []string) int {
 	if err == nil {
 		return statusDone
 	}
+	print := printError
+	if logsJSON(env, cmd, args, err) {
+		print = logError
+	}
 	var usage *usageError
 	if !errors.As(err, &usage) {
-		fmt.Fprintf(env.Stderr, "hubward: %s\n", oneLine(explain(ctx, err)))
+		print(env, oneLine(explain(ctx, err)), "")
 		return statusFailed
 	}
 	if usage.cmd != nil {
 		cmd = usage.cmd
 	}
-	fmt.Fprintf(env.Stderr, "hubward: %s\nusage: %s\n", oneLine(err.Error()), cmd.UseLine())
+	print(env, oneLine(err.Error()), cmd.UseLine())
 	return statusUsage
+}
+
+// printError tells people of the error that ends a command; usage is that of the command, for a usage error.
+func printError(env Env, text, usage string) {
+	fmt.Fprintf(env.Stderr, "hubward: %s\n", text)
+	if usage != "" {
+		fmt.Fprintf(env.Stderr, "usage: %s\n", usage)
+	}
 }
 
 func oneLine(text string) string {

@@ -50,9 +50,14 @@ func newServeCommand(env Env) *cobra.Command {
 		}
 		cfg, err := load()
 		if err != nil {
-			return usagef(cmd, "%w", err)
+			err = usagef(cmd, "%w", err)
+		} else {
+			err = serve(cmd.Context(), env, cfg, load)
 		}
-		return serve(cmd.Context(), env, cfg, load)
+		if err != nil && cfg.Log.Format == jsonFormat {
+			err = &loggedError{err}
+		}
+		return err
 	}
 	return cmd
 }
@@ -115,9 +120,10 @@ func serve(ctx context.Context, env Env, cfg config.Config, reload func() (confi
 	if err != nil {
 		return err
 	}
+	defer takeStandardLog(a.Logger())()
 	reloads, stopReloads := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { reloadOn(reloads, hangups, a, stderr) })
+	wg.Go(func() { reloadOn(reloads, hangups, a) })
 	err = a.Run(ctx)
 	stopReloads()
 	wg.Wait()
@@ -125,14 +131,14 @@ func serve(ctx context.Context, env Env, cfg config.Config, reload func() (confi
 }
 
 // reloadOn reloads a at each signal until ctx ends.
-func reloadOn(ctx context.Context, hangups <-chan os.Signal, a *app.App, stderr io.Writer) {
+func reloadOn(ctx context.Context, hangups <-chan os.Signal, a *app.App) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangups:
 			if err := a.Reload(ctx); err != nil {
-				fmt.Fprintf(stderr, "hubward: reload: %s; what could not be read stays as it was\n", oneLine(err.Error()))
+				a.Logger().Error("reload failed: what could not be read stays as it was", "error", oneLine(err.Error()))
 			}
 		}
 	}

@@ -140,7 +140,7 @@ func TestServe_hangupReloads(t *testing.T) {
 	write("nonsense = 1\n")
 	hangUp(t)
 	eventually(t, "the broken file is reported", func() bool {
-		return strings.Contains(s.stderr.String(), file+`:1: unknown key "nonsense"`)
+		return strings.Contains(s.stderr.String(), file+`:1: unknown key \"nonsense\"`)
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -19,11 +21,20 @@ type build struct {
 	Platform string `json:"platform"`
 }
 
+// stamp is what make build knows of the commit: "REVISION TIME", and " modified" behind it if there were changes. Go itself
+// finds no commit in a worktree (golang.org/issue/58218).
+var stamp string
+
 // buildInfo reads what the Go linker left in the program.
 func buildInfo() build {
+	info, _ := debug.ReadBuildInfo()
+	return readBuild(info, stamp)
+}
+
+// readBuild takes what info says of the program, and of the commit else what stamp does; nil and "" say nothing.
+func readBuild(info *debug.BuildInfo, stamp string) build {
 	b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	if info == nil {
 		return b
 	}
 	if info.Main.Version != "" {
@@ -39,7 +50,24 @@ func buildInfo() build {
 			b.Modified = s.Value == "true"
 		}
 	}
+	if fields := strings.Fields(stamp); b.Revision == "" && len(fields) >= 2 {
+		b.Revision, b.Time, b.Modified = fields[0], fields[1], len(fields) > 2
+		b.Version = pseudoVersion(b)
+	}
 	return b
+}
+
+// pseudoVersion is what Go calls a commit without a tag (go.dev/ref/mod#pseudo-versions).
+func pseudoVersion(b build) string {
+	at, err := time.Parse(time.RFC3339, b.Time)
+	if err != nil || len(b.Revision) < 12 {
+		return b.Version
+	}
+	version := "v0.0.0-" + at.UTC().Format("20060102150405") + "-" + b.Revision[:12]
+	if b.Modified {
+		version += "+dirty"
+	}
+	return version
 }
 
 func newVersionCommand(env Env) *cobra.Command {

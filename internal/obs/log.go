@@ -14,13 +14,23 @@ import (
 )
 
 // NewLogger returns a logger that writes to w in format "text" or "json" (anything else: text). level may be changed
-// while it is in use.
+// while it is in use. In JSON a duration is a number of seconds, and its name says so: "timeout_seconds".
 func NewLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if format == "json" {
+		o.ReplaceAttr = nameUnits
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// nameUnits turns a duration, which slog writes as a bare number of nanoseconds, into seconds with the unit in its name, as
+// Prometheus has it (prometheus.io/docs/practices/naming).
+func nameUnits(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindDuration {
+		return a
+	}
+	return slog.Float64(a.Key+"_seconds", a.Value.Duration().Seconds())
 }
 
 // NewTraceWriter returns a writer for lines of a protocol trace, one a Write, that go where NewLogger's lines go, at every

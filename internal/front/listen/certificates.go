@@ -164,7 +164,7 @@ func (c *Certificates) load(names []string) (*tls.Certificate, error) {
 	if pair, err = c.issue(ca, names); err != nil {
 		return nil, err
 	}
-	c.logger.Info("issued the server's certificate", "reason", reason, "until", pair.Leaf.NotAfter, "names", strings.Join(names, " "))
+	c.logger.Info("issued the server's certificate", "reason", reason, "until", pair.Leaf.NotAfter, "names", names)
 	return pair, nil
 }
 
@@ -248,7 +248,7 @@ func (c *Certificates) warn(leaf *x509.Certificate, names []string) {
 	}
 	names = slices.DeleteFunc(slices.Clone(names), isLocal)
 	if missing := uncovered(leaf, names); len(missing) > 0 {
-		c.logger.Warn("the server's certificate lacks names of the hubs", "names", strings.Join(missing, " "))
+		c.logger.Warn("the server's certificate lacks names of the hubs", "names", missing)
 	}
 }
 
