@@ -100,6 +100,7 @@ func newRootCommand(env Env) *cobra.Command {
 	root.SetHelpCommand(newHelpCommand())
 	for _, cmd := range root.Commands() {
 		wrapArgs(cmd)
+		addCompletions(env, cmd)
 	}
 	return root
 }

@@ -104,5 +104,8 @@ func checkTools() error {
 			}
 		}
 	}
+	if _, err := os.Stat(bashCompletion); err != nil {
+		missing = append(missing, fmt.Errorf("%s is missing: install the package bash-completion", bashCompletion))
+	}
 	return errors.Join(missing...)
 }
