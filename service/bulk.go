@@ -15,7 +15,7 @@ const MaxBulkItems = 100
 // ImportMode is the verb of one bulk row.
 type ImportMode string
 
-// The import modes for devices.
+// The import modes. The twin modes change tags and desired properties, and nothing of the identity.
 const (
 	CreateOrUpdate            ImportMode = "createOrUpdate"
 	Create                    ImportMode = "create"
@@ -24,13 +24,33 @@ const (
 	CreateOrUpdateIfMatchETag ImportMode = "createOrUpdateIfMatchETag"
 	Delete                    ImportMode = "delete"
 	DeleteIfMatchETag         ImportMode = "deleteIfMatchETag"
+	UpdateTwin                ImportMode = "updateTwin"
+	UpdateTwinIfMatchETag     ImportMode = "updateTwinIfMatchETag"
 )
 
-// BulkItem is one row of a bulk call: what to do with Device.DeviceID. Device.ETag counts in the IfMatchETag modes
-// only. An empty Mode means CreateOrUpdate.
+// ImportModes returns all import modes.
+func ImportModes() []ImportMode {
+	return []ImportMode{
+		CreateOrUpdate, Create, Update, UpdateIfMatchETag, CreateOrUpdateIfMatchETag, Delete, DeleteIfMatchETag, UpdateTwin, UpdateTwinIfMatchETag,
+	}
+}
+
+// BulkItem is one row of a bulk call: what to do with Device.DeviceID, or with a module of it. Device.ETag counts in the
+// IfMatchETag modes only. An empty Mode means CreateOrUpdate. What a hub cannot do of a row it refuses, or warns of, in the
+// result.
+//
+// Source: Azure/azure-iot-sdk-csharp iothub/service/src/Registry/Models/ExportImportDevice.cs.
 type BulkItem struct {
-	Device hubward.Device
-	Mode   ImportMode
+	Device    hubward.Device
+	ModuleID  string // not empty: the row is that of a module of the device
+	ManagedBy string // of a module
+	Mode      ImportMode
+
+	// The twin that goes with the identity; nil and empty: none.
+	TwinETag string
+	Tags     map[string]json.RawMessage
+	Desired  map[string]json.RawMessage
+	Reported map[string]json.RawMessage
 }
 
 // BulkResult is the outcome of a bulk call.
@@ -75,6 +95,7 @@ func (c *ErrorCode) UnmarshalJSON(b []byte) error {
 
 type bulkRow struct {
 	ID             string                  `json:"id"`
+	ModuleID       string                  `json:"moduleId,omitempty"`
 	ETag           string                  `json:"eTag,omitempty"`
 	ImportMode     ImportMode              `json:"importMode"`
 	Status         hubward.Status          `json:"status"`
@@ -83,6 +104,16 @@ type bulkRow struct {
 	Capabilities   hubward.Capabilities    `json:"capabilities"`
 	DeviceScope    string                  `json:"deviceScope,omitempty"`
 	ParentScopes   []string                `json:"parentScopes,omitempty"`
+	ManagedBy      string                  `json:"managedBy,omitempty"`
+
+	TwinETag   string                     `json:"twinETag,omitempty"`
+	Tags       map[string]json.RawMessage `json:"tags,omitempty"`
+	Properties *bulkProperties            `json:"properties,omitempty"`
+}
+
+type bulkProperties struct {
+	Desired  map[string]json.RawMessage `json:"desired,omitempty"`
+	Reported map[string]json.RawMessage `json:"reported,omitempty"`
 }
 
 // BulkDevices runs up to 100 rows. Rows that fail are in the result, which is no error of the call: the others were
@@ -120,8 +151,11 @@ func isBulkResult(header http.Header) bool {
 func (i *BulkItem) row() bulkRow {
 	d := &i.Device
 	row := bulkRow{
-		ID: d.DeviceID, ETag: d.ETag, ImportMode: i.Mode, Status: d.Status, StatusReason: d.StatusReason,
+		ID: d.DeviceID, ModuleID: i.ModuleID, ManagedBy: i.ManagedBy, TwinETag: i.TwinETag, Tags: i.Tags, ETag: d.ETag, ImportMode: i.Mode, Status: d.Status, StatusReason: d.StatusReason,
 		Authentication: d.Authentication, Capabilities: d.Capabilities, DeviceScope: d.DeviceScope, ParentScopes: d.ParentScopes,
+	}
+	if len(i.Desired) > 0 || len(i.Reported) > 0 {
+		row.Properties = &bulkProperties{Desired: i.Desired, Reported: i.Reported}
 	}
 	if row.ImportMode == "" {
 		row.ImportMode = CreateOrUpdate

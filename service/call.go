@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,6 +28,7 @@ type request struct {
 	query   url.Values
 	version string           // api-version; empty for calls of Hubward's own
 	ifMatch string           // "" no header, "*" or a bare etag
+	header  http.Header      // more of them; nil: none
 	body    any              // nil: none; marshalled to JSON
 	message *hubward.Message // goes out as header lines and body; not together with body
 	accept  []int            // further statuses that are a success, besides 2xx
@@ -81,7 +83,7 @@ func (c *Client) build(ctx context.Context, r *request) (*http.Request, error) {
 	}
 	var body io.Reader
 	if r.body != nil {
-		text, err := json.Marshal(r.body)
+		text, err := marshal(r.body)
 		if err != nil {
 			return nil, err
 		}
@@ -97,6 +99,7 @@ func (c *Client) build(ctx context.Context, r *request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("Authorization", token)
 	req.Header.Set("User-Agent", c.agent)
 	if r.body != nil {
@@ -106,6 +109,15 @@ func (c *Client) build(ctx context.Context, r *request) (*http.Request, error) {
 		req.Header.Set("If-Match", `"`+r.ifMatch+`"`)
 	}
 	return req, setMessage(req, r.message)
+}
+
+// marshal is json.Marshal without escapes for HTML, which would make up to six bytes of one.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // setMessage writes the properties of m, if there is one, into the header: spelt as they are, which Set would not do.

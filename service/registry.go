@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -89,7 +91,13 @@ func deviceRequest(op, method, id string) *request {
 	return &request{op: op, device: id, method: method, path: []string{"devices", id}, version: APIVersion}
 }
 
-// Devices returns up to top identities with their keys; a top outside 1 to 1000 means 1000. There is no paging.
+// maxListed is how many identities Devices returns at most.
+//
+// Source: learn.microsoft.com/rest/api/iothub/service/devices/get-devices.
+const maxListed = 1000
+
+// Devices returns up to top identities with their keys; a top outside 1 to 1000 means 1000. There is no paging: see AllDevices
+// and Query.
 //
 // Errors: CodeUnauthorizedAccess. Needs RegistryRead.
 func (c *Client) Devices(ctx context.Context, top int) ([]hubward.Device, error) {
@@ -99,5 +107,45 @@ func (c *Client) Devices(ctx context.Context, top int) ([]hubward.Device, error)
 	}
 	var devices []hubward.Device
 	err := c.do(ctx, r, &devices)
+	return devices, err
+}
+
+// AllDevices gives all identities with their keys, ordered by id, a thousand in a call. A device that is there all the time is
+// given exactly once, whatever else comes and goes meanwhile. An error is the last thing that it gives. The cloud service
+// lists a thousand and no more: with more of them it fails there, and Query lists them, without keys.
+//
+// Errors: CodeUnauthorizedAccess. Needs RegistryRead.
+func (c *Client) AllDevices(ctx context.Context) iter.Seq2[hubward.Device, error] {
+	return func(yield func(hubward.Device, error) bool) {
+		page, err := c.Devices(ctx, maxListed)
+		for {
+			if err != nil {
+				yield(hubward.Device{}, err)
+				return
+			}
+			for i := range page {
+				if !yield(page[i], nil) {
+					return
+				}
+			}
+			if len(page) < maxListed {
+				return
+			}
+			page, err = c.devicesAfter(ctx, page[len(page)-1].DeviceID)
+		}
+	}
+}
+
+// devicesAfter returns the page of identities behind an id. Hubward only.
+func (c *Client) devicesAfter(ctx context.Context, id string) ([]hubward.Device, error) {
+	r := &request{
+		op: "service.AllDevices", method: http.MethodGet, path: []string{"$hubward", "devices"},
+		query: url.Values{"after": {id}, "top": {strconv.Itoa(maxListed)}},
+	}
+	var devices []hubward.Device
+	err := c.do(ctx, r, &devices)
+	if err == nil && len(devices) > 0 && devices[0].DeviceID <= id {
+		err = fmt.Errorf("%s: %s gave %.128q behind %.128q", r.op, c.host, devices[0].DeviceID, id)
+	}
 	return devices, err
 }

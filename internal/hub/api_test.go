@@ -106,7 +106,7 @@ func (a api) Device(ctx context.Context, name, id string) (*hubward.Device, erro
 }
 
 func (a api) Devices(ctx context.Context, name string, top int) ([]hubward.Device, error) {
-	return a.Hub.Devices(ctx, a.of(name), top)
+	return a.Hub.Devices(ctx, a.of(name), "", top)
 }
 
 func (a api) PutDevice(ctx context.Context, name string, d hubward.Device, ifMatch string) (*hubward.Device, error) {

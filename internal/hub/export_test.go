@@ -13,3 +13,10 @@ var (
 	DeliverMethod  = (*Hub).deliverMethod
 	DeliverDesired = (*Hub).deliverDesired
 )
+
+// The parsers of queries, for fuzzing.
+var (
+	NewContinuation   = newContinuation
+	ParseContinuation = parseContinuation
+	IsAllDevices      = isAllDevices
+)

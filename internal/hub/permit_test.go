@@ -137,7 +137,10 @@ func (f *fixture) verbs() []verb {
 	}
 	return []verb{
 		{"Device", with(registryRead, "owner-of-d1"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Device(ctx, p, "d1")) }},
-		{"Devices", registryRead, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Devices(ctx, p, 1)) }},
+		{"Devices", registryRead, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Devices(ctx, p, "", 1)) }},
+		{"Query", with(registryRead, "service"), func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.Query(ctx, p, hub.Query{Text: "SELECT * FROM devices"}))
+		}},
 		{"DeviceStatistics", registryRead, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.DeviceStatistics(ctx, p)) }},
 		{"PutDevice", with(registryWrite, "owner-of-d1"), func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.PutDevice(ctx, p, hubward.Device{DeviceID: "d1"}, "no etag"))

@@ -56,8 +56,10 @@ func (r *Registration) Identity() hubward.Identity {
 type IdentityStore interface {
 	// Identity returns one identity, with the number of messages in its queue, or CodeDeviceNotFound, CodeModuleNotFound.
 	Identity(ctx context.Context, hub string, id hubward.Identity) (*Registration, error)
-	// Devices returns up to limit devices, ordered by id; modules are left out.
-	Devices(ctx context.Context, hub string, limit int) ([]Registration, error)
+	// Devices returns up to limit devices whose ids lie behind after, ordered by the bytes of their ids; modules are left out.
+	// Each call sees what is committed by then: a device that is there all the time is in exactly one of the pages that follow
+	// one another, whatever else comes and goes.
+	Devices(ctx context.Context, hub, after string, limit int) ([]Registration, error)
 	// EditIdentities runs edits in order, in one write transaction that may be shared with other callers, and returns when
 	// it is durable: the identities, and the events that the edits add. An edit whose function fails leaves its own row as
 	// it was and says so in its Err; the other edits stand. The returned error is that of the transaction as a whole: then

@@ -49,21 +49,26 @@ func (h *Hub) device(ctx context.Context, hub, id string) (*hubward.Device, erro
 	return &r.Device, nil
 }
 
-// Devices returns up to top devices, ordered by id; a top outside 1 to 1000 means 1000. p has RegistryRead.
-func (h *Hub) Devices(ctx context.Context, p *access.Principal, top int) ([]hubward.Device, error) {
+// Devices returns up to top devices whose ids lie behind after, ordered by id; a top outside 1 to 1000 means 1000. What is there
+// behind the last one of a full page, the next call tells. p has RegistryRead.
+func (h *Hub) Devices(ctx context.Context, p *access.Principal, after string, top int) ([]hubward.Device, error) {
 	if _, _, err := h.permit(p, access.RegistryRead, allDevices); err != nil {
 		return nil, err
 	}
 	if top < 1 || top > maxListed {
 		top = maxListed
 	}
-	rows, err := h.store.Devices(ctx, p.Hub.Name, top)
+	return h.devices(ctx, p.Hub.Name, after, top)
+}
+
+func (h *Hub) devices(ctx context.Context, hub, after string, limit int) ([]hubward.Device, error) {
+	rows, err := h.store.Devices(ctx, hub, after, limit)
 	if err != nil {
 		return nil, err
 	}
 	devices := make([]hubward.Device, len(rows))
 	for i := range rows {
-		h.addLiveState(ctx, p.Hub.Name, &rows[i])
+		h.addLiveState(ctx, hub, &rows[i])
 		devices[i] = rows[i].Device
 	}
 	return devices, nil

@@ -282,7 +282,7 @@ func testQueueCount(t *testing.T, s hub.Store) {
 		}
 	}
 	endMessage(t, s, dev("d"))
-	list, err := s.Devices(t.Context(), homeHub, 10)
+	list, err := s.Devices(t.Context(), homeHub, "", 10)
 	if err != nil || len(list) != 2 || list[0].CloudToDeviceMessageCount != 1 || list[1].CloudToDeviceMessageCount != 0 {
 		t.Errorf("list %+v, %v", list, err)
 	}

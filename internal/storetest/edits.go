@@ -220,7 +220,7 @@ func testEditAtomic(t *testing.T, s hub.Store) {
 		}
 	})
 	for range rounds {
-		list, err := s.Devices(t.Context(), homeHub, 10)
+		list, err := s.Devices(t.Context(), homeHub, "", 10)
 		if err != nil || len(list) != 2 || list[0].ETag != list[1].ETag {
 			t.Errorf("half of a call is seen: %v, %v", list, err)
 			break

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ var identityTests = []test{
 	{"unknownIsNotFound", testIdentityUnknown},
 	{"idsAreCaseSensitive", testIdentityCase},
 	{"listInOrderUpToLimit", testDeviceList},
+	{"listInPages", testDevicePages},
+	{"listInPagesWhileOthersComeAndGo", testDevicePagesUnderWrites},
 	{"statisticsCountByStatus", testStatistics},
 	{"hubsAreApart", testHubsApart},
 }
@@ -108,6 +111,76 @@ func testDeviceList(t *testing.T, s hub.Store) {
 	wantDevices(t, s, homeHub, len(ids)+1, want...)
 }
 
+// testDevicePages has modules among the devices, and another hub behind them.
+func testDevicePages(t *testing.T, s hub.Store) {
+	ids := []string{"#", "-", "B", "a", "a'b", "a10", "a9", "b"}
+	withHome(t, s, ids...)
+	saveHub(t, s, aHub(homeHub+"2", aTime))
+	create(t, s, homeHub+"2", aDevice("c"))
+	for _, id := range []string{"a", "b"} {
+		create(t, s, homeHub, anIdentity(mod(id, "m")))
+	}
+	for limit := 1; limit <= len(ids)+1; limit++ {
+		var got []string
+		for page := range pages(t, s, limit) {
+			got = append(got, page...)
+		}
+		wantEqual(t, fmt.Sprintf("ids in pages of %d", limit), got, ids)
+	}
+	for after, want := range map[string][]string{
+		"": ids, "!": ids, "a": ids[4:], "a1": ids[5:], "a9": ids[7:], "b": nil, "c": nil, "%": ids[1:], "\x7f": nil,
+	} {
+		wantEqual(t, fmt.Sprintf("ids behind %q", after), page(t, s, after, 100), want)
+	}
+}
+
+// testDevicePagesUnderWrites changes, deletes and creates devices on both sides of where a reader is.
+func testDevicePagesUnderWrites(t *testing.T, s hub.Store) {
+	withHome(t, s, "b", "d", "f", "h", "j")
+	var got []string
+	for ids := range pages(t, s, 2) {
+		if got = append(got, ids...); len(got) == 2 { // b and d
+			edit(t, s, homeHub, dev("b"), remove)
+			edit(t, s, homeHub, dev("d"), remove) // the one that the next page begins behind
+			edit(t, s, homeHub, dev("f"), remove)
+			for _, id := range []string{"a", "c", "e", "k"} {
+				create(t, s, homeHub, aDevice(id))
+			}
+			create(t, s, homeHub, aDevice("d"))
+		}
+	}
+	wantEqual(t, "ids", got, []string{"b", "d", "e", "h", "j", "k"})
+}
+
+// pages gives the ids of the home hub's devices, limit by limit, until there are no more.
+func pages(t *testing.T, s hub.Store, limit int) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		after := ""
+		for {
+			ids := page(t, s, after, limit)
+			if len(ids) > limit {
+				t.Fatalf("%d rows are more than %d", len(ids), limit)
+			}
+			if len(ids) == 0 || !yield(ids) {
+				return
+			}
+			after = ids[len(ids)-1]
+		}
+	}
+}
+
+func page(t *testing.T, s hub.Store, after string, limit int) (ids []string) {
+	t.Helper()
+	rows, err := s.Devices(t.Context(), homeHub, after, limit)
+	if err != nil {
+		t.Fatalf("Devices behind %q: %v", after, err)
+	}
+	for _, r := range rows {
+		ids = append(ids, r.DeviceID)
+	}
+	return ids
+}
+
 func testStatistics(t *testing.T, s hub.Store) {
 	withHome(t, s)
 	wantStatistics(t, s, homeHub, hubward.RegistryStatistics{})
@@ -157,7 +230,7 @@ func testHubsApart(t *testing.T, s hub.Store) {
 
 func wantDevices(t *testing.T, s hub.Store, hubName string, limit int, want ...hub.Registration) {
 	t.Helper()
-	got, err := s.Devices(t.Context(), hubName, limit)
+	got, err := s.Devices(t.Context(), hubName, "", limit)
 	if err != nil {
 		t.Fatalf("Devices(%s): %v", hubName, err)
 	}

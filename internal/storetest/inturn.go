@@ -40,8 +40,8 @@ func (s *inTurn) Identity(ctx context.Context, hubName string, id hubward.Identi
 	return s.next().Identity(ctx, hubName, id)
 }
 
-func (s *inTurn) Devices(ctx context.Context, hubName string, limit int) ([]hub.Registration, error) {
-	return s.next().Devices(ctx, hubName, limit)
+func (s *inTurn) Devices(ctx context.Context, hubName, after string, limit int) ([]hub.Registration, error) {
+	return s.next().Devices(ctx, hubName, after, limit)
 }
 
 func (s *inTurn) EditIdentities(ctx context.Context, hubName string, edits []*hub.IdentityEdit) error {

@@ -36,7 +36,7 @@ func testEndedContext(t *testing.T, s hub.Store) {
 		"SaveHub":          func() error { return s.SaveHub(ctx, aHub("late", aTime)) },
 		"DeleteHub":        func() error { return s.DeleteHub(ctx, homeHub) },
 		"Identity":         func() error { _, err := s.Identity(ctx, homeHub, id); return err },
-		"Devices":          func() error { _, err := s.Devices(ctx, homeHub, 1); return err },
+		"Devices":          func() error { _, err := s.Devices(ctx, homeHub, "", 1); return err },
 		"EditIdentities":   func() error { return s.EditIdentities(ctx, homeHub, []*hub.IdentityEdit{identityEdit(id, remove)}) },
 		"DeviceStatistics": func() error { _, err := s.DeviceStatistics(ctx, homeHub); return err },
 		"EditConnections":  func() error { return s.EditConnections(ctx, homeHub, []*hub.ConnectionEdit{connectionEdit(id, keep)}) },

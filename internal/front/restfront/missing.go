@@ -25,7 +25,6 @@ func missing() []feature {
 		return feature{name: name, methods: methods, pattern: strings.Split(pattern, "/")}
 	}
 	return []feature{
-		row("queries", "POST", "devices/query"),
 		row("configurations", "", "devices/{}/applyConfigurationContent"),
 		row("file uploads", "", "devices/{}/files/..."),
 		row("module identities", "", "devices/{}/modules/..."),

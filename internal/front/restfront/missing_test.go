@@ -10,8 +10,6 @@ func TestMissingFeatures_areNamed(t *testing.T) {
 	f := newFixture(t)
 	f.create("d1")
 	for _, test := range []struct{ method, path, feature string }{
-		{"POST", "/devices/query", "queries"},
-		{"POST", "/devices/query/", "queries"},
 		{"POST", "/devices/d1/applyConfigurationContent", "configurations"},
 		{"GET", "/devices/d1/modules", "module identities"},
 		{"PUT", "/devices/d1/modules/m1", "module identities"},

@@ -87,8 +87,15 @@ func deleteDevice(c *call) error {
 	return c.done()
 }
 
-// listDevices answers with the first identities: there is no paging. A top outside 1 to 1000 means 1000.
+// listDevices answers with the first identities: there is no paging, as in the cloud. A top outside 1 to 1000 means 1000.
 func listDevices(c *call) error {
+	return c.answerDevices("")
+}
+
+// pageDevices is listDevices behind an id: page by page, it lists any number of devices.
+func pageDevices(c *call) error { return c.answerDevices(c.r.URL.Query().Get("after")) }
+
+func (c *call) answerDevices(after string) error {
 	top := 0
 	if text := c.r.URL.Query().Get("top"); text != "" {
 		var err error
@@ -96,7 +103,7 @@ func listDevices(c *call) error {
 			return hubward.Errorf(hubward.CodeArgumentInvalid, "top: %.20q is not a number", text)
 		}
 	}
-	devices, err := c.server.hub.Devices(c.r.Context(), &c.principal, top)
+	devices, err := c.server.hub.Devices(c.r.Context(), &c.principal, after, top)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ journey(async () => {
   await oneDevice(`${run}-one`);
   await keysOfOurOwn(`${run}-keys`);
   await inBulk([0, 1, 2].map((n) => `${run}-bulk-${n}`));
+  await inPages([0, 1, 2, 3, 4].map((n) => `${run}-page-${n}`));
   await typedErrors(`${run}-errors`);
 });
 
@@ -72,6 +73,28 @@ async function inBulk(ids) {
   const all = [...ids, `${ids[0]}-new`].map((deviceId) => ({ deviceId }));
   check((await registry.removeDevices(all, true)).responseBody.isSuccessful, 'removeDevices removes all');
   check((await counts()).totalDeviceCount === before.totalDeviceCount, 'the statistics forget them');
+}
+
+// The query by which the SDK lists more devices than Registry.list.
+async function inPages(ids) {
+  await registry.addDevices(ids.map((deviceId) => ({ deviceId })));
+  for (const pageSize of [1, 2, 5, 100, undefined]) {
+    const query = registry.createQuery('SELECT * FROM devices', pageSize);
+    const seen = [];
+    while (query.hasMoreResults) {
+      const twins = (await query.nextAsTwin()).result;
+      check(twins.length > 0 && twins.length <= (pageSize || 100), `a page of ${pageSize} has ${twins.length} rows`);
+      seen.push(...twins);
+    }
+    const names = seen.map((t) => t.deviceId);
+    check(ids.every((id) => names.filter((n) => n === id).length === 1), `pages of ${pageSize} have each device once`);
+    const twin = seen.find((t) => t.deviceId === ids[0]);
+    check(twin.properties.desired.$version === 1 && twin.properties.reported.$version === 1 && twin.version === 2, 'a row is a fresh twin');
+    check(JSON.stringify(twin.tags) === '{}' && twin.status === 'enabled' && twin.etag && twin.deviceEtag, 'with the device in it');
+  }
+  const other = await refusal(registry.createQuery("SELECT * FROM devices WHERE status = 'enabled'").nextAsTwin(), 'another query');
+  check(other.name === 'ArgumentError', `another query is an ArgumentError (it was ${other.name})`);
+  await registry.removeDevices(ids.map((deviceId) => ({ deviceId })), true);
 }
 
 async function typedErrors(deviceId) {

@@ -5,7 +5,7 @@ HUB_CONNECTION_STRING, RUN_ID
 import base64
 
 from azure.iot.hub import IoTHubRegistryManager
-from azure.iot.hub.models import AuthenticationMechanism, ExportImportDevice, SymmetricKey
+from azure.iot.hub.models import AuthenticationMechanism, ExportImportDevice, QuerySpecification, SymmetricKey
 from msrest.exceptions import HttpOperationError
 
 from lib import check, journey, need, refusal
@@ -81,10 +81,36 @@ def in_bulk(names):
     check(after.total_device_count == before.total_device_count, "the statistics forget them")
 
 
+def in_pages(names):
+    def rows(mode):
+        return [ExportImportDevice(id=n, import_mode=mode, status="enabled") for n in names]
+
+    check(MANAGER.bulk_create_or_update_devices(rows("create")).is_successful, "a bulk create adds all")
+    for size in (1, 2, 5, 100, None):
+        seen, more, pages = [], None, 0
+        while True:
+            page = MANAGER.query_iot_hub(QuerySpecification(query="SELECT * FROM devices"), more, size)
+            check(0 < len(page.items) <= (size or 100), "a page of %s has %d rows" % (size, len(page.items)))
+            check(page.type == "Twin", "they are twins")
+            seen += page.items
+            more, pages = page.continuation_token, pages + 1
+            if not more:
+                break
+        found = [t.device_id for t in seen]
+        check(all(found.count(n) == 1 for n in names), "pages of %s have each device once" % size)
+        check(size is None or pages == -(-len(seen) // size), "as many pages as it takes")
+        twin = next(t for t in seen if t.device_id == names[0])
+        check(twin.properties.desired["$version"] == 1 and twin.version == 2 and twin.tags == {}, "a row is a fresh twin")
+    other = lambda: MANAGER.query_iot_hub(QuerySpecification(query="SELECT deviceId FROM devices"))  # noqa: E731
+    check(status_of(other, "another query") == 400, "another query is a 400")
+    check(MANAGER.bulk_create_or_update_devices(rows("delete")).is_successful, "a bulk delete removes all")
+
+
 def main():
     one_device(RUN + "-one")
     keys_of_our_own(RUN + "-keys")
     in_bulk([RUN + "-bulk-%d" % n for n in range(3)])
+    in_pages([RUN + "-page-%d" % n for n in range(5)])
     bad_name = lambda: MANAGER.create_device_with_sas("no spaces allowed", "", "", "enabled")  # noqa: E731
     check(status_of(bad_name, "a name with spaces") == 400, "a name with spaces is a 400")
 

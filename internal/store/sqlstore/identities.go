@@ -47,12 +47,12 @@ func notFound(op string, id hubward.Identity) error {
 	return e
 }
 
-// Devices returns up to limit devices, ordered by id; none when limit is not positive.
-func (s *Store) Devices(ctx context.Context, hubName string, limit int) ([]hub.Registration, error) {
+// Devices returns up to limit devices behind after, ordered by id; none when limit is not positive.
+func (s *Store) Devices(ctx context.Context, hubName, after string, limit int) ([]hub.Registration, error) {
 	var devices []hub.Registration
 	err := s.read.each(ctx, appendIdentity(&devices),
-		`SELECT device_id, module_id, `+identityColumns+` FROM devices WHERE hub = $1 AND module_id = '' ORDER BY device_id LIMIT $2`,
-		hubName, max(limit, 0))
+		`SELECT device_id, module_id, `+identityColumns+` FROM devices WHERE hub = $1 AND device_id > $2 AND module_id = ''
+			ORDER BY device_id LIMIT $3`, hubName, after, max(limit, 0))
 	if err != nil {
 		return nil, s.fail("sqlstore.Devices", err)
 	}

@@ -39,7 +39,7 @@ func hold(t *testing.T, s *sqlstore.Store) (release func()) {
 
 func ids(t *testing.T, s *sqlstore.Store) []string {
 	t.Helper()
-	list, err := s.Devices(context.Background(), "h", 10_000)
+	list, err := s.Devices(context.Background(), "h", "", 10_000)
 	if err != nil {
 		t.Fatal(err)
 	}

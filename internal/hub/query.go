@@ -1,0 +1,117 @@
+package hub
+
+import (
+	"context"
+	"encoding/base64"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
+)
+
+// Limits of queries.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-query-language (length);
+// learn.microsoft.com/rest/api/iothub/service/query/get-twins (rows of a page).
+const (
+	maxQueryLength = 8192 // characters
+	maxQueryPage   = 100  // rows of a page, which is also the default
+)
+
+// Query is one page of a query.
+type Query struct {
+	Text         string
+	Continuation string // of the page before; empty: the first page
+	MaxItems     int    // rows of the page: 0 means 100, as does everything above
+}
+
+// QueryPage is a page of twins, each of which shows its device's identity.
+type QueryPage struct {
+	Devices      []hubward.Device
+	Continuation string // what the next page is asked for with; empty: this was the last one
+}
+
+// Query returns one page of a query's rows. The only one that this hub has yet is SELECT * FROM devices, by which clients list
+// more devices than Devices lists. Rows come in the order of their ids; a device that is there all the time is in exactly
+// one of the pages. p has ServiceConnect or RegistryRead: twins need the first, and what is shown here, which is less than
+// Devices shows, the second.
+//
+// Errors: CodeUnauthorizedAccess, CodeNoSuchHub; CodeArgumentInvalid names what is wrong; CodeInvalidOperation for any other query.
+//
+// Source: learn.microsoft.com/rest/api/iothub/service/query/get-twins.
+func (h *Hub) Query(ctx context.Context, p *access.Principal, q Query) (QueryPage, error) {
+	s, _, err := h.permit(p, access.ServiceConnect, allDevices)
+	if hubward.CodeOf(err) == hubward.CodeUnauthorizedAccess {
+		s, _, err = h.permit(p, access.RegistryRead, allDevices)
+	}
+	if err != nil {
+		return QueryPage{}, err
+	}
+	if err := checkQuery(q); err != nil {
+		return QueryPage{}, err
+	}
+	after, err := parseContinuation(q.Continuation)
+	if err != nil {
+		return QueryPage{}, err
+	}
+	limit := maxQueryPage
+	if q.MaxItems > 0 {
+		limit = min(q.MaxItems, maxQueryPage)
+	}
+	// One more tells whether there is another page: clients fail on an empty one.
+	devices, err := h.devices(ctx, s.ref.Name, after, limit+1)
+	if err != nil {
+		return QueryPage{}, err
+	}
+	page := QueryPage{Devices: devices}
+	if len(devices) > limit {
+		page.Devices = devices[:limit]
+		page.Continuation = newContinuation(devices[limit-1].DeviceID)
+	}
+	return page, nil
+}
+
+func checkQuery(q Query) error {
+	if n := utf8.RuneCountInString(q.Text); n > maxQueryLength {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "query: %d characters are more than %d", n, maxQueryLength)
+	}
+	if strings.TrimSpace(q.Text) == "" {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "query: it is empty")
+	}
+	if q.MaxItems < 0 {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "the page: %d rows are none", q.MaxItems)
+	}
+	if !isAllDevices(q.Text) {
+		return hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have queries yet, but for SELECT * FROM devices")
+	}
+	return nil
+}
+
+// isAllDevices reports whether a query asks for the twins of all devices. Keywords and the name of the collection are
+// compared without case.
+func isAllDevices(text string) bool {
+	words := strings.Fields(strings.ReplaceAll(text, "*", " * "))
+	return strings.EqualFold(strings.Join(words, " "), "SELECT * FROM devices")
+}
+
+// A continuation is opaque, and good for as long as anybody likes: it names the last row that was given out, not a position.
+// The prefix tells it from those of queries to come.
+const continuationPrefix = "devices>"
+
+func newContinuation(last string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(continuationPrefix + last))
+}
+
+// parseContinuation returns the id behind which the page begins.
+func parseContinuation(text string) (after string, err error) {
+	if text == "" {
+		return "", nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	after, ok := strings.CutPrefix(string(raw), continuationPrefix)
+	if err != nil || !ok || hubward.ValidateID(after) != nil {
+		return "", hubward.Errorf(hubward.CodeArgumentInvalid, "the continuation is none that this query has given")
+	}
+	return after, nil
+}
