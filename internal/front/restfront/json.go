@@ -2,10 +2,12 @@ package restfront
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -69,11 +71,9 @@ func decode(body []byte, v any) error {
 	return hubward.Errorf(hubward.CodeArgumentInvalid, "the body cannot be read: %.120s", err.Error())
 }
 
+// fieldName is the member's path in the body, which knows nothing of the types that ours share.
 func fieldName(e *json.UnmarshalTypeError) string {
-	if e.Field == "" {
-		return "the body"
-	}
-	return e.Field
+	return cmp.Or(strings.ReplaceAll(e.Field, "identityBody.", ""), "the body")
 }
 
 // answer writes v as the JSON body of a response.

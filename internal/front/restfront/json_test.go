@@ -2,6 +2,7 @@ package restfront_test
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
 	"unicode/utf16"
 
@@ -37,4 +38,17 @@ func TestBody_encodings(t *testing.T) {
 		f.do(a).wantError(t, hubward.CodeFormatError, "it is not UTF-8: byte")
 	}
 	f.do(ask{method: "POST", path: "/devices" + version, body: "\uFEFF"}).wantError(t, hubward.CodeArgumentNull, "no body")
+}
+
+// A member of the wrong type is named as it stands in the body.
+func TestBody_wrongTypes(t *testing.T) {
+	f := newFixture(t)
+	for body, want := range map[string]string{
+		`{"status":5}`: ";status: a JSON number", `{"authentication":{"symmetricKey":{"primaryKey":[]}}}`: ";authentication.symmetricKey.primaryKey: a JSON array",
+		`[]`: ";the body: a JSON array", `{"capabilities":{"iotEdge":"yes"}}`: ";capabilities.iotEdge: a JSON string",
+	} {
+		if r := f.do(ask{method: "PUT", path: "/devices/d1" + version, body: body}); !strings.Contains(r.body, want) {
+			t.Errorf("%s: %s, want %s", body, r.body, want)
+		}
+	}
 }
