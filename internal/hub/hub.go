@@ -147,13 +147,14 @@ func (h *Hub) setDefaults() (err error) {
 	return err
 }
 
-// Run does the hub's background work: it follows the configurations, stores what is known of connections, delivers messages
-// to devices, and does its share of the cluster's jobs. It blocks until ctx ends, stores what has gathered, leaves the
+// Run does the hub's background work: it follows the configurations, stores what is known of connections, closes
+// those that are claimed no more, delivers messages to devices, and does its share of the cluster's jobs. It blocks until ctx ends, stores what has gathered, leaves the
 // cluster, and returns. It runs once.
 func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.followConfigs(ctx) })
 	wg.Go(func() { h.recordConnections(ctx) })
+	wg.Go(func() { h.checkLinks(ctx) })
 	wg.Go(func() { h.queues.Run(ctx) })
 	for _, j := range h.jobs() {
 		wg.Go(func() { h.doJob(ctx, j) })

@@ -2,6 +2,7 @@ package c2d
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
@@ -36,8 +37,24 @@ func (q *Queues) Sweep(ctx context.Context) (next time.Time, err error) {
 		if err := q.make(ctx, changes); err != nil {
 			return time.Time{}, err
 		}
-		for _, c := range changes {
-			q.o.Visible(c.Key)
-		}
+		q.tellVisible(changes)
 	}
+}
+
+// maxTold bounds how many identities are told at a time: a node that does not answer holds up those that are to be told after
+// it.
+const maxTold = 32
+
+// tellVisible tells of changed queues, and returns when that is done.
+func (q *Queues) tellVisible(changes []*change) {
+	var telling sync.WaitGroup
+	places := make(chan struct{}, maxTold)
+	for _, c := range changes {
+		places <- struct{}{}
+		telling.Go(func() {
+			defer func() { <-places }()
+			q.o.Visible(c.Key)
+		})
+	}
+	telling.Wait()
 }
