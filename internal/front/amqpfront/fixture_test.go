@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type fixture struct {
 	store    *sqlstore.Store
 	log      *memlog.Log
 	server   *amqpfront.Server
+	cluster  *deafCluster
 	process  *access.Principal // for the hub "plant"
 	observed *observer
 	keys     map[string]access.Policy
@@ -50,8 +52,9 @@ func newFixtureOn(t *testing.T, o amqpfront.Options, before func(*memlog.Log) hu
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, store: store, log: memlog.Open(memlog.Options{}), observed: newObserver(), keys: map[string]access.Policy{}}
+	f.cluster = &deafCluster{Cluster: localcluster.New(localcluster.Options{})}
 	f.Hub, err = hub.Open(t.Context(), hub.Options{
-		Store: store, Log: before(f.log), Cluster: localcluster.New(localcluster.Options{}), SASGrace: time.Second,
+		Store: store, Log: before(f.log), Cluster: f.cluster, SASGrace: time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +76,20 @@ func newFixtureOn(t *testing.T, o amqpfront.Options, before func(*memlog.Log) hu
 		}
 	})
 	return f
+}
+
+// deafCluster is a cluster that does not answer releases while it is deaf.
+type deafCluster struct {
+	hub.Cluster
+	deaf atomic.Bool
+}
+
+func (c *deafCluster) Release(ctx context.Context, claim hub.Claim) (bool, error) {
+	if c.deaf.Load() {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return c.Cluster.Release(ctx, claim)
 }
 
 // run does the hub's background work until the test ends.

@@ -72,7 +72,7 @@ func (c *conn) join(l *amqpengine.Link, a *address) (*presence, error) {
 	}
 	c.mu.Unlock()
 	if over { // before the hub's answer was here
-		link.Disconnect()
+		c.server.disconnect(link)
 		return nil, end
 	}
 	c.logger.Debug("amqp device connected", "hub", c.hub.Name, "device", p.id.String())
@@ -86,15 +86,12 @@ func (p *presence) leave(l *amqpengine.Link) {
 	c.forget(l)
 	c.mu.Lock()
 	delete(p.links, l)
-	last := len(p.links) == 0 && !p.over
-	if last {
+	if len(p.links) == 0 && !p.over {
 		p.over = true
 		delete(c.presences, p.id)
+		c.server.disconnect(p.link)
 	}
 	c.mu.Unlock()
-	if last {
-		p.link.Disconnect()
-	}
 }
 
 // Deliver implements hub.Session.
@@ -127,6 +124,9 @@ func (p *presence) Close(reason error) {
 		c.revokeLocked(p.id)
 	}
 	links, link := slices.Collect(maps.Keys(p.links)), p.link
+	if link != nil {
+		c.server.disconnect(link)
+	}
 	c.mu.Unlock()
 	if code == hubward.CodeHubNotFound {
 		c.fail(c.hubDeleted(amqpwire.ConnectionForced))
@@ -136,8 +136,5 @@ func (p *presence) Close(reason error) {
 		for _, l := range links {
 			l.Detach(e)
 		}
-	}
-	if link != nil {
-		link.Disconnect()
 	}
 }

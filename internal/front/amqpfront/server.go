@@ -50,6 +50,7 @@ type Server struct {
 	addresses addressTable
 	tracer    *tracer
 	readers   openReaders
+	leaving   sync.WaitGroup // links of devices that disconnect
 
 	randMu sync.Mutex // serialises reads of rand
 	rand   io.Reader
@@ -99,7 +100,16 @@ func (s *Server) Connections() int { return len(s.engine.Connections()) }
 
 // Shutdown ends all connections, once what their peers have sent is settled: those that carry links of devices without a
 // word, the others in good order. When ctx ends first, it cuts the rest and returns ctx's error.
-func (s *Server) Shutdown(ctx context.Context) error { return s.engine.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.engine.Shutdown(ctx)
+	s.leaving.Wait() // no presence is left that could disconnect
+	return err
+}
+
+// disconnect ends a link of a device in the background: it may wait for the cluster, and neither the other devices of a
+// connection nor the hub, when it closes many, are to wait with it. It is called under the connection's mutex, in the same
+// moment in which the presence is over, so that who finds the presence gone finds this begun.
+func (s *Server) disconnect(l *hub.Link) { s.leaving.Go(l.Disconnect) }
 
 // Connect makes the peer of a new connection.
 func (s *Server) Connect(c *amqpengine.Conn) amqpengine.Peer {

@@ -2,11 +2,16 @@ package amqpfront_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/Azure/go-amqp"
 
+	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/front/amqpfront"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 // When the server shuts down, connections with links of devices break, the others are closed in good order.
@@ -47,5 +52,56 @@ func TestShutdown_cutsDevices(t *testing.T) {
 	for name, p := range map[string]*peer{"a back end": backEnd, "nobody yet": idle, "a device that went": left} {
 		<-p.conn.Done()
 		wantCondition(t, name, p.conn.Err(), "amqp:connection:forced")
+	}
+}
+
+// A cluster that does not answer when devices leave holds up none of the others on their connection, nor the end of that, nor
+// the hub when it closes them.
+func TestPresence_doesNotWaitForTheCluster(t *testing.T) {
+	const devices = 20
+	tests := map[string]func(t *testing.T, f *fixture, p *peer){
+		"the server stops": func(t *testing.T, f *fixture, _ *peer) {
+			if err := f.server.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		"the connection ends": func(t *testing.T, f *fixture, p *peer) {
+			p.conn.Close()
+			for f.server.Connections() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+		},
+		"the devices are disabled": func(t *testing.T, f *fixture, _ *peer) {
+			var items []hub.BulkItem
+			for i := range devices {
+				d := hubward.Device{DeviceID: fmt.Sprint("d", i), Status: hubward.StatusDisabled}
+				items = append(items, hub.BulkItem{Device: d, Mode: hub.ModeUpdate})
+			}
+			if failed, err := f.BulkDevices(t.Context(), f.process, items); err != nil || len(failed) > 0 {
+				t.Fatal(failed, err)
+			}
+		},
+	}
+	for name, end := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, amqpfront.Options{})
+				p := f.pipe(amqp.ConnOptions{})
+				for i := range devices {
+					d := f.createDevice(fmt.Sprint("d", i))
+					if code, text := p.putToken(f.deviceToken(d)); code != 200 {
+						t.Fatal(code, text)
+					}
+					p.mustSend(telemetryOf(d.DeviceID))
+				}
+				f.cluster.deaf.Store(true)
+				defer f.cluster.deaf.Store(false)
+				began := time.Now()
+				end(t, f, p)
+				if d := time.Since(began); d > 3*time.Second {
+					t.Errorf("it took %v", d)
+				}
+			})
+		})
 	}
 }
