@@ -7,21 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/hubward/hubward/internal/front/adminfront"
 	"github.com/hubward/hubward/internal/front/amqpfront"
+	"github.com/hubward/hubward/internal/front/httpserver"
 	"github.com/hubward/hubward/internal/front/listen"
 	"github.com/hubward/hubward/internal/front/mqttfront"
 	"github.com/hubward/hubward/internal/front/restfront"
 	"github.com/hubward/hubward/internal/front/wsconn"
-)
-
-// Bounds of an HTTP connection. Bodies and answers have no time limit of their own: event streams last.
-const (
-	readHeaderTimeout = 10 * time.Second // the TLS handshake included
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
 )
 
 // fronts are the front ends of a running process and the listeners that lead to them.
@@ -177,18 +170,9 @@ func onLoopback(l net.Listener) bool {
 // httpFront has b serve HTTP/1.1 and returns how to shut that down. Requests that outlive a drain see their contexts end.
 func (a *App) httpFront(b *bound, handler http.Handler, wrap func(*http.Server, net.Listener) net.Listener) (shutdown func(context.Context) error) {
 	base, cancel := context.WithCancel(context.Background())
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	server := &http.Server{
-		Handler:           handler,
-		Protocols:         protocols,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		BaseContext:       func(net.Listener) context.Context { return base },
-		// What peers do wrong, failed handshakes above all, is theirs to know; at this level it floods nobody's log.
-		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
-	}
+	// What peers do wrong, failed handshakes above all, is theirs to know; at this level it floods nobody's log.
+	server := httpserver.New(handler, slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug))
+	server.BaseContext = func(net.Listener) context.Context { return base }
 	b.serve = func(l net.Listener) error {
 		return ended(server.Serve(wrap(server, l)), http.ErrServerClosed)
 	}

@@ -77,7 +77,7 @@ func hubPackages() []rule {
 			ours: []string{
 				".", "sas", hubAPI, accessLeaf, "internal/config", "internal/obs",
 				"internal/front/listen", "internal/front/mqttfront", "internal/front/amqpfront", "internal/front/restfront",
-				"internal/front/adminfront", "internal/front/wsconn",
+				"internal/front/adminfront", "internal/front/wsconn", "internal/front/httpserver",
 				"internal/eventlog/pebblelog", "internal/eventlog/memlog", "internal/store/sqlstore", "internal/cluster/localcluster",
 			},
 			outside: []string{"golang.org/x/sync", "golang.org/x/sys", "github.com/prometheus/client_golang"},
@@ -98,8 +98,9 @@ func hubPackages() []rule {
 		{pkg: textLeaf, never: []string{"net", "os", "context"}, why: "what text is, and what is none, is told of bytes alone: every door can ask"},
 		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops", textLeaf}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/minrate", "internal/front/readbuf", "internal/front/unacked", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
-		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", "internal/front/minrate", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", "internal/front/httpserver", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
 		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
+		{pkg: "internal/front/httpserver", ours: []string{"internal/front/minrate"}, why: "it bounds requests, and knows nothing of what is served"},
 		{pkg: "internal/front/minrate", never: []string{"net", "os", "context"}, why: "a rule about time and bytes, for every protocol"},
 		{pkg: "internal/front/readbuf", never: []string{"net", "os", "context"}, why: "a read buffer knows bytes and no protocol"},
 		{

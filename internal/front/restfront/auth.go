@@ -66,7 +66,7 @@ func (c *call) authenticatePolicy(shown access.Credential) error {
 // authenticate sets c.principal. Who holds a policy's key may know which devices there are; nobody else learns that here,
 // nor which hubs.
 func (c *call) authenticate(shown access.Credential) (err error) {
-	c.principal, err = c.server.hub.Authenticate(c.r.Context(), shown)
+	c.principal, err = c.server.hub.Authenticate(c.ctx, shown)
 	switch hubward.CodeOf(err) {
 	case hubward.CodeHubNotFound:
 		return unauthorized(err)

@@ -105,7 +105,7 @@ func bulkDevices(c *call) error {
 	if err != nil {
 		return err
 	}
-	failed, err := c.server.hub.BulkDevices(c.r.Context(), &c.principal, items)
+	failed, err := c.server.hub.BulkDevices(c.ctx, &c.principal, items)
 	if err != nil {
 		return err
 	}

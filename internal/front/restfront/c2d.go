@@ -34,7 +34,7 @@ func sendC2D(c *call) error {
 			return hubward.Errorf(hubward.CodeArgumentInvalid, "iothub-expiry: %.60q is no time such as 2026-01-31T12:00:00Z", text)
 		}
 	}
-	if err := c.server.hub.SendC2D(c.r.Context(), &c.principal, to, m); err != nil {
+	if err := c.server.hub.SendC2D(c.ctx, &c.principal, to, m); err != nil {
 		return err
 	}
 	return c.done()
@@ -52,7 +52,7 @@ type purgeResult struct {
 // purgeC2D empties a device's queue.
 func purgeC2D(c *call) error {
 	id := c.identity()
-	n, err := c.server.hub.PurgeC2D(c.r.Context(), &c.principal, id)
+	n, err := c.server.hub.PurgeC2D(c.ctx, &c.principal, id)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func receiveC2D(c *call) error {
 	if err != nil {
 		return err
 	}
-	d, err := c.server.hub.TakeC2D(c.r.Context(), &c.principal, lock)
+	d, err := c.server.hub.TakeC2D(c.ctx, &c.principal, lock)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func receiveC2D(c *call) error {
 	c.setDelivery(d)
 	c.setHeader("Content-Type", "application/octet-stream")
 	c.setHeader("Content-Length", strconv.Itoa(len(d.Message.Body)))
-	c.w.WriteHeader(http.StatusOK)
+	c.begin(http.StatusOK, len(d.Message.Body))
 	c.w.Write(d.Message.Body) // when the device does not get it, its lock ends
 	return nil
 }
@@ -168,7 +168,7 @@ func abandonC2D(c *call) error { return c.settleC2D(hub.C2DAbandon) }
 
 // settleC2D goes by the token in the path: what clients put into If-Match differs.
 func (c *call) settleC2D(outcome hub.C2DOutcome) error {
-	if err := c.server.hub.SettleC2D(c.r.Context(), &c.principal, c.params[1], outcome); err != nil {
+	if err := c.server.hub.SettleC2D(c.ctx, &c.principal, c.params[1], outcome); err != nil {
 		return err
 	}
 	return c.done()

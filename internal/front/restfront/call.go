@@ -1,20 +1,27 @@
 package restfront
 
 import (
+	"context"
 	"encoding/hex"
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
 )
+
+// callTimeout is how long a call may wait for store, log and cluster, once its body has come.
+const callTimeout = time.Minute
 
 // call is one request on its way through the steps of run. It belongs to the goroutine of its handler.
 type call struct {
 	server *server
 	w      http.ResponseWriter
 	r      *http.Request
+	ctx    context.Context // of what the call waits for; that of an event stream is r's
+	cancel context.CancelFunc
 	id     string // 32 hex digits: the tracking id of answers and logs
 
 	of        *route           // set by run: which call it is; nil: none
@@ -30,11 +37,20 @@ func (s *server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	// A failing source costs the log its correlation, not the client its answer.
 	io.ReadFull(s.rand, id[:])
 	c := &call{server: s, w: w, r: r, id: hex.EncodeToString(id[:])}
+	c.renew()
 	c.setHeader("x-ms-request-id", c.requestID())
 	if s.version != "" {
 		c.setHeader("Server", s.version)
 	}
 	return c
+}
+
+// renew gives the call the time that it may take, from now on.
+func (c *call) renew() {
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.ctx, c.cancel = context.WithTimeout(c.r.Context(), callTimeout)
 }
 
 // requestID is the client's own id of the request, when it sent a sane one, else ours.

@@ -26,7 +26,7 @@ func listConsumerGroups(c *call) error {
 // needs it may say so each time it runs.
 func createConsumerGroup(c *call) error {
 	hub, name := c.params[0], c.params[1]
-	if err := c.server.hub.CreateConsumerGroup(c.r.Context(), &c.principal, hub, name); err != nil {
+	if err := c.server.hub.CreateConsumerGroup(c.ctx, &c.principal, hub, name); err != nil {
 		return err
 	}
 	groups, err := c.server.hub.ConsumerGroups(&c.principal, hub)
@@ -42,7 +42,7 @@ func createConsumerGroup(c *call) error {
 }
 
 func deleteConsumerGroup(c *call) error {
-	if err := c.server.hub.DeleteConsumerGroup(c.r.Context(), &c.principal, c.params[0], c.params[1]); err != nil {
+	if err := c.server.hub.DeleteConsumerGroup(c.ctx, &c.principal, c.params[0], c.params[1]); err != nil {
 		return err
 	}
 	return c.done()

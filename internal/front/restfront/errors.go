@@ -34,8 +34,8 @@ var texts = map[hubward.Code]string{
 // fail answers with the envelope for err. The status is the code's; causes are logged, never sent.
 func (c *call) fail(err error) {
 	var e *hubward.Error
-	if !errors.As(err, &e) && c.r.Context().Err() != nil {
-		// The process ends; or the client has left, and will not read this.
+	if !errors.As(err, &e) && c.ctx.Err() != nil {
+		// It took too long, or the process ends; or the client has left, and will not read this.
 		e = hubward.Wrap(hubward.CodeServiceUnavailable, "restfront.fail", err)
 		err = e
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,7 +128,8 @@ func (s *stream) write() error {
 			}
 			return nil
 		}
-		if !started {
+		first := !started
+		if first {
 			s.begin()
 			started = true
 		}
@@ -135,12 +137,16 @@ func (s *stream) write() error {
 			s.call.log().Debug("event stream ended", "reason", "the client does not read", "error", err)
 			return nil
 		}
+		if first { // net/http has read the request's body by now, if there was one: what it waits for now is the client's end
+			http.NewResponseController(s.call.w).SetReadDeadline(time.Time{})
+		}
 		s.giveBack(chunk)
 	}
 }
 
 // authenticateAgain fails when the stream's token would be refused by now, or would permit something else.
 func (s *stream) authenticateAgain() error {
+	s.call.renew()
 	if err := service(s.call); err != nil {
 		return err
 	}
@@ -158,7 +164,18 @@ func (s *stream) begin() {
 	s.call.w.WriteHeader(http.StatusOK)
 }
 
+// send writes a chunk in pieces, each of which the client has to take in time: a large one has its time on a slow line.
 func (s *stream) send(chunk []byte) error {
+	for piece := range slices.Chunk(chunk, chunkSize) {
+		s.setWriteDeadline()
+		if _, err := s.call.w.Write(piece); err != nil {
+			return err
+		}
+	}
+	return http.NewResponseController(s.call.w).Flush()
+}
+
+func (s *stream) setWriteDeadline() {
 	rc := http.NewResponseController(s.call.w)
 	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
 	rc.SetWriteDeadline(time.Now().Add(s.call.server.streamWriteTimeout))
@@ -167,10 +184,6 @@ func (s *stream) send(chunk []byte) error {
 		rc.SetWriteDeadline(time.Now().Add(drainWriteTimeout))
 	default:
 	}
-	if _, err := s.call.w.Write(chunk); err != nil {
-		return err
-	}
-	return rc.Flush()
 }
 
 // hurryToDrain shortens the write that may be under way when the process drains: a client that does not read must not decide

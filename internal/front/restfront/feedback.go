@@ -45,7 +45,7 @@ func receiveFeedback(c *call) error {
 	} {
 		c.setHeader(f.Name, f.Value)
 	}
-	c.w.WriteHeader(http.StatusOK)
+	c.begin(http.StatusOK, len(body))
 	c.w.Write(body) // when the caller does not get it, its lock ends
 	return nil
 }
@@ -63,7 +63,7 @@ func feedbackWait(text string) (time.Duration, error) {
 
 // nextFeedback returns nil when there is none before wait is over or the process drains.
 func (c *call) nextFeedback(wait time.Duration) (*hub.NotificationDelivery, error) {
-	ctx := c.r.Context()
+	ctx := c.ctx
 	if wait == 0 {
 		return c.server.hub.TakeNotification(ctx, &c.principal, hub.NotificationFeedback)
 	}
@@ -101,7 +101,7 @@ func completeFeedback(c *call) error { return c.settleFeedback(hub.C2DComplete) 
 func abandonFeedback(c *call) error { return c.settleFeedback(hub.C2DAbandon) }
 
 func (c *call) settleFeedback(outcome hub.C2DOutcome) error {
-	if err := c.server.hub.SettleNotification(c.r.Context(), &c.principal, hub.NotificationFeedback, c.params[0], outcome); err != nil {
+	if err := c.server.hub.SettleNotification(c.ctx, &c.principal, hub.NotificationFeedback, c.params[0], outcome); err != nil {
 		return err
 	}
 	return c.done()

@@ -147,7 +147,7 @@ func createHub(c *call) error {
 	if err != nil {
 		return err
 	}
-	config, err := c.server.hub.CreateHub(c.r.Context(), &c.principal, n)
+	config, err := c.server.hub.CreateHub(c.ctx, &c.principal, n)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func updateHub(c *call) error {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "partitions: their number is fixed when a hub is created")
 	}
 	change := hub.HubChange{HostNames: n.HostNames, Retention: n.Retention, C2D: n.C2D}
-	config, err := c.server.hub.UpdateHub(c.r.Context(), &c.principal, n.Name, change)
+	config, err := c.server.hub.UpdateHub(c.ctx, &c.principal, n.Name, change)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func updateHub(c *call) error {
 }
 
 func deleteHub(c *call) error {
-	if err := c.server.hub.DeleteHub(c.r.Context(), &c.principal, c.params[0]); err != nil {
+	if err := c.server.hub.DeleteHub(c.ctx, &c.principal, c.params[0]); err != nil {
 		return err
 	}
 	return c.done()

@@ -5,12 +5,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/httpserver"
 	"github.com/hubward/hubward/internal/utf8text"
 )
 
@@ -21,18 +20,11 @@ const (
 	maxBulkBody = 8 << 20
 )
 
-// bodyTimeout is how long a client may take to send a body.
-const bodyTimeout = time.Minute
-
-// readBody returns the whole body, up to limit bytes.
+// readBody returns the whole body, up to limit bytes. Then the call has its time anew.
 //
 // Errors: CodeMessageTooLarge; CodeRequestTimeout when it comes too slowly.
 func (c *call) readBody(limit int64) ([]byte, error) {
-	rc := http.NewResponseController(c.w)
-	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
-	rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer rc.SetReadDeadline(time.Time{})
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, limit))
+	body, err := httpserver.ReadBody(c.w, http.MaxBytesReader(c.w, c.r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, hubward.Errorf(hubward.CodeMessageTooLarge, "the body is larger than %d bytes", limit)
@@ -40,6 +32,7 @@ func (c *call) readBody(limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, &hubward.Error{Code: hubward.CodeRequestTimeout, Message: "the body did not arrive", Err: err}
 	}
+	c.renew()
 	return body, nil
 }
 
@@ -83,14 +76,20 @@ func (c *call) answer(status int, v any) error {
 		return err
 	}
 	c.setHeader("Content-Type", "application/json; charset=utf-8")
-	c.w.WriteHeader(status)
+	c.begin(status, len(body))
 	c.w.Write(body) // a client that left is nobody to tell
 	return nil
 }
 
+// begin writes the header of an answer with a body of so many bytes.
+func (c *call) begin(status, size int) {
+	httpserver.Answer(c.w, size)
+	c.w.WriteHeader(status)
+}
+
 // done answers 204, without a body.
 func (c *call) done() error {
-	c.w.WriteHeader(http.StatusNoContent)
+	c.begin(http.StatusNoContent, 0)
 	return nil
 }
 

@@ -62,7 +62,7 @@ func regenerateKeys(c *call) error {
 		}
 		ids = append(ids, hubward.Identity{Device: item.ID})
 	}
-	rotations, err := c.server.hub.RegenerateKeys(c.r.Context(), &c.principal, ids, primary, secondary)
+	rotations, err := c.server.hub.RegenerateKeys(c.ctx, &c.principal, ids, primary, secondary)
 	if err != nil {
 		return err
 	}

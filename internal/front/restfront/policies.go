@@ -47,7 +47,7 @@ func createPolicy(c *call) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.server.hub.CreatePolicy(c.r.Context(), &c.principal, c.params[0], c.params[1], permissions)
+	p, err := c.server.hub.CreatePolicy(c.ctx, &c.principal, c.params[0], c.params[1], permissions)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func regeneratePolicyKey(c *call) error {
 	if !primary && !strings.EqualFold(b.Key, "secondary") {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "key: %.40q is neither primary nor secondary", b.Key)
 	}
-	p, err := c.server.hub.RegeneratePolicyKey(c.r.Context(), &c.principal, c.params[0], c.params[1], primary)
+	p, err := c.server.hub.RegeneratePolicyKey(c.ctx, &c.principal, c.params[0], c.params[1], primary)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func regeneratePolicyKey(c *call) error {
 }
 
 func deletePolicy(c *call) error {
-	if err := c.server.hub.DeletePolicy(c.r.Context(), &c.principal, c.params[0], c.params[1]); err != nil {
+	if err := c.server.hub.DeletePolicy(c.ctx, &c.principal, c.params[0], c.params[1]); err != nil {
 		return err
 	}
 	return c.done()

@@ -76,7 +76,7 @@ func query(c *call) error {
 	if err != nil {
 		return err
 	}
-	page, err := c.server.hub.Query(c.r.Context(), &c.principal, hub.Query{
+	page, err := c.server.hub.Query(c.ctx, &c.principal, hub.Query{
 		Text: q.Query, Continuation: c.r.Header.Get("x-ms-continuation"), MaxItems: most,
 	})
 	if err != nil {

@@ -65,7 +65,7 @@ func putDevice(c *call) error {
 	if err != nil {
 		return err
 	}
-	stored, err := c.server.hub.PutDevice(c.r.Context(), &c.principal, d, c.ifMatch())
+	stored, err := c.server.hub.PutDevice(c.ctx, &c.principal, d, c.ifMatch())
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func putDevice(c *call) error {
 }
 
 func getDevice(c *call) error {
-	d, err := c.server.hub.Device(c.r.Context(), &c.principal, c.params[0])
+	d, err := c.server.hub.Device(c.ctx, &c.principal, c.params[0])
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func getDevice(c *call) error {
 }
 
 func deleteDevice(c *call) error {
-	if err := c.server.hub.DeleteDevice(c.r.Context(), &c.principal, c.params[0], c.ifMatch()); err != nil {
+	if err := c.server.hub.DeleteDevice(c.ctx, &c.principal, c.params[0], c.ifMatch()); err != nil {
 		return err
 	}
 	return c.done()
@@ -103,7 +103,7 @@ func (c *call) answerDevices(after string) error {
 			return hubward.Errorf(hubward.CodeArgumentInvalid, "top: %.20q is not a number", text)
 		}
 	}
-	devices, err := c.server.hub.Devices(c.r.Context(), &c.principal, after, top)
+	devices, err := c.server.hub.Devices(c.ctx, &c.principal, after, top)
 	if err != nil {
 		return err
 	}

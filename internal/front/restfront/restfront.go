@@ -102,6 +102,7 @@ func New(h *hub.Hub, o Options) http.Handler {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, now: s.now}
 	c := s.newCall(answer, r)
+	defer func() { c.cancel() }() // the last one
 	defer c.observe(answer, s.now())
 	defer c.recoverBug()
 	if err := c.run(); err != nil {

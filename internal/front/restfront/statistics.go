@@ -4,7 +4,7 @@ import "net/http"
 
 // registryStatistics answers with counts that are exact.
 func registryStatistics(c *call) error {
-	stats, err := c.server.hub.DeviceStatistics(c.r.Context(), &c.principal)
+	stats, err := c.server.hub.DeviceStatistics(c.ctx, &c.principal)
 	if err != nil {
 		return err
 	}
@@ -12,7 +12,7 @@ func registryStatistics(c *call) error {
 }
 
 func serviceStatistics(c *call) error {
-	stats, err := c.server.hub.ServiceStatistics(c.r.Context(), &c.principal)
+	stats, err := c.server.hub.ServiceStatistics(c.ctx, &c.principal)
 	if err != nil {
 		return err
 	}

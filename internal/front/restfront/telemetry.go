@@ -29,7 +29,7 @@ func sendTelemetry(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.server.hub.IngestOnce(c.r.Context(), &c.principal, messages); err != nil {
+	if err := c.server.hub.IngestOnce(c.ctx, &c.principal, messages); err != nil {
 		return err
 	}
 	return c.done()
