@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ var ErrToken = errors.New("malformed shared access signature")
 type Token struct {
 	Policy  string    // skn, percent-decoded; empty for a device key
 	Expiry  time.Time // se
-	Segment []string  // the resource, decoded: host first, then e.g. "devices", "d1"
+	Segment []string  // the resource, decoded: host first, as CanonicalHost writes it, then e.g. "devices", "d1"
 
 	signed    string // sr + "\n" + se as written
 	signature []byte // sig, decoded
@@ -128,11 +129,11 @@ func splitResource(sr string) ([]string, error) {
 		decoded = after
 	}
 	segments := strings.Split(strings.TrimRight(decoded, "/"), "/")
-	segments[0] = TrimPort(segments[0])
+	segments[0] = CanonicalHost(segments[0])
 	return segments, nil
 }
 
-// Host returns the host that the token is for, without port. Compare it with strings.EqualFold.
+// Host returns the host that the token is for, as CanonicalHost writes it.
 func (t *Token) Host() string { return t.Segment[0] }
 
 // Covers reports whether the token's scope, below its host, is a segment-wise prefix of path: a token for
@@ -240,6 +241,16 @@ func TrimPort(host string) string {
 	}
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && strings.IndexByte(host, ':') == i {
 		return host[:i]
+	}
+	return host
+}
+
+// CanonicalHost returns host in the one form in which host names are compared: without port, brackets and the dot that
+// ends an absolute name (RFC 1034 3.1), in lower case, an IP address as RFC 5952 writes it. It checks nothing.
+func CanonicalHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(TrimPort(host), "."))
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap().String()
 	}
 	return host
 }

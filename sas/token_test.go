@@ -249,6 +249,28 @@ func TestTrimPort(t *testing.T) {
 	}
 }
 
+func TestCanonicalHost(t *testing.T) {
+	for host, want := range map[string]string{
+		"hub": "hub", "Hub.Example.": "hub.example", "hub.example.:8883": "hub.example", "hub.example..": "hub.example.",
+		"[FD00:0::7]:443": "fd00::7", "::ffff:10.1.2.3": "10.1.2.3", "10.1.2.3:443": "10.1.2.3", ".": "", "": "",
+	} {
+		if got := sas.CanonicalHost(host); got != want {
+			t.Errorf("CanonicalHost(%q) = %q, want %q", host, got, want)
+		}
+	}
+}
+
+func TestParse_hostIsCanonical(t *testing.T) {
+	for sr, want := range map[string]string{
+		"Hub.Example.%2Fdevices%2Fd1": "hub.example", "sb%3A%2F%2FHUB.example.%3A5671%2Fehub": "hub.example", "[::1]:443": "::1",
+	} {
+		token, err := sas.Parse("SharedAccessSignature sig=AAAA&se=1900000000&sr=" + sr)
+		if err != nil || token.Host() != want {
+			t.Errorf("%s: host %q, %v; want %q", sr, token.Host(), err, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("SharedAccessSignature sr=localhost%2Fdevices%2Fd1&sig=BfEakTtrTCJps48fmCkb5p4rDB9Mk92Gw3S7lFnWhYA%3D&se=1900000000")
 	f.Add("SharedAccessSignature sr=amqps%3a%2f%2f[::1]%3a5671%2fehub&sig=AA+/&se=0&skn=a%20b")

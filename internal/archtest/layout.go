@@ -84,8 +84,12 @@ func hubPackages() []rule {
 			why:     "the composition root wires what others declare; rules belong to the hub",
 		},
 		{
-			pkg: "internal/config", ours: []string{".", textLeaf}, outside: []string{"github.com/pelletier/go-toml/v2"},
+			pkg: "internal/config", ours: []string{".", textLeaf, "internal/hostname"}, outside: []string{"github.com/pelletier/go-toml/v2"},
 			why: "configuration ends in app, which passes plain values: it knows the nouns, and what text is",
+		},
+		{
+			pkg: "internal/hostname", ours: []string{"sas"}, outside: []string{"golang.org/x/net/idna"}, never: []string{"net/http", "os", "context"},
+			why: "the rule for host names is pure: it looks nothing up",
 		},
 		{
 			pkg: "internal/front/listen", ours: []string{textLeaf}, outside: []string{"golang.org/x/sys"},
@@ -120,7 +124,7 @@ func hubPackages() []rule {
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
 		},
 		{
-			pkg: hubAPI, ours: []string{".", "sas", accessLeaf, queueLeaf, c2dLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", accessLeaf, queueLeaf, c2dLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
 			never: []string{"net", "database/sql"},
 			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
 		},

@@ -139,6 +139,7 @@ func TestLoad_hostNames(t *testing.T) {
 	}{
 		{"one text in the file", config.Source{File: writeFile(t, `hostname = "a.example,b"`)}},
 		{"variable", config.Source{Getenv: env(map[string]string{"HUBWARD_HOSTNAME": "A.example, b"})}},
+		{"dots at the end", config.Source{File: writeFile(t, `hostname = ["a.example.", "B."]`)}},
 		{"repeated flag", config.Source{Flags: map[string][]string{"hostname": {"a.example", "b"}}}},
 	}
 	for _, tt := range tests {
@@ -262,6 +263,9 @@ func TestValidate(t *testing.T) {
 		{"wildcard", func(c *config.Config) { c.HostNames = []string{"*.example"} }, "hostname: "},
 		{"long label", func(c *config.Config) { c.HostNames = []string{strings.Repeat("a", 64)} }, "hostname: "},
 		{"longest label", func(c *config.Config) { c.HostNames = []string{strings.Repeat("a", 63)} }, ""},
+		{"no number at the end", func(c *config.Config) { c.HostNames = []string{"hub.7"} }, "hostname: "},
+		{"international name", func(c *config.Config) { c.HostNames = []string{"ünicode.org"} },
+			"hostname: \"ünicode.org\": an international name is given as its A-labels: xn--nicode-2ya.org"},
 		{"IPv6 zone", func(c *config.Config) { c.HostNames = []string{"fe80::1%eth0"} }, "hostname: "},
 		{"host name twice", func(c *config.Config) { c.HostNames = []string{"h", "h"} }, `hostname: "h": given twice`},
 		{"too many host names", func(c *config.Config) { c.HostNames = slices.Repeat([]string{"h"}, 17) }, "hostname: there are 17"},

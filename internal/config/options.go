@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hostname"
 )
 
 // Option describes one option to whoever shows it or reads it: the command line, help pages.
@@ -126,7 +127,10 @@ func count(path, flag, usage string, field func(*Config) *int) Option {
 func setHostNames(c *Config, values []string) error {
 	c.HostNames = nil
 	for _, name := range split(values) {
-		c.HostNames = append(c.HostNames, strings.ToLower(name))
+		if canonical, err := hostname.Parse(name); err == nil { // else Validate says why not
+			name = canonical
+		}
+		c.HostNames = append(c.HostNames, name)
 	}
 	return nil
 }

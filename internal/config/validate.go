@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/hubward/hubward/internal/hostname"
 )
 
 // Bounds of the values; those of a hub repeat what package hub allows, so that all errors come at once.
@@ -19,8 +21,6 @@ const (
 	maxRetention      = 10 * 365 * 24 * time.Hour
 	maxHubName        = 50
 	maxHostNames      = 16
-	maxHostName       = 253 // RFC 1035 2.3.4, as text without the last dot
-	maxLabel          = 63
 	maxMaxConnections = 1 << 20
 	maxTracePatterns  = 32
 	maxTracePattern   = 128
@@ -64,8 +64,8 @@ func (c *Config) checkHostNames(p *problems) {
 		return
 	}
 	for i, name := range c.HostNames {
-		if !validHostName(name) {
-			p.add("hostname", "%.80q: not a host name or IP address (no scheme, no port, no wildcard)", name)
+		if _, err := hostname.Parse(name); err != nil {
+			p.add("hostname", "%.80q: %w", name, err)
 		}
 		if slices.Contains(c.HostNames[:i], name) {
 			p.add("hostname", "%.80q: given twice", name)
@@ -73,32 +73,15 @@ func (c *Config) checkHostNames(p *problems) {
 	}
 }
 
-// validHostName accepts what can stand in a certificate and a connection string: a DNS name (with underscores, which
-// container networks use) or an IP address without brackets.
-func validHostName(name string) bool {
-	if _, err := netip.ParseAddr(name); err == nil {
-		return !strings.Contains(name, "%")
-	}
-	if name == "" || len(name) > maxHostName {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if len(label) > maxLabel || !validName(label, "_") {
-			return false
-		}
-	}
-	return true
-}
+func validHubName(name string) bool { return len(name) <= maxHubName && validName(name) }
 
-func validHubName(name string) bool { return len(name) <= maxHubName && validName(name, "") }
-
-// validName reports whether name has only letters, digits, inner hyphens and marks, and at least one of them.
-func validName(name, marks string) bool {
+// validName reports whether name has only letters, digits and inner hyphens, and at least one of them.
+func validName(name string) bool {
 	if name == "" || name[0] == '-' || name[len(name)-1] == '-' {
 		return false
 	}
 	for _, r := range name {
-		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || strings.ContainsRune(marks, r)
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-'
 		if !ok {
 			return false
 		}
@@ -140,8 +123,10 @@ func checkAddress(address string) (port int, err error) {
 	if err != nil {
 		return 0, errors.New("not host:port")
 	}
-	if _, err := netip.ParseAddr(host); err != nil && host != "" && !validHostName(host) {
-		return 0, fmt.Errorf("%.80q is no host name or IP address", host)
+	if _, err := netip.ParseAddr(host); err != nil && host != "" { // here an address may have a zone
+		if _, err := hostname.Parse(host); err != nil {
+			return 0, fmt.Errorf("%.80q is no host name or IP address", host)
+		}
 	}
 	port, err = strconv.Atoi(portText)
 	if err != nil || port < 0 || port > 65535 {

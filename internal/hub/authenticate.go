@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"strings"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
@@ -77,9 +76,7 @@ func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (acce
 
 // hubOfToken finds the hub that a token is for, which has to be the one of that name if there is a name.
 func (h *Hub) hubOfToken(name string, t *sas.Token) (*state, error) {
-	h.mu.RLock()
-	s := h.hosts[strings.ToLower(t.Host())]
-	h.mu.RUnlock()
+	s := h.stateFor(t.Host())
 	if name == "" && s == nil {
 		return nil, hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", t.Host())
 	}

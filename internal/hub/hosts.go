@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hostname"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/sas"
 )
@@ -14,21 +15,25 @@ const maxHostNames = 16 // of a hub; ours
 // localHosts are the names under which the first hub answers whatever it is called.
 var localHosts = []string{"localhost", "127.0.0.1", "::1"}
 
-// HubFor returns the hub that answers to host, which may carry a port and be spelt in any case.
+// HubFor returns the hub that answers to host, which may carry a port, be spelt in any case and end in a dot.
 //
 // Errors: CodeHubNotFound.
 func (h *Hub) HubFor(host string) (access.HubRef, error) {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	host = sas.TrimPort(host)
-	s, ok := h.hosts[host]
-	if !ok {
-		s, ok = h.hosts[strings.ToLower(host)]
-	}
-	if !ok {
+	s := h.stateFor(host)
+	if s == nil {
 		return access.HubRef{}, hubward.Errorf(hubward.CodeHubNotFound, "no hub answers to the host name %.64q", host)
 	}
 	return s.ref, nil
+}
+
+// stateFor returns the hub that answers to host, nil if none does.
+func (h *Hub) stateFor(host string) *state {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if s, ok := h.hosts[host]; ok {
+		return s
+	}
+	return h.hosts[sas.CanonicalHost(host)]
 }
 
 // HostOf returns the host name that a hub goes by, for a client that has used none.
@@ -45,13 +50,13 @@ func (h *Hub) HostOf(ref access.HubRef) (string, error) {
 	return strings.ToLower(c.Name) + ".localhost", nil
 }
 
-// normalHostNames lower-cases names and drops repetitions.
+// normalHostNames brings names into their canonical form and drops repetitions.
 func normalHostNames(names []string) ([]string, error) {
 	var out []string
 	for _, name := range names {
-		n := strings.ToLower(sas.TrimPort(strings.TrimSpace(name)))
-		if n == "" || len(n) > 253 || strings.ContainsAny(n, "/;=&?# \t\r\n") {
-			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %.60q is no host name", name)
+		n, err := hostname.Parse(strings.TrimSpace(name))
+		if err != nil {
+			return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "hostNames: %.80q: %v", name, err)
 		}
 		if !slices.Contains(out, n) {
 			out = append(out, n)
@@ -79,7 +84,9 @@ func (h *Hub) indexHostsLocked() {
 	h.hosts = make(map[string]*state)
 	for _, s := range h.order {
 		for _, host := range s.config.HostNames {
-			h.hosts[host] = s
+			if host = sas.CanonicalHost(host); h.hosts[host] == nil { // it may have been stored before there was a rule
+				h.hosts[host] = s
+			}
 		}
 	}
 	for i, s := range h.order {

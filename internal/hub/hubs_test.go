@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func TestUpdateHub_changesWhatIsGiven(t *testing.T) {
 		{hub.HubChange{}, []string{"second.example"}, 24 * time.Hour},
 		{hub.HubChange{Retention: time.Hour}, []string{"second.example"}, time.Hour},
 		{hub.HubChange{HostNames: []string{"Two.example", "b.example"}}, []string{"two.example", "b.example"}, time.Hour},
+		{hub.HubChange{HostNames: []string{"Two.example.", " two.example", "FD00:0::7"}}, []string{"two.example", "fd00::7"}, time.Hour},
 		{hub.HubChange{HostNames: []string{}}, nil, time.Hour},
 	} {
 		c, err := f.UpdateHub(t.Context(), "second", test.change)
@@ -37,6 +39,11 @@ func TestUpdateHub_changesWhatIsGiven(t *testing.T) {
 		"a short retention":          {Retention: time.Second},
 		"a negative retention":       {Retention: -time.Hour},
 		"a host name of another hub": {HostNames: []string{"plant.example"}},
+		"the same, absolute":         {HostNames: []string{"plant.example."}},
+		"a URL":                      {HostNames: []string{"https://x"}},
+		"a port":                     {HostNames: []string{"two.example:443"}},
+		"an international name":      {HostNames: []string{"ünicode.org"}},
+		"a label of 64":              {HostNames: []string{strings.Repeat("a", 64) + ".example"}},
 	} {
 		_, err := f.UpdateHub(t.Context(), "second", change)
 		wantCode(t, what, err, hubward.CodeArgumentInvalid)

@@ -14,7 +14,7 @@ import (
 // Config is one hub's durable configuration: a row of the registry store.
 type Config struct {
 	Name           string   // the hub's name and Event-Hubs-compatible name: letters, digits and '-', unique without case
-	HostNames      []string // lower case, without port; unique over all hubs
+	HostNames      []string // canonical, see sas.CanonicalHost; unique over all hubs
 	Partitions     int      // 1 to 32, fixed at creation
 	Retention      time.Duration
 	Policies       []access.Policy

@@ -108,6 +108,7 @@ func TestOpen_findsTheHub(t *testing.T) {
 	rows := map[string]struct{ hostname, hub, condition string }{
 		"name":          {"plant.example", "plant", ""},
 		"case and port": {"Plant.Example:5671", "plant", ""},
+		"dot":           {"plant.example.", "plant", ""},
 		"path":          {"localhost/$servicebus/websocket", "plant", ""},
 		"second hub":    {"other.localhost", "other", ""},
 		"unknown":       {"nowhere.example", "", "com.microsoft:iot-hub-not-found-error"},

@@ -151,6 +151,9 @@ func TestCreateHub_refusals(t *testing.T) {
 		`{"partitions":33}`:               "partitions",
 		`{"hostNames":["hub.example"]}`:   "hostNames",
 		`{"hostNames":"hub.example"}`:     "hostNames",
+		`{"hostNames":["hub.example."]}`:  "hostNames: hub.example is a name of hub plant",
+		`{"hostNames":["https://x"]}`:     "hostNames: \\\"https://x\\\": not a host name",
+		`{"hostNames":["ünicode.org"]}`:   "xn--nicode-2ya.org",
 		`{"retention":"24h","x":{}} tail`: "JSON",
 	} {
 		r := f.do(ask{method: "PUT", path: "/$hubward/hubs/two", body: body})
