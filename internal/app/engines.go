@@ -36,7 +36,7 @@ func (a *App) openEngines(ctx context.Context) error {
 	// What an earlier process has claimed is void: the store knows by the number of the start.
 	epoch, err := store.NextEpoch(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("store %s: %w", path, err)
 	}
 	if epoch > localcluster.MaxEpoch {
 		return fmt.Errorf("the data folder %s was started %d times, which is more than it can count", a.cfg.Data, epoch)

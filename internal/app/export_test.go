@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 
+	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/obs"
 )
 
@@ -15,3 +16,13 @@ func (a *App) Leaf() *x509.Certificate { return a.certs.Leaf() }
 
 // Metrics are what the admin listener shows.
 func (a *App) Metrics() *obs.Metrics { return a.metrics }
+
+// FailingLog stands before the log of an App that does not run yet: it has failed once failed is closed.
+func (a *App) FailingLog(failed chan struct{}) { a.engines.log = failingLog{a.engines.log, failed} }
+
+type failingLog struct {
+	hub.EventLog
+	failed chan struct{}
+}
+
+func (l failingLog) Failed() <-chan struct{} { return l.failed }

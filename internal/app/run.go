@@ -28,6 +28,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.hub.Run(work) })
 	g.Go(func() error { return a.followHubs(work) })
+	g.Go(func() error { return a.awaitLogFailure(gctx) })
 	for _, b := range fronts.listeners {
 		g.Go(func() error {
 			if err := b.serve(b.listener); err != nil {
@@ -44,6 +45,20 @@ func (a *App) Run(ctx context.Context) (err error) {
 	})
 	a.ready(fronts)
 	return g.Wait()
+}
+
+// errLogFailed ends the process: only a new start recovers a log that has failed. Its cause is what closing it says.
+var errLogFailed = errors.New("the telemetry log has failed and takes no more events: make room or mend the disk, and start again")
+
+// awaitLogFailure returns when the log has failed, or ctx has ended. A hub that goes on without its log would refuse what
+// devices send, until somebody looks; a supervisor that starts it again does so once there is room.
+func (a *App) awaitLogFailure(ctx context.Context) error {
+	select {
+	case <-a.engines.log.Failed():
+		return errLogFailed
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (a *App) ready(f *fronts) {

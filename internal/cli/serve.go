@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,7 @@ func newServeCommand(env Env) *cobra.Command {
 		if err != nil {
 			err = usagef(cmd, "%w", err)
 		} else {
-			err = serve(cmd.Context(), env, cfg, load)
+			err = endWithin(cmd.Context(), stopTimeout, func() error { return serve(cmd.Context(), env, cfg, load) })
 		}
 		if err != nil && cfg.Log.Format == jsonFormat {
 			err = &loggedError{err}
@@ -97,6 +98,29 @@ func given(flags []*optionFlag) map[string][]string {
 // idle connections: half of Go's default saves a tenth of their memory, and the telemetry path, which does not
 // allocate, does not notice (docs/performance.md).
 const heapGrowth = 50
+
+// stopTimeout bounds the time from the signal to the end: a drain, and as long again for engines to close. What takes longer
+// hangs, as calls to a disk that has gone do.
+const stopTimeout = 30 * time.Second
+
+// endWithin runs work, and gives it up when it is still there at a time after ctx has ended.
+func endWithin(ctx context.Context, most time.Duration, work func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- work() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	timeout := time.NewTimer(most)
+	defer timeout.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timeout.C:
+		return fmt.Errorf("the hub hung while it stopped and was cut off after %s: look at the disk of its data folder; what was acknowledged is there", most)
+	}
+}
 
 // serve runs a hub until ctx ends or the hub fails.
 func serve(ctx context.Context, env Env, cfg config.Config, reload func() (config.Config, error)) error {

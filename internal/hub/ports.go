@@ -240,6 +240,9 @@ type EventLog interface {
 	Drop(ctx context.Context, hub string) error
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error
+	// Failed is closed once the log takes no more events until the process is started again, as after a write to a full disk;
+	// Ping says why. Nil: that cannot be.
+	Failed() <-chan struct{}
 }
 
 // Producer appends the events of one connection to one partition. It is for one goroutine at a time.

@@ -88,6 +88,9 @@ func (l *Log) Close() error {
 	return nil
 }
 
+// Failed implements hub.EventLog: memory does not fail.
+func (l *Log) Failed() <-chan struct{} { return nil }
+
 // Ping implements hub.EventLog.
 func (l *Log) Ping(ctx context.Context) error {
 	l.mu.Lock()

@@ -37,7 +37,8 @@
 //
 // The first write that fails freezes the folder (see guard): nothing is written or deleted from then on, what gathered
 // is reported as failed, and so is every later Append and Ping, with the first cause. Readers go on with what is
-// committed. Only a restart ends this, because whether the last batch reached the disk is known only then.
+// committed. Only a restart ends this, because whether the last batch reached the disk is known only then. Open on a disk
+// that fails returns the cause as well, however far it has got, and leaves the folder as a crash would have left it.
 //
 // # Locks
 //

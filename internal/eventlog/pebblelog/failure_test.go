@@ -163,6 +163,7 @@ func failingDisk(t *testing.T, disk *faulty) {
 			t.Errorf("Append to a failed log: %v", err)
 		}
 	}
+	<-log.Failed()
 	if err := log.Ping(t.Context()); !errors.Is(err, errDisk) {
 		t.Errorf("Ping: %v", err)
 	}
@@ -248,5 +249,38 @@ func (l *load) checkCrash(what string, fs vfs.FS, acked [2]int64) {
 	}
 	if err := log.Close(); err != nil {
 		l.t.Errorf("%s: Close: %v", what, err)
+	}
+}
+
+// TestOpen_failingDisk lets the disk fail from some write on that opening a folder makes, when a crash has left much in the
+// write-ahead log: Open says so, and what was acknowledged is there once the disk is mended.
+func TestOpen_failingDisk(t *testing.T) {
+	const events = 150 // of each partition: some memory tables full
+	mem := vfs.NewCrashableMem()
+	log := open(t, pebblelog.Options{Dir: "dir", FS: mem})
+	l := &load{t: t, log: log, size: 8 << 10, max: events}
+	l.start()
+	l.running.Wait()
+	l.untilAcked(events - 1)
+	for n, failed := 1, true; failed; n += 1 + n/8 {
+		fs := mem.CrashClone(vfs.CrashCloneCfg{})
+		var count atomic.Int64
+		disk := errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && count.Add(1) >= int64(n) {
+				return errDisk
+			}
+			return nil
+		}))
+		again, err := pebblelog.Open(pebblelog.Options{Dir: "dir", FS: disk})
+		if err == nil {
+			err = again.Close()
+		}
+		if failed = count.Load() >= int64(n); failed && !errors.Is(err, errDisk) {
+			t.Errorf("the disk fails from write %d on: %v", n, err)
+		}
+		if !failed && (err != nil || n < 50) {
+			t.Errorf("opening made %d writes: %v", count.Load(), err)
+		}
+		l.check(fmt.Sprintf("mended after write %d", n), open(t, pebblelog.Options{Dir: "dir", FS: fs}), [2]int64{events, events})
 	}
 }

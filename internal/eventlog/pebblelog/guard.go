@@ -22,12 +22,18 @@ import (
 //
 // Flushes and compactions are told the truth. Pebble repeats them at once and for ever, so after a failure they wait
 // where they open their first file, until the log is closed; see also pause.
+//
+// While Pebble opens the folder, nothing can wait: Open itself waits until what it found in the write-ahead log is flushed,
+// for as long as that takes. And it must not fail in the middle: it would let go of what its compactions are using. So after
+// a failure while it opens, Pebble works on in memory, on top of what is on disk, until Open has come to its end. Then the
+// log closes it, and says why. That takes no more memory than the tables of what was in the write-ahead log.
 type guard struct {
 	vfs.FS
 	onFail func(error) // called once
 
 	cause    atomic.Pointer[error]
-	parking  atomic.Bool // set once the log is open
+	opened   atomic.Bool // Pebble has opened the folder: background work can wait
+	memory   *vfs.MemFS  // where Pebble works on after a failure while it opens
 	released chan struct{}
 	once     sync.Once
 }
@@ -39,7 +45,7 @@ const walCategory = "pebble-wal"
 const manifestCategory = "pebble-manifest"
 
 func newGuard(fs vfs.FS, onFail func(error)) *guard {
-	return &guard{FS: fs, onFail: onFail, released: make(chan struct{})}
+	return &guard{FS: fs, onFail: onFail, memory: vfs.NewMem(), released: make(chan struct{})}
 }
 
 // failure returns the first failing write's error, nil when there was none.
@@ -69,9 +75,20 @@ func (g *guard) do(write func() error) error {
 	return err
 }
 
-// park makes background work wait after a failure from now on; release lets it go.
-func (g *guard) park()    { g.parking.Store(true) }
+// park ends the opening: from now on background work waits after a failure. release lets it go.
+func (g *guard) park()    { g.opened.Store(true) }
 func (g *guard) release() { g.once.Do(func() { close(g.released) }) }
+
+// inMemory reports whether Pebble has failed while it opens, and works on in memory.
+func (g *guard) inMemory() bool { return !g.opened.Load() && g.failure() != nil }
+
+// createInMemory makes a file that is not on disk.
+func (g *guard) createInMemory(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := g.memory.MkdirAll(g.PathDir(name), dirMode); err != nil {
+		return nil, err
+	}
+	return g.memory.Create(name, category)
+}
 
 // retryPause is how often background work that cannot succeed is repeated after a failure.
 const retryPause = 50 * time.Millisecond
@@ -88,40 +105,65 @@ func (g *guard) pause() {
 
 // Create implements vfs.FS.
 func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return g.open(category, func() (vfs.File, error) { return g.FS.Create(name, category) })
+	return g.open(name, category, func() (vfs.File, error) { return g.FS.Create(name, category) })
 }
 
 // ReuseForWrite implements vfs.FS. Pebble recycles files of its write-ahead log with it.
 func (g *guard) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return g.open(category, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, category) })
+	return g.open(newname, category, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, category) })
 }
 
 // OpenReadWrite implements vfs.FS.
 func (g *guard) OpenReadWrite(
 	name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption,
 ) (vfs.File, error) {
-	return g.open(category, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, category, opts...) })
+	return g.open(name, category, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, category, opts...) })
 }
 
-func (g *guard) open(category vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
-	wal := category == walCategory
-	if g.failure() != nil && g.parking.Load() && !wal && category != manifestCategory &&
-		category != vfs.WriteCategoryUnspecified {
+func (g *guard) open(name string, category vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
+	f := &guardFile{g: g, wal: category == walCategory, table: isTable(category)}
+	if g.failure() != nil && g.opened.Load() && f.table {
 		<-g.released
 	}
-	var f vfs.File
 	err := g.do(func() (err error) {
-		f, err = open()
+		f.File, err = open()
 		return err
 	})
 	switch {
 	case err == nil:
-		return &guardFile{File: f, g: g, wal: wal}, nil
-	case wal:
-		return &guardFile{File: vfs.NewMemFile(nil), g: g, wal: true}, nil // takes no writes: the log has failed
+	case f.wal:
+		f.File = vfs.NewMemFile(nil) // takes no writes: the log has failed
+	case g.inMemory():
+		return g.createInMemory(name, category)
 	default:
 		return nil, err
 	}
+	return f, nil
+}
+
+// isTable tells the files of flushes and compactions from those that Pebble creates while it keeps others waiting.
+func isTable(category vfs.DiskWriteCategory) bool {
+	return category != walCategory && category != manifestCategory && category != vfs.WriteCategoryUnspecified
+}
+
+// Open implements vfs.FS.
+func (g *guard) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if g.inMemory() {
+		if f, err := g.memory.Open(name, opts...); err == nil {
+			return f, nil
+		}
+	}
+	return g.FS.Open(name, opts...)
+}
+
+// Stat implements vfs.FS.
+func (g *guard) Stat(name string) (vfs.FileInfo, error) {
+	if g.inMemory() {
+		if info, err := g.memory.Stat(name); err == nil {
+			return info, nil
+		}
+	}
+	return g.FS.Stat(name)
 }
 
 // OpenDir implements vfs.FS. Directories are opened to be synced.
@@ -140,11 +182,21 @@ func (g *guard) Link(oldname, newname string) error {
 
 // Rename implements vfs.FS.
 func (g *guard) Rename(oldname, newname string) error {
-	return g.do(func() error { return g.FS.Rename(oldname, newname) })
+	err := g.do(func() error { return g.FS.Rename(oldname, newname) })
+	if err == nil || !g.inMemory() {
+		return err
+	}
+	if _, err := g.memory.Stat(oldname); err != nil {
+		return nil // what is on disk stays as it is
+	}
+	return g.memory.Rename(oldname, newname)
 }
 
 // Remove implements vfs.FS. Failing to remove a file is no reason to freeze the folder.
 func (g *guard) Remove(name string) error {
+	if g.inMemory() {
+		return nil
+	}
 	if cause := g.failure(); cause != nil {
 		return cause
 	}
@@ -153,6 +205,9 @@ func (g *guard) Remove(name string) error {
 
 // RemoveAll implements vfs.FS.
 func (g *guard) RemoveAll(name string) error {
+	if g.inMemory() {
+		return nil
+	}
 	if cause := g.failure(); cause != nil {
 		return cause
 	}
@@ -165,13 +220,18 @@ func (g *guard) Unwrap() vfs.FS { return g.FS }
 // guardFile is a file, or a directory, that Pebble writes.
 type guardFile struct {
 	vfs.File
-	g   *guard
-	wal bool // failures are kept from Pebble
+	g     *guard
+	wal   bool // failures are kept from Pebble
+	table bool // a flush or a compaction writes it
 }
+
+// silent reports whether failures are kept from Pebble: always of the write-ahead log, and while the folder is opened of all
+// that is not written anew after a failure.
+func (f *guardFile) silent() bool { return f.wal || !f.table && f.g.inMemory() }
 
 // outcome is what Pebble is told of a write.
 func (f *guardFile) outcome(err error) error {
-	if f.wal {
+	if f.silent() {
 		return nil
 	}
 	return err
@@ -183,7 +243,7 @@ func (f *guardFile) Write(b []byte) (n int, err error) {
 		n, err = f.File.Write(b)
 		return err
 	})
-	if err != nil && f.wal {
+	if err != nil && f.silent() {
 		n = len(b)
 	}
 	return n, f.outcome(err)
@@ -195,7 +255,7 @@ func (f *guardFile) WriteAt(b []byte, offset int64) (n int, err error) {
 		n, err = f.File.WriteAt(b, offset)
 		return err
 	})
-	if err != nil && f.wal {
+	if err != nil && f.silent() {
 		n = len(b)
 	}
 	return n, f.outcome(err)

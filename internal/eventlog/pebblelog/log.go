@@ -32,6 +32,7 @@ type Log struct {
 
 	pressed atomic.Bool   // flushes or compactions happened: the committer looks at Pebble before its next commit
 	relief  chan struct{} // tells a committer that waits for Pebble to look again; capacity 1
+	frozen  chan struct{} // closed when the log has failed
 	count   counters
 
 	readers sync.WaitGroup // calls that hold Pebble iterators; added under mu while the log is open
@@ -51,7 +52,7 @@ func Open(o Options) (*Log, error) {
 	if o.Dir == "" {
 		return nil, errors.New("pebblelog: no folder given")
 	}
-	l := &Log{opts: o, relief: make(chan struct{}, 1)}
+	l := &Log{opts: o, relief: make(chan struct{}, 1), frozen: make(chan struct{})}
 	l.group = groupcommit.New(&l.mu, groupcommit.Engine[state]{
 		Now: o.Now, MaxBytes: o.MaxGatheredBytes, Overhead: eventOverhead,
 		NewState: newState, Refusal: l.refusal,
@@ -66,6 +67,9 @@ func Open(o Options) (*Log, error) {
 		return nil, fmt.Errorf("event log %s: %w", o.Dir, errors.Join(err, l.closePebble()))
 	}
 	l.guard.park()
+	if err := l.guard.failure(); err != nil { // meanwhile
+		return nil, fmt.Errorf("event log %s: %w", o.Dir, errors.Join(err, l.closePebble()))
+	}
 	l.batch = l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(o.MaxGatheredBytes))
 	l.group.Start()
 	return l, nil
@@ -84,6 +88,9 @@ func (l *Log) openPebble() error {
 	l.db, err = pebble.Open(o.Dir, o.pebbleOptions(l.guard, l, lock))
 	if err != nil {
 		return errors.Join(err, lock.Close())
+	}
+	if err := l.guard.failure(); err != nil { // Pebble was told that its writes succeeded
+		return errors.Join(err, l.closePebble())
 	}
 	return nil
 }
@@ -148,9 +155,12 @@ func (l *Log) close() error {
 	err := l.batch.Close()
 	err = errors.Join(err, l.closePebble())
 	if cause := l.guard.failure(); cause != nil {
-		return cause
+		err = cause
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("event log %s: %w", l.opts.Dir, err)
+	}
+	return nil
 }
 
 // Ping implements hub.EventLog.
@@ -165,6 +175,9 @@ func (l *Log) Ping(ctx context.Context) error {
 	l.mu.Unlock()
 	return op.wait(ctx)
 }
+
+// Failed implements hub.EventLog.
+func (l *Log) Failed() <-chan struct{} { return l.frozen }
 
 // Producer implements hub.EventLog. After a failure of the log its Append returns CodeServiceUnavailable.
 func (l *Log) Producer(p hub.Partition, done func(n int, err error)) hub.Producer {
@@ -218,7 +231,8 @@ func (o *op) wait(ctx context.Context) error {
 
 // failed is called once, when the guard sees the first failing write.
 func (l *Log) failed(cause error) {
-	l.opts.Logger.Error("event log failed: it takes no more events until restart", "dir", l.opts.Dir, "err", cause)
+	l.opts.Logger.Error("event log failed: it takes no more events until restart", "dir", l.opts.Dir, "error", cause)
+	close(l.frozen)
 	l.relieve()
 }
 

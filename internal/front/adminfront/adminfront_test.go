@@ -50,6 +50,8 @@ func TestReady(t *testing.T) {
 		{"one fails", adminfront.Options{Probes: []adminfront.Probe{probe("store", nil), probe("log", errors.New("disk full"))}},
 			503, health{Status: "failing", Failing: map[string]string{"log": "disk full"}}},
 		{"draining", adminfront.Options{Probes: []adminfront.Probe{probe("store", nil)}, Stop: stopped}, 503, health{Status: "draining"}},
+		{"draining because one has failed", adminfront.Options{Probes: []adminfront.Probe{probe("store", nil), probe("log", errors.New("disk full"))}, Stop: stopped},
+			503, health{Status: "draining", Failing: map[string]string{"log": "disk full"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

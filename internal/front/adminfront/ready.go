@@ -33,12 +33,6 @@ func newReadiness(o Options) *readiness {
 }
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	select {
-	case <-r.stop:
-		answer(w, http.StatusServiceUnavailable, health{Status: "draining"})
-		return
-	default:
-	}
 	// Not the request's context: an impatient prober must not make a shared check fail.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), r.timeout)
 	defer cancel()
@@ -51,6 +45,12 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if err := checks[i].wait(ctx); err != nil {
 			failing[p.Name] = err.Error()
 		}
+	}
+	select {
+	case <-r.stop: // perhaps because a part has failed
+		answer(w, http.StatusServiceUnavailable, health{Status: "draining", Failing: failing})
+		return
+	default:
 	}
 	if len(failing) > 0 {
 		r.logger.Warn("not ready", "failing", failing)
