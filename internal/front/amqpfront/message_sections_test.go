@@ -119,7 +119,7 @@ func TestTelemetry_securityMessage(t *testing.T) {
 		t.Fatalf("%d events", len(events))
 	}
 	for _, e := range events {
-		want := []hubward.Property{{Name: "k", Value: "v"}}
+		want := hubward.Properties{{Name: "k", Value: "v"}}
 		if m := e.Message; m.InterfaceID != "urn:azureiot:Security:SecurityAgent:1" || m.MessageID != "m1" || string(m.Body) != "body" || !cmp.Equal(m.Properties, want) {
 			t.Errorf("%+v", m)
 		}
