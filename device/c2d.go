@@ -18,6 +18,7 @@ type C2DMessage struct {
 	LockToken      string    // over HTTPS; else empty
 
 	settle func(ctx context.Context, o settlement) error
+	leave  func() // forgets the message, so that it is returned again when it comes again; nil where Abandon can say that
 }
 
 // settlement is what a device makes of a message.
@@ -59,11 +60,16 @@ const maxInbox = 64
 // queue; one that was given back or not settled in time comes again, and so do, after a reconnect, those that Receive had
 // returned and that were not settled, except over MQTT, where they can still be completed.
 //
-// Errors: CodeInvalidOperation before Connect and for a module; ctx.Err(); once the client has ended, the error of Err, or one
-// that wraps net.ErrClosed.
+// A client has either Options.OnMessage or Receive.
+//
+// Errors: CodeInvalidOperation before Connect, for a module, and with Options.OnMessage; ctx.Err(); once the client drains or
+// has ended, the error of Err, or one that wraps net.ErrClosed.
 func (c *Client) Receive(ctx context.Context) (*C2DMessage, error) {
 	if c.account.identity.Module != "" {
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "a module gets no cloud-to-device messages")
+	}
+	if c.opts.OnMessage != nil {
+		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "messages go to Options.OnMessage")
 	}
 	switch up, err := c.running(); {
 	case err != nil:
@@ -71,23 +77,7 @@ func (c *Client) Receive(ctx context.Context) (*C2DMessage, error) {
 	case !up:
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "the client is not connected: call Connect first")
 	}
-	c.in.want()
-	c.nudge()
-	for {
-		if m := c.in.take(); m != nil {
-			return m, nil
-		}
-		select {
-		case <-c.in.arrived:
-		case <-ctx.Done():
-			c.in.unwant()
-			return nil, ctx.Err()
-		case <-c.done:
-			c.in.unwant()
-			_, err := c.running()
-			return nil, err
-		}
-	}
+	return c.next(ctx)
 }
 
 // inbox holds the messages that have come and that Receive has not returned.

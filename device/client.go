@@ -27,6 +27,10 @@ type Client struct {
 	done    chan struct{} // closed when the client has ended
 	in      inbox
 
+	taking     context.Context // ends with life, or when no more messages are to be taken
+	stopTaking context.CancelFunc
+	handled    chan struct{} // closed when Options.OnMessage is called no more; only if there is one, once started
+
 	transport transport
 
 	connecting sync.Mutex // held by Connect, across I/O; taken before mu
@@ -58,6 +62,9 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.OnMessage != nil && a.identity.Module != "" {
+		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "device.Options: OnMessage: a module gets no cloud-to-device messages")
+	}
 	c := &Client{
 		opts:    o,
 		account: a,
@@ -67,6 +74,7 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 		wake:    make(chan struct{}, 1),
 		idle:    make(chan struct{}),
 		done:    make(chan struct{}),
+		handled: make(chan struct{}),
 		in:      inbox{arrived: make(chan struct{}, 1)},
 	}
 	c.transport = o.Protocol.transport(c)
@@ -74,6 +82,7 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 		c.opts.random = rand.Float64
 	}
 	c.life, c.end = context.WithCancel(context.Background())
+	c.taking, c.stopTaking = context.WithCancel(c.life)
 	return c, nil
 }
 
@@ -123,6 +132,9 @@ func (c *Client) Connect(ctx context.Context) error {
 	}
 	c.report(Connected, nil)
 	go c.run(cn) // ends with c.done, which Close waits for
+	if c.opts.OnMessage != nil {
+		go c.handle() // ends with c.handled, which Close waits for
+	}
 	return nil
 }
 
@@ -155,8 +167,9 @@ func (c *Client) Err() error {
 // Close refuses new messages, waits until all others are confirmed, logs off and ends the client's goroutines. When
 // ctx ends first, it gives the rest up: their senders get an error, and Close one with CodeRequestTimeout that wraps
 // ctx.Err(); the hub may have stored them or not. Close returns at most a few seconds after the end of ctx. It may be
-// called more than once; each call waits.
+// called more than once; each call waits. A call of Options.OnMessage has its context ended; Drain lets it end by itself.
 func (c *Client) Close(ctx context.Context) error {
+	c.stopTaking()
 	c.mu.Lock()
 	if !c.closing {
 		c.closing = true
@@ -175,13 +188,17 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 	c.end()
 	<-c.done
+	ended := c.awaitHandler(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lost == 0 {
+	if c.lost == 0 && ended {
 		return nil
 	}
 	err := hubward.Wrap(hubward.CodeRequestTimeout, "", context.Cause(ctx))
 	err.Message = "closed with " + strconv.Itoa(c.lost) + " messages unconfirmed"
+	if !ended {
+		err.Message += ", and OnMessage still running"
+	}
 	return err
 }
 

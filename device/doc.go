@@ -17,12 +17,17 @@
 // token is made in time and costs no message.
 //
 // The hub keeps messages for a device until it completes them. Receive returns them in the order of their queue, also
-// after a reconnect: what is not completed comes again.
+// after a reconnect: what is not completed comes again. Options.OnMessage is called with each of them instead, one after
+// another, and settles them by what it returns.
+//
+// A connection that is lost is tried again at once, then with growing pauses (Options.Backoff), without end: only a hub that
+// refuses the credentials, or Close, ends a client. Options.OnState tells of every change. Drain lets what is under way
+// come to its end, and closes the client.
 //
 // A few goroutines read, write and reconnect; Close ends them. A Client is safe for concurrent use. For single calls over
 // HTTPS, without a queue and without goroutines, there is HTTPSClient.
 //
 //	client.go     the Client; run.go keeps it connected, outbox.go holds what is not confirmed
 //	transport.go  what a protocol is to it: mqtt*.go, amqp*.go, poll.go (over https*.go); dial.go, with WebSockets
-//	telemetry.go  sending; c2d.go receiving
+//	telemetry.go  sending; c2d.go receiving, handler.go by Options.OnMessage
 package device

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"sync"
 	"time"
 
@@ -88,6 +90,35 @@ func ExampleClient_SendTelemetryAsync() {
 	}
 	fmt.Println("confirmed:", confirmed)
 	// Output: confirmed: 100
+}
+
+// Messages to the device, handled one after another until the program is told to end.
+func ExampleClient_Drain() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	client, err := device.NewFromConnectionString(os.Getenv("DEVICE"), &device.Options{
+		OnMessage: func(ctx context.Context, m *device.C2DMessage) error {
+			room, ok := m.Properties.Get("room")
+			if !ok {
+				return device.ErrReject // nobody can ever do it
+			}
+			fmt.Println(room, string(m.Body))
+			return nil // it is done
+		},
+	})
+	if err == nil {
+		err = client.Connect(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-ctx.Done()
+	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := client.Drain(end); err != nil { // the message in hand is done, and what was sent is confirmed
+		fmt.Println(err)
+	}
 }
 
 // What went wrong is told by the code of the error.

@@ -7,3 +7,6 @@ func ForPipe(opts Options) *Options {
 	opts.random = func() float64 { return 0 }
 	return &opts
 }
+
+// Draining is closed once the client takes no more messages.
+func Draining(c *Client) <-chan struct{} { return c.taking.Done() }

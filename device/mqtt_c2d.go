@@ -120,6 +120,7 @@ func (r *mqttC2D) arrive(cn *mqttConn, p *mqttwire.PublishPacket, m *C2DMessage)
 		o.ids = []uint16{p.ID}
 	}
 	m.settle = func(ctx context.Context, s settlement) error { return r.settle(ctx, cn.client, o, s) }
+	m.leave = func() { r.giveUp(o) }
 	r.open = append(r.open, o)
 	cn.client.in.put(m)
 	return false
@@ -218,6 +219,13 @@ func (r *mqttC2D) leaveLocked(o *mqttMessage) {
 		r.acked = slices.Delete(r.acked, 0, 1)
 	}
 	r.acked = append(r.acked, o.key)
+}
+
+// giveUp forgets a message that is not to be completed: when it comes again, it is a new one.
+func (r *mqttC2D) giveUp(o *mqttMessage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = slices.DeleteFunc(r.open, func(other *mqttMessage) bool { return other == o && !o.completing })
 }
 
 // take returns the acknowledgements to be written.

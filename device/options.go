@@ -44,6 +44,13 @@ type Options struct {
 	// OnState is told about every change of state, in order, one at a time; err says why a connection was lost or why
 	// the client stopped. It must not block or call the client. nil: nobody is told.
 	OnState func(state State, err error)
+	// OnMessage is called with every cloud-to-device message from Connect on, one after another, in the order of their queue,
+	// on a goroutine of the client. What it returns settles the message, unless it has done so itself: nil completes it,
+	// ErrReject rejects it, any other error gives it back, which counts as a delivery. Over MQTT, which knows completion
+	// alone, a message with an error is left to the hub, which sends it again when its lock, of a minute, has ended or on
+	// the next connection. So a message may come more than once. ctx ends with the client. It must not call Close or Drain,
+	// and does not return to the client by a panic, which ends the program. nil: Receive is there.
+	OnMessage func(ctx context.Context, m *C2DMessage) error
 	// Logger gets connects, losses and renewals, without payloads and tokens. nil: nothing is logged.
 	Logger *slog.Logger
 	// Now is the clock that tokens are dated by. nil: time.Now.

@@ -115,17 +115,24 @@ func (h *realHub) feedback(n int) map[string]hubward.FeedbackStatus {
 	return got
 }
 
-// empties waits until no message waits for the device: over MQTT nobody tells when the hub has seen an acknowledgement.
+// empties waits until no message waits for the device.
 func (h *realHub) empties() {
+	h.t.Helper()
+	h.waitPending(0)
+}
+
+// waitPending waits until so many messages wait for the device: over MQTT nobody tells when the hub has seen an
+// acknowledgement.
+func (h *realHub) waitPending(n int) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), 10*time.Second)
 	defer cancel()
 	for {
 		d, err := h.service.Device(ctx, h.device.DeviceID)
 		if err != nil {
-			h.t.Fatalf("there are messages left: %v", err)
+			h.t.Fatalf("there are not %d messages left: %v", n, err)
 		}
-		if d.CloudToDeviceMessageCount == 0 {
+		if d.CloudToDeviceMessageCount == n {
 			return
 		}
 	}
