@@ -53,18 +53,17 @@ type Listener struct {
 // App is one hub process in the making or running. Open makes it, Run serves until its context ends.
 type App struct {
 	// Set by Open, never changed after.
-	o         Options
-	logger    *slog.Logger
-	level     *slog.LevelVar
-	engines   engines
-	hub       *hub.Hub
-	operator  *access.Principal // with which the program manages hubs
-	metrics   *obs.Metrics
-	certs     *listen.Certificates
-	limit     *listen.Limit
-	changed   chan struct{} // a hub was created, changed or deleted; holds one
-	draining  chan struct{} // closed when Run begins to stop
-	protocols protocols
+	o        Options
+	logger   *slog.Logger
+	level    *slog.LevelVar
+	engines  engines
+	hub      *hub.Hub
+	operator *access.Principal // with which the program manages hubs
+	metrics  *obs.Metrics
+	certs    *listen.Certificates
+	limits   limits
+	changed  chan struct{} // a hub was created, changed or deleted; holds one
+	draining chan struct{} // closed when Run begins to stop
 
 	mu    sync.Mutex // guards the fields below; held while derived files are written
 	cfg   config.Config
@@ -116,15 +115,10 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.closers = append(a.closers, unlock)
-	a.limit = listen.NewLimit(a.cfg.Listen.MaxConnections, a.o.Now)
+	a.limits = a.newLimits()
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
-		Connections: func() obs.Connections {
-			return obs.Connections{
-				Open: a.limit.Open(), Max: a.limit.Max(), Refused: a.limit.Refused(), ByProtocol: a.protocols.open(),
-			}
-		},
-		Log: a.logStats(),
+		Connections: a.limits.stats, Log: a.logStats(),
 	})
 	if err := a.openEngines(ctx); err != nil {
 		return err

@@ -44,11 +44,11 @@ func (a *App) bind(ctx context.Context) (*fronts, error) {
 		name, address string
 		limit         *listen.Limit
 	}{
-		{"mqtts", a.cfg.Listen.MQTTS, a.limit},
-		{"amqps", a.cfg.Listen.AMQPS, a.limit},
-		{"https", a.cfg.Listen.HTTPS, a.limit},
-		{"amqp", a.cfg.Listen.AMQP, a.limit},
-		{"admin", a.cfg.Listen.Admin, nil},
+		{"mqtts", a.cfg.Listen.MQTTS, a.limits.mqtt},
+		{"amqps", a.cfg.Listen.AMQPS, a.limits.amqp},
+		{"https", a.cfg.Listen.HTTPS, a.limits.https},
+		{"amqp", a.cfg.Listen.AMQP, a.limits.amqp},
+		{"admin", a.cfg.Listen.Admin, a.limits.admin},
 	}
 	f := &fronts{}
 	for _, l := range listeners {
@@ -114,7 +114,7 @@ func (a *App) connect(f *fronts) {
 
 // mqttFront makes the MQTT front end; b, its listener, may be nil.
 func (a *App) mqttFront(f *fronts, b *bound) *mqttfront.Server {
-	server := mqttfront.New(a.hub, mqttfront.Options{Logger: a.logger, Now: a.o.Now})
+	server := mqttfront.New(a.hub, mqttfront.Options{Logger: a.logger, Now: a.o.Now, LoggedIn: listen.LoggedIn})
 	f.public = append(f.public, front{name: "mqtt", shutdown: server.Shutdown})
 	if b != nil {
 		config := a.certs.TLSConfig()
@@ -122,7 +122,6 @@ func (a *App) mqttFront(f *fronts, b *bound) *mqttfront.Server {
 			return ended(server.Serve(tls.NewListener(l, config)), mqttfront.ErrServerClosed)
 		}
 	}
-	a.protocols.add("mqtt", server.Connections)
 	return server
 }
 
@@ -132,12 +131,14 @@ func (a *App) mqttFront(f *fronts, b *bound) *mqttfront.Server {
 // Source: Azure/azure-iot-sdk-node device/transport/mqtt/src/mqtt_ws.ts, device/transport/amqp/src/amqp_ws.ts.
 // Observed with @azure/event-hubs 6.0.4 and uamqp 1.5.3 for Python.
 func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpfront.Server) {
+	serveAMQP, serveMQTT := within(a.limits.amqp, amqp.ServeConn), within(a.limits.mqtt, mqtt.ServeConn)
 	sockets := wsconn.New(wsconn.Options{Logger: a.logger, Paths: map[string]wsconn.Table{
-		"/$iothub/websocket":     {"AMQPWSB10": amqp.ServeConn, "amqp": amqp.ServeConn, "mqtt": mqtt.ServeConn},
-		"/$servicebus/websocket": {"AMQPWSB10": amqp.ServeConn, "amqp": amqp.ServeConn},
+		"/$iothub/websocket":     {"AMQPWSB10": serveAMQP, "amqp": serveAMQP, "mqtt": serveMQTT},
+		"/$servicebus/websocket": {"AMQPWSB10": serveAMQP, "amqp": serveAMQP},
 	}})
 	handler := restfront.New(a.hub, restfront.Options{
 		Logger: a.logger, Version: a.o.Version, Now: a.o.Now, Rand: a.o.Rand, Observer: a.metrics, Stop: a.draining,
+		LoggedIn: listen.LoggedIn,
 	})
 	config := a.certs.TLSConfig("http/1.1")
 	server := a.httpFront(b, sockets.Handler(handler), func(server *http.Server, l net.Listener) net.Listener {
@@ -174,7 +175,9 @@ func (a *App) httpFront(b *bound, handler http.Handler, wrap func(*http.Server, 
 	server := httpserver.New(handler, slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug))
 	server.BaseContext = func(net.Listener) context.Context { return base }
 	b.serve = func(l net.Listener) error {
-		return ended(server.Serve(wrap(server, l)), http.ErrServerClosed)
+		l = wrap(server, l)
+		followIdle(server)
+		return ended(server.Serve(l), http.ErrServerClosed)
 	}
 	return func(ctx context.Context) error {
 		defer cancel()

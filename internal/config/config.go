@@ -34,9 +34,50 @@ type Listen struct {
 	AMQP  string // AMQP without TLS: passwords travel in the clear
 	Admin string // metrics, health, profiles: without TLS and log-in, so for loopback
 
-	// MaxConnections bounds the connections of all listeners but Admin together. Zero means as many as the limit of
-	// open files leaves room for.
+	// MaxConnections bounds the connections of all listeners but Admin together; zero: as many as the limit of open files
+	// leaves room for. Each protocol has a part of them, see Shares.
 	MaxConnections int
+	// MaxMQTT, MaxAMQP and MaxHTTPS bound the connections of a protocol. MQTT and AMQP by WebSocket are theirs, not those of
+	// HTTPS. Zero: a share of what the others leave.
+	MaxMQTT, MaxAMQP, MaxHTTPS int
+}
+
+// Shares returns how many connections each protocol may have when there may be total of them. What is given stays, what it
+// leaves goes to those that have nothing: three parts to MQTT, one each to AMQP and HTTPS, none to what no listener leads to.
+// Each gets one at least.
+func (l *Listen) Shares(total int) (mqtt, amqp, https int) {
+	on := func(parts int, addresses ...string) int {
+		for _, address := range append(addresses, l.HTTPS) { // which leads to all, by WebSocket
+			if address != "" {
+				return parts
+			}
+		}
+		return 0
+	}
+	shares := []struct {
+		n     *int
+		given int
+		parts int
+	}{
+		{&mqtt, l.MaxMQTT, on(3, l.MQTTS)},
+		{&amqp, l.MaxAMQP, on(1, l.AMQPS, l.AMQP)},
+		{&https, l.MaxHTTPS, on(1)},
+	}
+	parts := 0
+	for _, s := range shares {
+		if s.given > 0 {
+			total -= s.given
+		} else {
+			parts += s.parts
+		}
+	}
+	for _, s := range shares {
+		*s.n = max(1, s.given)
+		if s.given == 0 && s.parts > 0 {
+			*s.n = max(1, total*s.parts/parts)
+		}
+	}
+	return mqtt, amqp, https
 }
 
 // TLS says where the server's certificate comes from.

@@ -85,6 +85,9 @@ https = "[::1]:8443"
 amqp = "127.0.0.1:5672"
 admin = "127.0.0.1:9602"
 max-connections = 1000
+max-mqtt-connections = 1
+max-amqp-connections = 2
+max-https-connections = 3
 [tls]
 certificate = "c.pem"
 key = "k.pem"
@@ -102,7 +105,10 @@ amqp-trace = ["fd00:0::7", "reader-"]
 	want := config.Default()
 	want.Data, want.Hub, want.Partitions, want.Retention = "/srv/hub", "plant-7", 8, 7*24*time.Hour
 	want.HostNames = []string{"hub.example.com", "10.0.0.7", "fd00::7"}
-	want.Listen = config.Listen{HTTPS: "[::1]:8443", AMQP: "127.0.0.1:5672", Admin: "127.0.0.1:9602", MaxConnections: 1000}
+	want.Listen = config.Listen{
+		HTTPS: "[::1]:8443", AMQP: "127.0.0.1:5672", Admin: "127.0.0.1:9602",
+		MaxConnections: 1000, MaxMQTT: 1, MaxAMQP: 2, MaxHTTPS: 3,
+	}
 	want.TLS = config.TLS{Certificate: "c.pem", Key: "k.pem", CA: "ca.pem", KeyType: "rsa"}
 	want.Log = config.Log{Level: "debug", Format: "json", AMQPTrace: []string{"fd00::7", "reader-"}}
 	if diff := config.Changed(want, got); diff != nil {
@@ -292,6 +298,11 @@ func TestValidate(t *testing.T) {
 		{"nothing served", func(c *config.Config) { c.Listen = config.Listen{Admin: ":1"} }, "listen: "},
 		{"AMQP alone", func(c *config.Config) { c.Listen = config.Listen{AMQP: ":5672"} }, ""},
 		{"negative limit", func(c *config.Config) { c.Listen.MaxConnections = -1 }, "listen.max-connections: "},
+		{"negative limit of MQTT", func(c *config.Config) { c.Listen.MaxMQTT = -1 }, "listen.max-mqtt-connections: "},
+		{"large limit of AMQP", func(c *config.Config) { c.Listen.MaxAMQP = 1<<20 + 1 }, "listen.max-amqp-connections: "},
+		{"largest limit of HTTPS", func(c *config.Config) { c.Listen.MaxHTTPS = 1 << 20 }, ""},
+		{"all that there is", func(c *config.Config) { c.Listen.MaxConnections, c.Listen.MaxMQTT, c.Listen.MaxAMQP = 10, 7, 3 }, ""},
+		{"more than there is", func(c *config.Config) { c.Listen.MaxConnections, c.Listen.MaxMQTT, c.Listen.MaxAMQP = 10, 7, 4 }, "listen.max-connections: "},
 		{"certificate without key", func(c *config.Config) { c.TLS.Certificate = "c.pem" }, "tls.key: "},
 		{"CA without certificate", func(c *config.Config) { c.TLS.CA = "c.pem" }, "tls.ca: "},
 		{"key type", func(c *config.Config) { c.TLS.KeyType = "dsa" }, `tls.key-type: "dsa": not one of ecdsa, rsa`},
@@ -329,5 +340,32 @@ func TestChanged_namesPaths(t *testing.T) {
 	b.Listen.MQTTS, b.HostNames = ":1", []string{"x"}
 	if diff := cmp.Diff([]string{"hostname", "listen.mqtts"}, config.Changed(a, b)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestShares(t *testing.T) {
+	all := config.Listen{MQTTS: ":1", AMQPS: ":2", HTTPS: ":3"}
+	tests := map[string]struct {
+		edit  func(*config.Listen)
+		total int
+		want  [3]int // MQTT, AMQP, HTTPS
+	}{
+		"all":                      {func(*config.Listen) {}, 1000, [3]int{600, 200, 200}},
+		"MQTT is given":            {func(l *config.Listen) { l.MaxMQTT = 100 }, 1000, [3]int{100, 450, 450}},
+		"two are given":            {func(l *config.Listen) { l.MaxMQTT, l.MaxHTTPS = 100, 10 }, 1000, [3]int{100, 890, 10}},
+		"all are given":            {func(l *config.Listen) { l.MaxMQTT, l.MaxAMQP, l.MaxHTTPS = 1, 2, 3 }, 1000, [3]int{1, 2, 3}},
+		"more than there are":      {func(l *config.Listen) { l.MaxMQTT = 2000 }, 1000, [3]int{2000, 1, 1}},
+		"few":                      {func(*config.Listen) {}, 1, [3]int{1, 1, 1}},
+		"HTTPS leads to all":       {func(l *config.Listen) { l.MQTTS, l.AMQPS = "", "" }, 1000, [3]int{600, 200, 200}},
+		"nothing leads to AMQP":    {func(l *config.Listen) { l.AMQPS, l.HTTPS = "", "" }, 1000, [3]int{1000, 1, 1}},
+		"plain AMQP leads to AMQP": {func(l *config.Listen) { *l = config.Listen{AMQP: ":1"} }, 1000, [3]int{1, 1000, 1}},
+	}
+	for name, tt := range tests {
+		l := all
+		tt.edit(&l)
+		mqtt, amqp, https := l.Shares(tt.total)
+		if got := [3]int{mqtt, amqp, https}; got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
 	}
 }

@@ -32,6 +32,9 @@ type shape struct {
 		AMQP           any `toml:"amqp"`
 		Admin          any `toml:"admin"`
 		MaxConnections any `toml:"max-connections"`
+		MaxMQTT        any `toml:"max-mqtt-connections"`
+		MaxAMQP        any `toml:"max-amqp-connections"`
+		MaxHTTPS       any `toml:"max-https-connections"`
 	} `toml:"listen"`
 	TLS struct {
 		Certificate any `toml:"certificate"`

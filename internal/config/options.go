@@ -55,6 +55,12 @@ var options = []Option{
 	address("admin", "metrics, health and profiles, without log-in: keep it on loopback", func(c *Config) *string { return &c.Listen.Admin }),
 	count("listen.max-connections", "max-connections", "most connections at a time; 0: as many as the limit of open files allows",
 		func(c *Config) *int { return &c.Listen.MaxConnections }),
+	count("listen.max-mqtt-connections", "max-mqtt-connections", "most of them that speak MQTT, by WebSocket too; 0: three of five",
+		func(c *Config) *int { return &c.Listen.MaxMQTT }),
+	count("listen.max-amqp-connections", "max-amqp-connections", "most of them that speak AMQP, by WebSocket too; 0: one of five",
+		func(c *Config) *int { return &c.Listen.MaxAMQP }),
+	count("listen.max-https-connections", "max-https-connections", "most of them that speak HTTPS; 0: one of five",
+		func(c *Config) *int { return &c.Listen.MaxHTTPS }),
 	count("partitions", "partitions", "partitions of the first hub, fixed when it is created", func(c *Config) *int { return &c.Partitions }),
 	{
 		Path: "retention", Flag: "retention", Value: "DURATION",

@@ -113,8 +113,24 @@ func (c *Config) checkListeners(p *problems) {
 	if c.Listen.MQTTS == "" && c.Listen.AMQPS == "" && c.Listen.HTTPS == "" && c.Listen.AMQP == "" {
 		p.add("listen", "mqtts, amqps, https and amqp are all off: nothing would be served")
 	}
-	if n := c.Listen.MaxConnections; n < 0 || n > maxMaxConnections {
-		p.add("listen.max-connections", "%d: not within 0 to %d", n, maxMaxConnections)
+	c.checkLimits(p)
+}
+
+func (c *Config) checkLimits(p *problems) {
+	l := &c.Listen
+	for _, o := range []struct {
+		path string
+		n    int
+	}{
+		{"listen.max-connections", l.MaxConnections},
+		{"listen.max-mqtt-connections", l.MaxMQTT}, {"listen.max-amqp-connections", l.MaxAMQP}, {"listen.max-https-connections", l.MaxHTTPS},
+	} {
+		if o.n < 0 || o.n > maxMaxConnections {
+			p.add(o.path, "%d: not within 0 to %d", o.n, maxMaxConnections)
+		}
+	}
+	if parts := l.MaxMQTT + l.MaxAMQP + l.MaxHTTPS; l.MaxConnections > 0 && parts > l.MaxConnections {
+		p.add("listen.max-connections", "%d: those of single protocols are %d together", l.MaxConnections, parts)
 	}
 }
 

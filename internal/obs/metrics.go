@@ -31,14 +31,11 @@ type HubStats struct {
 	ConsumerGroups []string // that there are
 }
 
-// Connections are the numbers of the process's listeners.
+// Connections are the numbers of what speaks one protocol, by WebSocket or not.
 type Connections struct {
 	Open    int   // now
 	Max     int   // the bound
 	Refused int64 // since the start, because of the bound
-
-	// ByProtocol are those that are open by what they speak, WebSockets included; nil: not known.
-	ByProtocol map[string]int
 }
 
 // LogStats are the numbers of the telemetry log since it was opened.
@@ -51,9 +48,9 @@ type LogStats struct {
 
 // Options are where Metrics gets what it does not count itself. Nil functions leave their metrics out.
 type Options struct {
-	Version     string // of this program, for hubward_build_info
-	Connections func() Connections
-	Log         func() LogStats // of a log on disk
+	Version     string                        // of this program, for hubward_build_info
+	Connections func() map[string]Connections // by protocol
+	Log         func() LogStats               // of a log on disk
 	// Hubs looks the numbers of all hubs up; ctx ends after two seconds.
 	Hubs   func(ctx context.Context) ([]HubStats, error)
 	Logger *slog.Logger // nil: nothing is logged
@@ -125,7 +122,9 @@ var (
 
 	descOpen    = prometheus.NewDesc("hubward_connections", "Connections of all public listeners.", nil, nil)
 	descMax     = prometheus.NewDesc("hubward_connections_max", "The most connections that are accepted.", nil, nil)
-	descSpeak   = prometheus.NewDesc("hubward_protocol_connections", "Connections by what they speak, by WebSocket or not.", []string{"protocol"}, nil)
+	descSpeak   = perProtocol("hubward_protocol_connections", "Connections by what they speak, by WebSocket or not.")
+	descMost    = perProtocol("hubward_protocol_connections_max", "The most connections that may speak it.")
+	descSpurned = perProtocol("hubward_protocol_connections_refused_total", "Connections that were closed because too many speak it.")
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
 
 	descEvents    = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
@@ -143,11 +142,15 @@ func perHub(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, append([]string{"hub"}, labels...), nil)
 }
 
+func perProtocol(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, []string{"protocol"}, nil)
+}
+
 // Describe lists the metrics that Collect makes.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
-		descSpeak, descEnqueued, descDeliveries, descSettled, descLogins, descDelivered, descDeliveredBytes, descReaders,
+		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descLogins, descDelivered, descDeliveredBytes, descReaders,
 		descStreams, descEvents, descDiskBytes,
 	} {
 		ch <- d
@@ -167,15 +170,22 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		c.collect(ch, name)
 	}
 	if m.o.Connections != nil {
-		c := m.o.Connections()
-		gauge(ch, descOpen, int64(c.Open))
-		gauge(ch, descMax, int64(c.Max))
-		counter(ch, descTooMany, c.Refused)
-		for protocol, n := range c.ByProtocol {
-			gauge(ch, descSpeak, int64(n), protocol)
-		}
+		collectConnections(ch, m.o.Connections())
 	}
 	m.collectLog(ch)
+}
+
+func collectConnections(ch chan<- prometheus.Metric, byProtocol map[string]Connections) {
+	var all Connections
+	for protocol, c := range byProtocol {
+		all = Connections{Open: all.Open + c.Open, Max: all.Max + c.Max, Refused: all.Refused + c.Refused}
+		gauge(ch, descSpeak, int64(c.Open), protocol)
+		gauge(ch, descMost, int64(c.Max), protocol)
+		counter(ch, descSpurned, c.Refused, protocol)
+	}
+	gauge(ch, descOpen, int64(all.Open))
+	gauge(ch, descMax, int64(all.Max))
+	counter(ch, descTooMany, all.Refused)
 }
 
 func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v int64, labels ...string) {

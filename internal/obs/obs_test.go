@@ -129,8 +129,8 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 		Hubs: func(context.Context) ([]obs.HubStats, error) {
 			return []obs.HubStats{{Hub: "a", Devices: 7, Connected: 3, ConsumerGroups: []string{"$Default"}}}, nil
 		},
-		Connections: func() obs.Connections {
-			return obs.Connections{Open: 4, Max: 100, Refused: 2, ByProtocol: map[string]int{"amqp": 1}}
+		Connections: func() map[string]obs.Connections {
+			return map[string]obs.Connections{"mqtt": {Open: 3, Max: 80, Refused: 2}, "amqp": {Open: 1, Max: 20}}
 		},
 	})
 	wantLines(t, scrape(t, m),
@@ -143,6 +143,9 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 		`hubward_connections_max 100`,
 		`hubward_connections_refused_total 2`,
 		`hubward_protocol_connections{protocol="amqp"} 1`,
+		`hubward_protocol_connections_max{protocol="amqp"} 20`,
+		`hubward_protocol_connections_refused_total{protocol="mqtt"} 2`,
+		`hubward_protocol_connections_refused_total{protocol="amqp"} 0`,
 	)
 }
 

@@ -107,6 +107,9 @@ func newConn(s *Server, nc net.Conn) *Conn {
 // ID is unique in the process: what logs and traces name the connection by.
 func (c *Conn) ID() uint64 { return c.id }
 
+// NetConn is the connection below, to ask what it is; only the engine reads, writes or closes it.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
 // RemoteAddr is the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 

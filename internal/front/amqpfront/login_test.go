@@ -204,3 +204,23 @@ func TestServiceLinks(t *testing.T) {
 	_, err = p.session.NewReceiver(p.context(), "a/b/c/d", nil)
 	wantCondition(t, "no such thing", err, "amqp:not-found")
 }
+
+// Who counts connections is told which of them have logged in: by SASL, or with a token.
+func TestLoggedIn(t *testing.T) {
+	told := make(chan net.Conn, 100)
+	f := newFixture(t, amqpfront.Options{LoggedIn: func(nc net.Conn) { told <- nc }})
+	address := f.listen()
+	stranger := f.dial(address, amqp.ConnOptions{})
+	if code, _ := stranger.putToken("SharedAccessSignature sr=x&sig=eA%3D%3D&se=1"); code == 200 {
+		t.Fatal("a bad token is good")
+	}
+	if len(told) != 0 {
+		t.Error("a stranger has logged in")
+	}
+	f.device(address, "d1")
+	first := <-told
+	f.dial(address, amqp.ConnOptions{SASLType: amqp.SASLTypePlain("service", f.policyKey("service"))})
+	if second := <-told; first == nil || second == nil || first == second {
+		t.Error("they are not told apart")
+	}
+}

@@ -67,6 +67,7 @@ func (c *conn) keep(scope string, held *heldPrincipal) error {
 		return hubward.Errorf(hubward.CodeQuotaExceeded, "the connection holds %d tokens already", maxPrincipals)
 	}
 	c.principals[scope] = held
+	c.server.loggedIn(c.engine.NetConn())
 	c.unauthenticatedSince = time.Time{}
 	c.scheduleLocked(c.server.now())
 	return nil

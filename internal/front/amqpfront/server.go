@@ -24,6 +24,8 @@ type Options struct {
 	// "*". An address or "*" traces from the first byte, a container id from the open on. SetTrace changes it.
 	Trace   []string
 	TraceTo io.Writer // nil: nowhere. Each call writes one line; calls follow one another
+	// LoggedIn is told of each connection that was given a principal, at least once. It must not block. nil: nobody is told.
+	LoggedIn func(net.Conn)
 }
 
 // Observer is told what happens at the endpoint; metrics implement it. Its methods must not block.
@@ -47,6 +49,7 @@ type Server struct {
 	logger    *slog.Logger
 	now       func() time.Time
 	observer  Observer
+	loggedIn  func(net.Conn)
 	addresses addressTable
 	tracer    *tracer
 	readers   openReaders
@@ -61,7 +64,7 @@ var ErrServerClosed = errors.New("amqpfront: server closed")
 
 // New makes a server on h.
 func New(h *hub.Hub, o Options) *Server {
-	s := &Server{hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, addresses: newAddressTable()}
+	s := &Server{hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, loggedIn: o.LoggedIn, addresses: newAddressTable()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -73,6 +76,9 @@ func New(h *hub.Hub, o Options) *Server {
 	}
 	if s.observer == nil {
 		s.observer = silent{}
+	}
+	if s.loggedIn == nil {
+		s.loggedIn = func(net.Conn) {}
 	}
 	s.tracer = newTracer(o.TraceTo, s.now, o.Trace)
 	s.engine = amqpengine.New(s, amqpengine.Options{Logger: s.logger, Now: s.now})

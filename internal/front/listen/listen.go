@@ -27,12 +27,12 @@ const (
 type Options struct {
 	Option  string       // the flag that moves it, without dashes: errors tell the user
 	Address string       // host:port; an empty host binds all addresses, IPv4 and IPv6
-	Limit   *Limit       // shared bound of connections; nil: none
+	Limit   *Limit       // of connections, shared by the listeners of a protocol; nil: none
 	Logger  *slog.Logger // nil: nothing is logged
 }
 
 // Listener accepts TCP connections. Accept survives every failure but Close: it pauses 5 ms to 1 s and tries again.
-// A connection beyond the limit is closed at once and not handed out.
+// A connection for which the limit has no place is closed at once and not handed out.
 type Listener struct {
 	net.Listener
 	option string
@@ -77,12 +77,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if l.limit == nil {
 			return conn, nil
 		}
-		if l.limit.take() {
-			return &countedConn{Conn: conn, limit: l.limit}, nil
-		}
-		conn.Close()
-		if l.limit.mayLog() {
-			l.logger.Warn("connection refused: too many are open", "listener", l.option, "limit", l.limit.max)
+		if c := l.limit.admit(conn); c != nil {
+			return c, nil
 		}
 	}
 }

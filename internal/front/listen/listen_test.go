@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"syscall"
@@ -138,56 +137,6 @@ func TestAccept_closed(t *testing.T) {
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("error %v, want net.ErrClosed", err)
-	}
-}
-
-func TestLimit_refusesBeyondAndFreesOnClose(t *testing.T) {
-	limit := listen.NewLimit(2, nil)
-	l := open(t, listen.Options{Option: "mqtts", Address: "127.0.0.1:0", Limit: limit})
-	accepted := make(chan net.Conn)
-	go func() {
-		defer close(accepted)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			accepted <- conn
-		}
-	}()
-	first := accept(t, l, accepted)
-	accept(t, l, accepted)
-
-	refused := dial(t, l.Addr().String()) // one above
-	if _, err := io.ReadAll(refused); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("refused connection ended with %v", err)
-	}
-	if limit.Open() != 2 || limit.Refused() != 1 {
-		t.Errorf("open %d, refused %d; want 2, 1", limit.Open(), limit.Refused())
-	}
-	first.Close()
-	first.Close() // counts once
-	if limit.Open() != 1 {
-		t.Errorf("open %d after a close, want 1", limit.Open())
-	}
-	accept(t, l, accepted)
-	l.Close()
-	if _, more := <-accepted; more {
-		t.Error("one connection too many")
-	}
-}
-
-func accept(t *testing.T, l net.Listener, accepted <-chan net.Conn) net.Conn {
-	t.Helper()
-	dial(t, l.Addr().String())
-	conn := <-accepted
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-func TestNewLimit_default(t *testing.T) {
-	if n := listen.NewLimit(0, nil).Max(); n < 1 {
-		t.Errorf("default limit %d", n)
 	}
 }
 

@@ -38,6 +38,7 @@ func (c *conn) connect(body []byte) error {
 	if err != nil {
 		return c.refuse(mqttwire.AppendConnack(nil, false, connackCode(err)), err)
 	}
+	c.srv.loggedIn(c.nc)
 	c.limits.Store(&limits{silence: silence(p.KeepAlive), expires: c.session.link.CloseAfter()})
 	c.out.send(mqttwire.AppendConnack(nil, present, mqttwire.Accepted))
 	c.srv.logStart(c)

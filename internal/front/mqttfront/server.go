@@ -15,19 +15,22 @@ import (
 // ErrServerClosed is what Serve returns after Shutdown.
 var ErrServerClosed = errors.New("mqttfront: server closed")
 
-// Options of a Server. Nil members mean: no log, time.Now.
+// Options of a Server. Nil members mean: no log, time.Now, nobody is told.
 type Options struct {
 	Logger *slog.Logger
 	Now    func() time.Time
+	// LoggedIn is told of each connection that has logged in. It must not block.
+	LoggedIn func(net.Conn)
 }
 
 // Server serves MQTT connections. Make one with New.
 type Server struct {
-	hub    *hub.Hub
-	logger *slog.Logger
-	now    func() time.Time
-	ctx    context.Context // of what outlives a connection's socket; ends when Shutdown does not wait any longer
-	cancel context.CancelFunc
+	hub      *hub.Hub
+	logger   *slog.Logger
+	now      func() time.Time
+	loggedIn func(net.Conn)
+	ctx      context.Context // of what outlives a connection's socket; ends when Shutdown does not wait any longer
+	cancel   context.CancelFunc
 
 	writers *writers
 	conns   *connset.Set[*conn]
@@ -43,8 +46,11 @@ func New(h *hub.Hub, o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.LoggedIn == nil {
+		o.LoggedIn = func(net.Conn) {}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{hub: h, logger: o.Logger, now: o.Now, ctx: ctx, cancel: cancel, writers: newWriters(o.Now)}
+	s := &Server{hub: h, logger: o.Logger, now: o.Now, loggedIn: o.LoggedIn, ctx: ctx, cancel: cancel, writers: newWriters(o.Now)}
 	s.coarse.Store(o.Now().UnixMilli())
 	s.conns = connset.New(connset.Options[*conn]{
 		Closed: ErrServerClosed,

@@ -109,6 +109,9 @@ func (c *recorder) CloseWrite() error {
 	return nil
 }
 
+// NetConn is the connection below, to ask what it is.
+func (c *recorder) NetConn() net.Conn { return c.Conn }
+
 // ConnectionState is that of TLS; the zero value when there is none. WebSockets ask for it.
 func (c *recorder) ConnectionState() tls.ConnectionState {
 	if secure, ok := c.Conn.(*tls.Conn); ok {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -20,6 +21,9 @@ type Options struct {
 	Rand    io.Reader        // nil: crypto/rand.Reader; must be safe for concurrent use
 	// Observer is told of requests; nil: nobody is.
 	Observer Observer
+	// LoggedIn is told of each connection on which a request was authenticated, if KeepHeaderNames has made it. It must not
+	// block. nil: nobody is told.
+	LoggedIn func(net.Conn)
 	// Stop, when closed, ends event streams, which otherwise last until their client leaves and so would hold up
 	// http.Server.Shutdown. Other requests are left to finish. nil: streams end with their request context only.
 	Stop <-chan struct{}
@@ -58,6 +62,7 @@ type server struct {
 	now                func() time.Time
 	rand               io.Reader
 	observer           Observer
+	loggedIn           func(net.Conn)
 	stop               <-chan struct{}
 	heartbeat          time.Duration
 	streamWriteTimeout time.Duration
@@ -68,7 +73,7 @@ type server struct {
 // New returns the handler of the HTTPS listener.
 func New(h *hub.Hub, o Options) http.Handler {
 	s := &server{
-		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, stop: o.Stop, heartbeat: o.Heartbeat,
+		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, loggedIn: o.LoggedIn, stop: o.Stop, heartbeat: o.Heartbeat,
 		streamWriteTimeout: o.StreamWriteTimeout, routes: routes(), missing: missing(),
 	}
 	if o.Version != "" {
@@ -91,6 +96,9 @@ func New(h *hub.Hub, o Options) http.Handler {
 	}
 	if s.observer == nil {
 		s.observer = silent{}
+	}
+	if s.loggedIn == nil {
+		s.loggedIn = func(net.Conn) {}
 	}
 	for i := range s.routes {
 		s.observer.Call(s.routes[i].method, s.routes[i].path())
@@ -163,12 +171,19 @@ func (c *call) run() error {
 		}
 	}
 	if err = rt.auth(c); err == nil {
+		c.loggedIn()
 		err = rt.handle(c)
 	}
 	if !rt.own && hubward.CodeOf(err) == hubward.CodeNoSuchHub {
 		return errHubDeleted
 	}
 	return err
+}
+
+func (c *call) loggedIn() {
+	if rec, ok := c.r.Context().Value(recorderKey{}).(*recorder); ok {
+		c.server.loggedIn(rec)
+	}
 }
 
 // errHubDeleted ends a call of IoT Hub's whose hub is deleted under it, with what the next call gets, to which the host is

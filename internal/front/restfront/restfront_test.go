@@ -3,6 +3,7 @@ package restfront_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,3 +66,17 @@ func TestPanic_isLoggedAndClosesTheConnection(t *testing.T) {
 type brokenWriter struct{ http.ResponseWriter }
 
 func (brokenWriter) WriteHeader(int) { panic("the writer is broken") }
+
+// Who counts connections is told of those with a request that was authenticated.
+func TestLoggedIn(t *testing.T) {
+	told := make(chan net.Conn, 100)
+	f := newFixture(t, func(o *restfront.Options) { o.LoggedIn = func(nc net.Conn) { told <- nc } })
+	f.do(ask{path: "/devices/d1" + version, token: "SharedAccessSignature sr=x&sig=eA%3D%3D&se=1"}).wantStatus(t, http.StatusUnauthorized)
+	if len(told) != 0 {
+		t.Error("a stranger has logged in")
+	}
+	f.do(ask{path: "/devices/d1" + version}).wantStatus(t, http.StatusNotFound)
+	if nc := <-told; nc == nil {
+		t.Error("which one is not told")
+	}
+}

@@ -171,6 +171,9 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	return tls.ConnectionState{}
 }
 
+// NetConn is the connection below, to ask what it is.
+func (c *Conn) NetConn() net.Conn { return c.below }
+
 // LocalAddr is the address of the socket.
 func (c *Conn) LocalAddr() net.Addr { return c.below.LocalAddr() }
 
