@@ -103,7 +103,7 @@ func (f *feedbackLink) giveBack(token string) {
 func (f *feedbackLink) settle(p *access.Principal, token string, outcome hub.C2DOutcome, done func(error)) {
 	c := f.conn
 	c.workers.do(token, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(f.link.Context()), storeTimeout)
+		ctx, cancel := c.server.storing()
 		defer cancel()
 		done(c.server.hub.SettleNotification(ctx, p, hub.NotificationFeedback, token, outcome))
 	})

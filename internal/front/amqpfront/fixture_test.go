@@ -18,6 +18,7 @@ import (
 	"github.com/hubward/hubward/internal/front/amqpfront"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/eventcodec"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 	"github.com/hubward/hubward/sas"
@@ -33,6 +34,7 @@ type fixture struct {
 	log      *memlog.Log
 	server   *amqpfront.Server
 	cluster  *deafCluster
+	queues   *stuckQueues
 	process  *access.Principal // for the hub "plant"
 	observed *observer
 	keys     map[string]access.Policy
@@ -52,9 +54,10 @@ func newFixtureOn(t *testing.T, o amqpfront.Options, before func(*memlog.Log) hu
 		t.Fatal(err)
 	}
 	f := &fixture{t: t, store: store, log: memlog.Open(memlog.Options{}), observed: newObserver(), keys: map[string]access.Policy{}}
+	f.queues = &stuckQueues{Store: store}
 	f.cluster = &deafCluster{Cluster: localcluster.New(localcluster.Options{})}
 	f.Hub, err = hub.Open(t.Context(), hub.Options{
-		Store: store, Log: before(f.log), Cluster: f.cluster, SASGrace: time.Second,
+		Store: f.queues, Log: before(f.log), Cluster: f.cluster, SASGrace: time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +93,20 @@ func (c *deafCluster) Release(ctx context.Context, claim hub.Claim) (bool, error
 		return false, ctx.Err()
 	}
 	return c.Cluster.Release(ctx, claim)
+}
+
+// stuckQueues is a store that does not answer changes of queues while it is stuck.
+type stuckQueues struct {
+	hub.Store
+	stuck atomic.Bool
+}
+
+func (s *stuckQueues) EditQueues(ctx context.Context, edits []*c2d.Edit) error {
+	if s.stuck.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.Store.EditQueues(ctx, edits)
 }
 
 // run does the hub's background work until the test ends.

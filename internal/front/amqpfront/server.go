@@ -53,7 +53,9 @@ type Server struct {
 	addresses addressTable
 	tracer    *tracer
 	readers   openReaders
-	leaving   sync.WaitGroup // links of devices that disconnect
+	leaving   sync.WaitGroup  // links of devices that disconnect
+	ctx       context.Context // of what outlives a link; ends when Shutdown does not wait any longer
+	cancel    context.CancelFunc
 
 	randMu sync.Mutex // serialises reads of rand
 	rand   io.Reader
@@ -80,6 +82,7 @@ func New(h *hub.Hub, o Options) *Server {
 	if s.loggedIn == nil {
 		s.loggedIn = func(net.Conn) {}
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.tracer = newTracer(o.TraceTo, s.now, o.Trace)
 	s.engine = amqpengine.New(s, amqpengine.Options{Logger: s.logger, Now: s.now})
 	return s
@@ -107,9 +110,17 @@ func (s *Server) Connections() int { return len(s.engine.Connections()) }
 // Shutdown ends all connections, once what their peers have sent is settled: those that carry links of devices without a
 // word, the others in good order. When ctx ends first, it cuts the rest and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, s.cancel)
+	defer stop()
 	err := s.engine.Shutdown(ctx)
 	s.leaving.Wait() // no presence is left that could disconnect
+	s.cancel()
 	return err
+}
+
+// storing returns the context of what is stored for a peer also when its link has ended meanwhile.
+func (s *Server) storing() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.ctx, storeTimeout)
 }
 
 // disconnect ends a link of a device in the background: it may wait for the cluster, and neither the other devices of a

@@ -2,7 +2,6 @@ package amqpfront
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"net/url"
 	"slices"
@@ -68,7 +67,7 @@ func (s *serviceSendLink) ownBody(body []byte) []byte {
 
 // send sends to the first of the ids that there is.
 func (s *serviceSendLink) send(p *access.Principal, ids []string, m *hubward.Message) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.link.Context()), storeTimeout)
+	ctx, cancel := s.conn.server.storing()
 	defer cancel()
 	var first error
 	for _, id := range ids {

@@ -1,6 +1,7 @@
 package amqpfront_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -104,4 +105,35 @@ func TestPresence_doesNotWaitForTheCluster(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A drain ends in time, though the store does not answer for what a back end has sent.
+func TestShutdown_doesNotWaitForAStuckStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, amqpfront.Options{})
+		f.createDevice("d1")
+		p := f.pipe(amqp.ConnOptions{SASLType: amqp.SASLTypePlain("service", f.policyKey("service"))})
+		s := p.mustSend("/messages/devicebound")
+		f.queues.stuck.Store(true)
+		defer f.queues.stuck.Store(false)
+		sent := make(chan error, 10)
+		for range cap(sent) { // one after another: they are to one device
+			go func() { sent <- send(t, s, to("d1", data("x"))) }()
+		}
+		synctest.Wait()
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if err := f.server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if d := time.Since(began); d != 3*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		for range cap(sent) {
+			if err := <-sent; err == nil {
+				t.Error("a message that was not stored is accepted")
+			}
+		}
+	})
 }
