@@ -48,7 +48,7 @@ var options = []Option{
 	},
 	text("hub", "hub", "NAME", "name of the first hub, also its Event-Hubs-compatible name", func(c *Config) *string { return &c.Hub }),
 	address("mqtts", "MQTT over TLS (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.MQTTS }),
-	address("amqps", "AMQP over TLS, for readers of telemetry (many SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.AMQPS }),
+	address("amqps", "AMQP over TLS, for devices, back ends and readers of telemetry (many SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.AMQPS }),
 	address("https", "HTTPS, and MQTT and AMQP by WebSocket (SDKs cannot be told another port)", func(c *Config) *string { return &c.Listen.HTTPS }),
 	address("amqp", "AMQP without TLS, for UseDevelopmentEmulator=true: passwords travel in the clear",
 		func(c *Config) *string { return &c.Listen.AMQP }),

@@ -21,19 +21,9 @@ type page struct {
 // readPages returns the pages that this package looks after.
 func readPages(t *testing.T) []page {
 	t.Helper()
-	names := []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
-	for _, pattern := range []string{"docs/*.md", "docs/adr/*.md"} {
-		found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range found {
-			rel, err := filepath.Rel(root, file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			names = append(names, filepath.ToSlash(rel))
-		}
+	names, err := Pages(root)
+	if err != nil {
+		t.Fatal(err)
 	}
 	var pages []page
 	for _, name := range names {
@@ -49,22 +39,6 @@ func readFile(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// fence is one fenced block of code.
-type fence struct {
-	kind string // the word behind ```
-	text string
-}
-
-var fences = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
-
-func (p page) fences() []fence {
-	var all []fence
-	for _, m := range fences.FindAllStringSubmatch(p.text, -1) {
-		all = append(all, fence{kind: m[1], text: m[2]})
-	}
-	return all
 }
 
 // prose is the page without its fenced blocks.
@@ -182,7 +156,9 @@ var (
 	testFuncs = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 )
 
-func TestPages_testsExist(t *testing.T) {
+// testsOfModule returns the names of all tests.
+func testsOfModule(t *testing.T) map[string]bool {
+	t.Helper()
 	known := map[string]bool{}
 	for _, files := range packagesOfModule(t) {
 		for _, file := range files {
@@ -198,6 +174,11 @@ func TestPages_testsExist(t *testing.T) {
 			}
 		}
 	}
+	return known
+}
+
+func TestPages_testsExist(t *testing.T) {
+	known := testsOfModule(t)
 	for _, p := range readPages(t) {
 		for _, span := range p.spans() {
 			// The pages on how to contribute show what a name looks like.

@@ -90,9 +90,10 @@ var (
 // commands returns the hubward command lines of a page, without the program's name.
 func (p page) commands() []string {
 	var lines []string
-	for _, f := range p.fences() {
-		if f.kind == "sh" {
-			lines = append(lines, strings.Split(strings.ReplaceAll(f.text, "\\\n", ""), "\n")...)
+	snippets, _ := parseSnippets(p.name, p.text) // TestSnippets tells of errors
+	for _, s := range snippets {
+		if s.Kind == "sh" {
+			lines = append(lines, strings.Split(strings.ReplaceAll(s.Text, "\\\n", ""), "\n")...)
 		}
 	}
 	for _, span := range p.spans() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -106,6 +107,9 @@ func checkTools() error {
 	}
 	if _, err := os.Stat(bashCompletion); err != nil {
 		missing = append(missing, fmt.Errorf("%s is missing: install the package bash-completion", bashCompletion))
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		missing = append(missing, errors.New("curl, which a page uses, is missing: install it"))
 	}
 	return errors.Join(missing...)
 }

@@ -73,17 +73,27 @@ type client struct {
 // environment: a proxy variable would lead it astray.
 func (s sdk) start(t *testing.T, program string, vars map[string]string, args ...string) *client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), clientWithin)
 	path, err := filepath.Abs(filepath.Join(s.name, program+s.ext))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s.startFile(t, path, vars, args...)
+}
+
+// startFile is start for a program anywhere; without a path, for the family's command itself.
+func (s sdk) startFile(t *testing.T, path string, vars map[string]string, args ...string) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), clientWithin)
+	if path != "" {
+		args = append([]string{path}, args...)
+	}
 	c := &client{t: t, cancel: cancel, lines: make(chan string, 1024)}
-	c.cmd = exec.CommandContext(ctx, s.command, append([]string{path}, args...)...)
+	c.cmd = exec.CommandContext(ctx, s.command, args...)
 	c.cmd.Dir = t.TempDir()
 	c.cmd.Env = s.environment(vars)
 	c.cmd.Stderr = &c.stderr
 	c.cmd.WaitDelay = 5 * time.Second
+	var err error
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,4 +187,4 @@ func (c *client) abandon() {
 	_ = c.cmd.Wait() // it was killed: the status says nothing
 }
 
-func (c *client) program() string { return filepath.Base(c.cmd.Args[1]) }
+func (c *client) program() string { return filepath.Base(c.cmd.Args[min(1, len(c.cmd.Args)-1)]) }
