@@ -49,7 +49,8 @@ var errSilence = fmt.Errorf("nothing arrived for %s", streamSilence)
 // repeated while they are retained. Hubward only; against the cloud service, use an Event Hubs client.
 //
 // An error is the last thing that it gives: ctx's; that of the first connection; one with a 4xx code of a later one,
-// e.g. CodeUnauthorizedAccess after the policy's key was replaced. Needs ServiceConnect.
+// e.g. CodeUnauthorizedAccess after the policy's key was replaced; or what the hub itself says when it cannot go on:
+// CodeServerError when the stored events are damaged. Needs ServiceConnect.
 func (c *Client) Events(ctx context.Context, o EventsOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		r := &eventReader{client: c, options: o, after: maps.Clone(o.After), yield: yield}
@@ -104,6 +105,10 @@ func (r *eventReader) run(ctx context.Context) error {
 
 // isFinal reports whether connecting again cannot help.
 func isFinal(err error) bool {
+	var end *endError
+	if errors.As(err, &end) {
+		return true
+	}
 	var e *hubward.Error
 	if errors.As(err, &e) {
 		status := e.Code.HTTPStatus()
@@ -159,6 +164,9 @@ func (r *eventReader) give(line []byte) error {
 	if len(line) == 0 {
 		return nil
 	}
+	if bytes.HasPrefix(line, []byte(errorLine)) {
+		return &endError{r.lineError(line)}
+	}
 	e, err := parseEvent(line)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errLine, err)
@@ -168,6 +176,25 @@ func (r *eventReader) give(line []byte) error {
 		return errLeft
 	}
 	return nil
+}
+
+// errorLine is what a last line begins with that says why the stream cannot go on: the envelope of an error. Events begin
+// otherwise.
+const errorLine = `{"Message":"ErrorCode:`
+
+// endError is the error of such a line.
+type endError struct{ err error }
+
+func (e *endError) Error() string { return e.err.Error() }
+func (e *endError) Unwrap() error { return e.err }
+
+func (r *eventReader) lineError(line []byte) error {
+	name, _, text := parseEnvelope(line)
+	code, known := hubward.CodeFromName(name)
+	if !known {
+		code = hubward.CodeServerError
+	}
+	return &hubward.Error{Code: code, Op: "service.Events", Identity: hubward.Identity{Device: r.options.DeviceID}, Message: text}
 }
 
 // started notes where "from now on" began, so that partitions of which nothing has been seen yet do not skip what

@@ -64,6 +64,31 @@ func TestEvents_resumesWhereItStood(t *testing.T) {
 	}
 }
 
+// The hub says in a last line that connecting again cannot help.
+func TestEvents_stopsOnAnErrorLine(t *testing.T) {
+	connections := 0
+	f := newFakeHub(t, func(w http.ResponseWriter, r *http.Request) {
+		connections++
+		fmt.Fprint(w, line(1, 4), `{"Message":"ErrorCode:ServerError;partition 1 is damaged","ExceptionMessage":"Tracking ID:1"}`+"\n")
+	})
+	events := 0
+	var end error
+	for e, err := range f.client(t, nil).Events(t.Context(), service.EventsOptions{}) {
+		if err != nil {
+			end = err
+		} else if e.SequenceNumber == 4 {
+			events++
+		}
+	}
+	var e *hubward.Error
+	if !errors.As(end, &e) || e.Code != hubward.CodeServerError || e.Message != "partition 1 is damaged" {
+		t.Errorf("error %v", end)
+	}
+	if events != 1 || connections != 1 {
+		t.Errorf("%d events on %d connections", events, connections)
+	}
+}
+
 func TestEvents_stopsOnRefusal(t *testing.T) {
 	connections := 0
 	f := newFakeHub(t, func(w http.ResponseWriter, r *http.Request) {

@@ -27,7 +27,7 @@ func (a *App) openEngines(ctx context.Context) error {
 	if a.o.Memory {
 		path = sqlstore.Memory
 	}
-	store, err := sqlstore.Open(ctx, sqlstore.Options{Path: path, Now: a.o.Now, Committed: a.metrics.StoreCommitted})
+	store, err := sqlstore.Open(ctx, sqlstore.Options{Path: path, Now: a.o.Now, Logger: a.logger, Committed: a.metrics.StoreCommitted})
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,6 @@ func (a *App) logStats() func() obs.LogStats {
 	}
 	return func() obs.LogStats {
 		m := a.engines.onDisk.Metrics()
-		return obs.LogStats{Events: m.Events, DiskBytes: m.DiskBytes}
+		return obs.LogStats{Events: m.Events, DiskBytes: m.DiskBytes, Damaged: m.Damaged}
 	}
 }

@@ -152,7 +152,7 @@ func (a *App) adminFront(f *fronts, b *bound) {
 		Metrics: a.metrics.Handler(),
 		Probes: []adminfront.Probe{
 			{Name: "store", Check: a.engines.store.Ping},
-			{Name: "log", Check: a.engines.log.Ping},
+			{Name: "log", Check: a.checkLog},
 		},
 		Stop: a.draining, Logger: a.logger,
 	})
@@ -161,6 +161,15 @@ func (a *App) adminFront(f *fronts, b *bound) {
 	}
 	server := a.httpFront(b, handler, func(_ *http.Server, l net.Listener) net.Listener { return l })
 	f.admin = append(f.admin, front{name: "admin", shutdown: server})
+}
+
+// checkLog finds a log that takes no events, and one that does not give them all out.
+func (a *App) checkLog(ctx context.Context) error {
+	errs := []error{a.engines.log.Ping(ctx)}
+	for _, damage := range a.engines.log.Damage() {
+		errs = append(errs, damage)
+	}
+	return errors.Join(errs...)
 }
 
 func onLoopback(l net.Listener) bool {

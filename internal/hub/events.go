@@ -127,6 +127,7 @@ func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, devi
 		next, err := h.log.Read(ctx, p, from, readChunk, func(r Record) bool {
 			var e *hubward.Event
 			if e, decodeErr = decodeRecord(p, r, device); decodeErr != nil {
+				decodeErr = &DamageError{Partition: p, Sequence: r.SequenceNumber, Err: decodeErr}
 				return false
 			}
 			if e == nil {

@@ -225,6 +225,8 @@ type EventLog interface {
 	// Seek returns the sequence number of the first event that was enqueued at or after t; the number that the next
 	// event will get when all are older.
 	Seek(ctx context.Context, p Partition, t time.Time) (int64, error)
+	// All that reads returns a DamageError for what cannot be read as it was written. Seek goes round it where it can.
+	//
 	// Read hands visit the events of p from sequence number from on, in order, until visit says stop, maxBytes of data
 	// have been seen, or there are no more; at least one event is handed out if there is one. It starts at the oldest
 	// event if from is below it. The record's Data is valid only during the call. It returns the sequence number to go on from.
@@ -243,6 +245,9 @@ type EventLog interface {
 	// Failed is closed once the log takes no more events until the process is started again, as after a write to a full disk;
 	// Ping says why. Nil: that cannot be.
 	Failed() <-chan struct{}
+	// Damage lists the partitions in which something is known to be unreadable, with the first finding in each: what readers
+	// or the engine itself have met since the log was opened, and what was not deleted since.
+	Damage() []*DamageError
 }
 
 // Producer appends the events of one connection to one partition. It is for one goroutine at a time.

@@ -144,6 +144,12 @@ func (r *Reader) whileOpen(ctx context.Context) context.Context {
 	return waiting
 }
 
+// Undecodable makes an error of what is wrong with a record that Read has handed out: what the log has read is not what was
+// written.
+func (r *Reader) Undecodable(sequence int64, err error) error {
+	return &DamageError{Partition: r.partition, Sequence: sequence, Err: err}
+}
+
 // Bounds says what the reader's partition holds now. Errors: as Read.
 func (r *Reader) Bounds(ctx context.Context) (Bounds, error) {
 	b, err := r.hub.log.Bounds(ctx, r.partition)

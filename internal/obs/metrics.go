@@ -40,10 +40,9 @@ type Connections struct {
 
 // LogStats are the numbers of the telemetry log since it was opened.
 type LogStats struct {
-	Commits    uint64        // shared commits, each with one sync
-	Events     uint64        // committed
-	CommitTime time.Duration // sum over all commits, sync included
-	DiskBytes  uint64        // on disk now; zero: not known
+	Events    uint64 // committed
+	DiskBytes uint64 // on disk now; zero: not known
+	Damaged   int    // partitions in which something is known to be unreadable
 }
 
 // Options are where Metrics gets what it does not count itself. Nil functions leave their metrics out.
@@ -128,6 +127,7 @@ var (
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
 
 	descEvents    = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
+	descDamaged   = prometheus.NewDesc("hubward_log_damaged_partitions", "Partitions of the telemetry log in which something cannot be read.", nil, nil)
 	descDiskBytes = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
 )
 
@@ -151,7 +151,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
 		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descLogins, descDelivered, descDeliveredBytes, descReaders,
-		descStreams, descEvents, descDiskBytes,
+		descStreams, descEvents, descDiskBytes, descDamaged,
 	} {
 		ch <- d
 	}
@@ -230,6 +230,7 @@ func (m *Metrics) collectLog(ch chan<- prometheus.Metric) {
 	}
 	s := m.o.Log()
 	counter(ch, descEvents, int64(s.Events))
+	gauge(ch, descDamaged, int64(s.Damaged))
 	if s.DiskBytes > 0 {
 		gauge(ch, descDiskBytes, int64(s.DiskBytes))
 	}

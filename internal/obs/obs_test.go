@@ -150,11 +150,12 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 }
 
 func TestMetrics_ofTheLog(t *testing.T) {
-	stats := obs.LogStats{Events: 120, DiskBytes: 4096}
+	stats := obs.LogStats{Events: 120, DiskBytes: 4096, Damaged: 2}
 	m := obs.NewMetrics(obs.Options{Log: func() obs.LogStats { return stats }})
 	wantLines(t, scrape(t, m),
 		"hubward_log_events_total 120",
 		"hubward_log_disk_bytes 4096",
+		"hubward_log_damaged_partitions 2",
 	)
 	stats.DiskBytes = 0
 	if strings.Contains(scrape(t, m), "hubward_log_disk_bytes") {

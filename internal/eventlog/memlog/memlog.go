@@ -91,6 +91,9 @@ func (l *Log) Close() error {
 // Failed implements hub.EventLog: memory does not fail.
 func (l *Log) Failed() <-chan struct{} { return nil }
 
+// Damage implements hub.EventLog: there is none in memory.
+func (l *Log) Damage() []*hub.DamageError { return nil }
+
 // Ping implements hub.EventLog.
 func (l *Log) Ping(ctx context.Context) error {
 	l.mu.Lock()

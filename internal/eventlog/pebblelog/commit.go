@@ -107,7 +107,8 @@ func (l *Log) publishLocked(parts []*partition) {
 func (l *Log) awaitPebble() {
 	for l.guard.failure() == nil && l.pressed.CompareAndSwap(true, false) {
 		m := l.db.Metrics()
-		if m.MemTable.Size < maxMemTables*memTableSize && m.Levels[0].Sublevels < maxSublevels {
+		// What is damaged cannot be compacted: its table stays where it is, and the others go on above it.
+		if m.MemTable.Size < maxMemTables*memTableSize && (m.Levels[0].Sublevels < maxSublevels || l.damages.any()) {
 			return
 		}
 		<-l.relief
@@ -131,9 +132,7 @@ func (l *Log) listener() *pebble.EventListener {
 		FlushEnd:        func(pebble.FlushInfo) { l.relieve() },
 		CompactionEnd:   func(pebble.CompactionInfo) { l.relieve() },
 		BackgroundError: l.backgroundFailed,
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			l.opts.Logger.Error("event log: corrupt table", "err", info.Details, "path", info.Path)
-		},
+		DataCorruption:  l.corrupt,
 	}
 }
 
@@ -143,5 +142,9 @@ func (l *Log) backgroundFailed(err error) {
 		l.guard.pause()
 		return
 	}
-	l.opts.Logger.Warn("event log: background work failed", "err", err)
+	if pebble.IsCorruptionError(err) {
+		l.guard.rest() // corrupt has heard of it
+		return
+	}
+	l.opts.Logger.Warn("event log: background work failed", "error", plain(err))
 }

@@ -32,6 +32,7 @@ type guard struct {
 	onFail func(error) // called once
 
 	cause    atomic.Pointer[error]
+	resting  atomic.Bool // the next compaction waits for a while
 	opened   atomic.Bool // Pebble has opened the folder: background work can wait
 	memory   *vfs.MemFS  // where Pebble works on after a failure while it opens
 	released chan struct{}
@@ -40,6 +41,9 @@ type guard struct {
 
 // walCategory is what Pebble says when it creates a file of its write-ahead log.
 const walCategory = "pebble-wal"
+
+// compactionCategory marks the tables that compactions write.
+const compactionCategory = "pebble-compaction"
 
 // manifestCategory marks files that Pebble creates while it keeps others waiting.
 const manifestCategory = "pebble-manifest"
@@ -90,6 +94,24 @@ func (g *guard) createInMemory(name string, category vfs.DiskWriteCategory) (vfs
 	return g.memory.Create(name, category)
 }
 
+// restTime is how long compactions rest after one that met a damaged table: Pebble starts it again at once.
+const restTime = 30 * time.Second
+
+func (g *guard) rest() { g.resting.Store(true) }
+
+// awaitRest delays a compaction behind one that has met damage, until release at most.
+func (g *guard) awaitRest() {
+	if !g.resting.CompareAndSwap(true, false) {
+		return
+	}
+	timer := time.NewTimer(restTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-g.released:
+	}
+}
+
 // retryPause is how often background work that cannot succeed is repeated after a failure.
 const retryPause = 50 * time.Millisecond
 
@@ -124,6 +146,9 @@ func (g *guard) open(name string, category vfs.DiskWriteCategory, open func() (v
 	f := &guardFile{g: g, wal: category == walCategory, table: isTable(category)}
 	if g.failure() != nil && g.opened.Load() && f.table {
 		<-g.released
+	}
+	if category == compactionCategory && g.opened.Load() {
+		g.awaitRest()
 	}
 	err := g.do(func() (err error) {
 		f.File, err = open()

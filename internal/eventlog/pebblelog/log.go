@@ -34,6 +34,7 @@ type Log struct {
 	relief  chan struct{} // tells a committer that waits for Pebble to look again; capacity 1
 	frozen  chan struct{} // closed when the log has failed
 	count   counters
+	damages damages
 
 	readers sync.WaitGroup // calls that hold Pebble iterators; added under mu while the log is open
 
@@ -241,6 +242,7 @@ type Metrics struct {
 	Commits   uint64 // shared commits that held events
 	Events    uint64 // events committed
 	DiskBytes uint64 // on disk now, tables and write-ahead log; zero: not known, because the log has failed
+	Damaged   int    // partitions that are known to be damaged
 }
 
 type counters struct {
@@ -252,6 +254,7 @@ func (l *Log) Metrics() Metrics {
 	m := Metrics{
 		Commits: l.count.commits.Load(),
 		Events:  l.count.events.Load(),
+		Damaged: len(l.Damage()),
 	}
 	l.mu.Lock()
 	open := l.group.RefusalLocked() == nil

@@ -3,6 +3,7 @@ package pebblelog
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // pebbleLogger is where Pebble writes its log. It implements pebble.Logger.
@@ -16,7 +17,8 @@ func (p *pebbleLogger) Infof(string, ...any) {}
 
 // Errorf implements pebble.Logger.
 func (p *pebbleLogger) Errorf(format string, args ...any) {
-	p.out.Warn("event log: " + fmt.Sprintf(format, args...))
+	text, _, _ := strings.Cut(fmt.Sprintf(format, args...), "\n") // a stack trace may follow
+	p.out.Warn("event log: " + text)
 }
 
 // Fatalf is called for what Pebble thinks the process cannot survive. It can: the log fails, and keeps its hands off

@@ -48,6 +48,7 @@ const (
 	maxMemTables  = 4
 	maxSublevels  = 20
 	pebbleSlack   = 10
+	pebbleLevels  = 1000 // with a damaged table, level 0 may grow without an end of ours
 	tableFileSize = 32 << 20
 )
 
@@ -84,7 +85,7 @@ func (o Options) pebbleOptions(fs vfs.FS, l *Log, lock *pebble.Lock) *pebble.Opt
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: maxMemTables + pebbleSlack,
-		L0StopWritesThreshold:       maxSublevels + pebbleSlack,
+		L0StopWritesThreshold:       maxSublevels + pebbleLevels,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		// Retention deletes ranges. Their space comes back only once the deletion is flushed, which an idle log would put
 		// off for ever.

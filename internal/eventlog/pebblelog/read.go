@@ -45,7 +45,7 @@ func (l *Log) Read(
 		}
 		from, err = l.readTables(ctx, v, seen, from)
 	}
-	return from, err
+	return from, l.unreadable(p, from, err)
 }
 
 // hold returns the chunk of the tail that holds sequence number from, nil when it is older than the tail. The caller
@@ -142,14 +142,23 @@ func (l *Log) Seek(ctx context.Context, p hub.Partition, t time.Time) (int64, er
 
 func (l *Log) seek(ctx context.Context, seen view, t time.Time) (int64, error) {
 	return seen.Seek(t, func(sequence int64) (int64, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
+		// What is damaged is taken to be as old as the next event that can be read: so retention gets past it in the end.
+		// It costs to try: Pebble looks for the bits that may have changed in a block.
+		for step := int64(64); sequence < seen.Next; step *= 2 {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			ms, err := l.enqueuedAt(seen.Part, sequence)
+			switch {
+			case err == nil:
+				return ms, nil
+			case errors.Is(err, pebble.ErrNotFound): // trimmed meanwhile: older than what is left
+				return math.MinInt64, nil
+			}
+			_ = l.unreadable(seen.Part.Partition, sequence, err) // noted
+			sequence += step
 		}
-		ms, err := l.enqueuedAt(seen.Part, sequence)
-		if errors.Is(err, pebble.ErrNotFound) { // trimmed meanwhile: older than what is left
-			return math.MinInt64, nil
-		}
-		return ms, err
+		return math.MaxInt64, nil
 	})
 }
 

@@ -1,12 +1,15 @@
 package adminfront_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -113,5 +116,26 @@ func TestNew_routes(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("%s: status %d, want %d", path, w.Code, want)
 		}
+	}
+}
+
+// Probes come every few seconds: the log tells of a change.
+func TestReady_isLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	var failure error
+	p := adminfront.Probe{Name: "log", Check: func(context.Context) error { return failure }}
+	h := adminfront.New(adminfront.Options{
+		Metrics: http.NotFoundHandler(), Probes: []adminfront.Probe{p}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for _, text := range []string{"", "", "one", "one", "two", "two", "", ""} {
+		failure = nil
+		if text != "" {
+			failure = errors.New(text)
+		}
+		get(t, h, "/healthz/ready")
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 3 || !strings.Contains(lines[0], "log:one") || !strings.Contains(lines[1], "log:two") || !strings.Contains(lines[2], "ready again") {
+		t.Errorf("logged:\n%s", log.String())
 	}
 }

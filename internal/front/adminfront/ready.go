@@ -3,6 +3,7 @@ package adminfront
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -22,6 +23,9 @@ type readiness struct {
 	stop    <-chan struct{}
 	timeout time.Duration
 	logger  *slog.Logger
+
+	mu     sync.Mutex
+	logged string // guarded by mu: what the log was last told of what fails
 }
 
 func newReadiness(o Options) *readiness {
@@ -46,6 +50,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			failing[p.Name] = err.Error()
 		}
 	}
+	r.log(failing)
 	select {
 	case <-r.stop: // perhaps because a part has failed
 		answer(w, http.StatusServiceUnavailable, health{Status: "draining", Failing: failing})
@@ -53,11 +58,27 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	default:
 	}
 	if len(failing) > 0 {
-		r.logger.Warn("not ready", "failing", failing)
 		answer(w, http.StatusServiceUnavailable, health{Status: "failing", Failing: failing})
 		return
 	}
 	answer(w, http.StatusOK, health{Status: "ready"})
+}
+
+// log tells of what fails when that is another than before: probes come every few seconds.
+func (r *readiness) log(failing map[string]string) {
+	now := fmt.Sprint(failing)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case now == r.logged || len(failing) == 0 && r.logged == "":
+		return
+	case len(failing) == 0:
+		r.logger.Info("ready again")
+		now = ""
+	default:
+		r.logger.Warn("not ready", "failing", failing)
+	}
+	r.logged = now
 }
 
 // part is one probe with the check that is under way, if any: callers at the same time share it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 // Conditions beyond those of the specification. Clients know these; an unknown one is fatal to some of them.
@@ -85,6 +86,14 @@ func wireError(err error) *amqpwire.Error {
 	var wire *amqpwire.Error
 	if errors.As(err, &wire) {
 		return wire
+	}
+	var damage *hub.DamageError
+	if errors.As(err, &damage) {
+		// An internal error would have azeventhubs open connections anew, for ever, and others try again: this one, all show.
+		//
+		// Source: Azure/azure-sdk-for-go sdk/messaging/azeventhubs/internal/errors.go; Azure/azure-sdk-for-python
+		// azure/eventhub/_pyamqp/error.py; Azure/azure-sdk-for-js sdk/core/core-amqp/src/errors.ts.
+		return newError(amqpwire.NotAllowed, "%s", damage.Text())
 	}
 	return &amqpwire.Error{Condition: conditionOf(hubward.CodeOf(err)), Description: errorText(err)}
 }

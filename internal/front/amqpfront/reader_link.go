@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
 	"github.com/hubward/hubward/internal/hub"
@@ -212,7 +211,7 @@ func (r *readerLink) step(ctx context.Context, s *amqpengine.Sender, take func(h
 func (r *readerLink) take(record hub.Record) (more bool) {
 	buffer, err := eventcodec.AppendMessage(r.buffer, record.Data, record.SequenceNumber, record.Enqueued)
 	if err != nil {
-		r.failure = hubward.Wrap(hubward.CodeServerError, "amqpfront.take", err)
+		r.failure = r.reader.Undecodable(record.SequenceNumber, err)
 		return false
 	}
 	r.buffer = buffer

@@ -2,6 +2,7 @@ package amqpfront_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/Azure/go-amqp"
 
+	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/front/amqpfront"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 // What an event looks like to a client, in exact types.
@@ -338,6 +341,30 @@ func TestReader_hubDeleted(t *testing.T) {
 	}
 	<-p.conn.Done()
 	wantCondition(t, "the connection", p.conn.Err(), "amqp:connection:forced")
+}
+
+// damagedLog is a log of which the second event of each partition cannot be read.
+type damagedLog struct{ hub.EventLog }
+
+func (l damagedLog) Read(ctx context.Context, p hub.Partition, from int64, maxBytes int, visit func(hub.Record) bool) (int64, error) {
+	next, err := l.EventLog.Read(ctx, p, from, maxBytes, func(r hub.Record) bool { return r.SequenceNumber < 1 && visit(r) })
+	if next >= 1 {
+		return 1, &hub.DamageError{Partition: p, Sequence: 1, Err: errors.New("checksum mismatch")}
+	}
+	return next, err
+}
+
+// What cannot be read ends the reader with an error that clients give to their user, behind all that can be read.
+func TestReader_damage(t *testing.T) {
+	f := newFixtureOn(t, amqpfront.Options{}, func(l *memlog.Log) hub.EventLog { return damagedLog{l} })
+	f.append(0, 2)
+	r := f.owner(f.listen()).mustRead(partition0, "", amqp.ReceiverOptions{})
+	if m := receive(t, r); string(m.Data[0]) != "0" {
+		t.Errorf("before the damage: %q", m.Data)
+	}
+	if text := wantDetached(t, r, "amqp:not-allowed"); !strings.Contains(text, "partition 0 are damaged at or after sequence number 1") {
+		t.Error(text)
+	}
 }
 
 // A large event and small ones arrive whole: the first in several frames.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 )
 
 // envelope is the body of every error: "ErrorCode:NAME;text" and "Tracking ID:…". Both members are always filled in: clients
@@ -45,19 +46,26 @@ func (c *call) fail(err error) {
 	if c.isBulk() {
 		c.setHeader("IotHubErrorCode", code.String())
 	}
-	c.answer(code.HTTPStatus(), envelope{
+	c.answer(code.HTTPStatus(), c.envelope(code, text))
+}
+
+func (c *call) envelope(code hubward.Code, text string) envelope {
+	return envelope{
 		Message: "ErrorCode:" + code.String() + ";" + text,
 		ExceptionMessage: "Tracking ID:" + c.id + "-G:0-TimeStamp:" +
 			c.server.now().UTC().Format(trackingTime),
-	})
+	}
 }
 
 // describe returns the code of err, and what the peer reads of it after the ';' at which SDKs split: never empty, without a
 // ';' of its own. An error of ours is not told: it may speak of our disks.
 func describe(err error) (hubward.Code, string) {
 	code, text := hubward.CodeOf(err), ""
+	var damage *hub.DamageError
 	var e *hubward.Error
-	if errors.As(err, &e) && code.HTTPStatus() < 500 {
+	if errors.As(err, &damage) {
+		text = damage.Text()
+	} else if errors.As(err, &e) && code.HTTPStatus() < 500 {
 		text = e.Message
 	}
 	return code, strings.ReplaceAll(cmp.Or(text, texts[code], code.String()), ";", ",")

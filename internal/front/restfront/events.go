@@ -2,7 +2,9 @@ package restfront
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -207,18 +209,39 @@ func (s *stream) giveBack(chunk []byte) {
 	}
 }
 
-// ended says how the stream ends when its reader has.
+// ended says how the stream ends when its reader has. A client of a stream that has begun is told by a last line why it cannot
+// go on; of what passes, it finds out when it connects again.
 func (s *stream) ended(started bool) error {
 	if !started {
 		return s.readErr
 	}
 	left := errors.Is(s.readErr, context.Canceled)
-	code := hubward.CodeOf(s.readErr)
+	code, text := describe(s.readErr)
 	deleted := code == hubward.CodeNoSuchHub || code == hubward.CodeNoSuchConsumerGroup
+	var damage *hub.DamageError
+	damaged := errors.As(s.readErr, &damage)
 	if s.readErr != nil && !left && !deleted {
-		s.call.log().Error("event stream ended", "reason", "reading failed", "error", s.readErr)
+		level := slog.LevelError
+		if damaged { // the log has told of it
+			level = slog.LevelDebug
+		}
+		s.call.log().Log(s.ctx, level, "event stream ended", "reason", "reading failed", "error", s.readErr)
+	}
+	if damaged {
+		s.sendError(s.call.envelope(code, text))
 	}
 	return nil
+}
+
+// sendError writes a last line.
+func (s *stream) sendError(e envelope) {
+	line, err := json.Marshal(e)
+	if err == nil {
+		err = s.send(append(line, '\n'))
+	}
+	if err != nil {
+		s.call.log().Debug("event stream ended", "reason", "the client does not read", "error", err)
+	}
 }
 
 // eventQuery reads the query parameters of the stream:

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -221,6 +222,32 @@ func TestEvents_endsWithItsHub(t *testing.T) {
 	f.server.Config.Shutdown(t.Context()) // returns: no handler is left
 	if log := f.logs.String()[before:]; log != "" {
 		t.Errorf("logged:\n%s", log)
+	}
+}
+
+// A reader that cannot go on is told so: with an error at once, or with a last line.
+func TestEvents_damage(t *testing.T) {
+	f := newFixture(t)
+	send := f.connect(f.create("d1"))
+	for i := range 3 {
+		send(hubward.Message{Body: []byte(fmt.Sprint(i))})
+	}
+	f.damaged.Store(2)
+	const text = "are damaged at or after sequence number 2."
+	r := f.open(ask{path: "/$hubward/events?from=earliest"})
+	for range 2 {
+		if line, ok := r.next(); !ok || !strings.Contains(line, `"sequenceNumber":`) {
+			t.Errorf("an event before the damage: %s", line)
+		}
+	}
+	if line, ok := r.next(); !ok || !strings.HasPrefix(line, `{"Message":"ErrorCode:ServerError;The stored events of partition `) || !strings.Contains(line, text) {
+		t.Errorf("the last line is %s", line)
+	}
+	if line, ok := r.next(); ok {
+		t.Errorf("behind the last line: %s", line)
+	}
+	if log := f.logs.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log tells of it, not its readers:\n%s", log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -34,6 +35,7 @@ type fixture struct {
 	process *access.Principal // may do everything in plant, and with hubs
 	store   *sqlstore.Store
 	log     *memlog.Log
+	damaged atomic.Int64 // events with this sequence number and above cannot be read; 0: all can
 	server  *httptest.Server
 	stop    chan struct{}
 	logs    *lockedBuffer
@@ -49,7 +51,7 @@ func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
 	log := memlog.Open(memlog.Options{})
 	f := &fixture{t: t, store: store, log: log, stop: make(chan struct{}), logs: new(lockedBuffer)}
 	now := func() time.Time { return testNow.Add(time.Duration(f.passed.Load())) }
-	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: log, Cluster: localcluster.New(localcluster.Options{}), Now: now})
+	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: damagedLog{log, &f.damaged}, Cluster: localcluster.New(localcluster.Options{}), Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +77,23 @@ func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
 		store.Close()
 	})
 	return f
+}
+
+// damagedLog is a log of which a part cannot be read.
+type damagedLog struct {
+	hub.EventLog
+	from *atomic.Int64
+}
+
+func (l damagedLog) Read(ctx context.Context, p hub.Partition, from int64, maxBytes int, visit func(hub.Record) bool) (int64, error) {
+	bad := l.from.Load()
+	next, err := l.EventLog.Read(ctx, p, from, maxBytes, func(r hub.Record) bool {
+		return (bad == 0 || r.SequenceNumber < bad) && visit(r)
+	})
+	if bad > 0 && next >= bad {
+		return bad, &hub.DamageError{Partition: p, Sequence: bad, Err: errors.New("checksum mismatch")}
+	}
+	return next, err
 }
 
 // deviceToken signs for a device with its own key.

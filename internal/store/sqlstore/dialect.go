@@ -25,6 +25,8 @@ type dialect struct {
 	// isConflict tells whether err says that another writer was in the way. Nothing of the transaction was stored then, and
 	// it may succeed when it is run again.
 	isConflict func(err error) bool
+	// isDamage tells whether err says that what is stored cannot be read as it was written.
+	isDamage func(err error) bool
 }
 
 // querier is a database, or a transaction.

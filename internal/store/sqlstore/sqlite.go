@@ -43,6 +43,10 @@ var sqliteDialect = dialect{
 	configure:    sqliteConfigure,
 	isForeignKey: func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY },
 	isConflict:   func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
+	isDamage: func(err error) bool {
+		code := sqliteCode(err) & 0xff
+		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+	},
 }
 
 // openSQLite returns the database to write to, of one connection, and the one to read from. In memory they are the

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -24,6 +26,8 @@ type Options struct {
 	// Committed is told after each shared transaction that was committed how long it took, retries included. It must not
 	// block. Nil: nobody is told.
 	Committed func(took time.Duration)
+	// Logger is told of damage, once; nil: nothing is logged.
+	Logger *slog.Logger
 }
 
 // Store is a hub.Store on SQL. It is safe for concurrent use. A function given to an edit must not call the store: in
@@ -35,9 +39,13 @@ type Options struct {
 type Store struct {
 	// Set by Open, never changed after.
 	dialect *dialect
+	path    string
 	now     func() time.Time
+	logger  *slog.Logger
 	write   *writer
 	read    *readers
+
+	damage atomic.Pointer[error] // the first error that says that the database is damaged; nil: none yet
 
 	closeOnce sync.Once
 	closeErr  error
@@ -64,11 +72,14 @@ func open(ctx context.Context, o Options, d *dialect) (*Store, error) {
 	if o.Committed == nil {
 		o.Committed = func(time.Duration) {}
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	writeDB, readDB, err := openSQLite(o.Path)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: d, now: o.Now, read: newReaders(readDB)}
+	s := &Store{dialect: d, path: o.Path, now: o.Now, logger: o.Logger, read: newReaders(readDB)}
 	if err := d.insist(func() error { return s.prepare(ctx, writeDB) }); err != nil {
 		return nil, errors.Join(err, closeBoth(readDB, writeDB))
 	}
@@ -99,8 +110,12 @@ func closeBoth(readDB, writeDB *sql.DB) error {
 	return errors.Join(readDB.Close(), writeDB.Close())
 }
 
-// Ping makes one durable write. The value has to change: an update that changes nothing is not written.
+// Ping makes one durable write. The value has to change: an update that changes nothing is not written. It also fails once
+// something in the database was found to be damaged.
 func (s *Store) Ping(ctx context.Context) error {
+	if damage := s.damage.Load(); damage != nil {
+		return fmt.Errorf("%s is damaged: %w", s.path, *damage)
+	}
 	return s.update(ctx, "sqlstore.Ping", func(tx *writeTx) error {
 		_, err := tx.exec(`UPDATE probe SET writes = writes + 1 WHERE id = 1`)
 		return err
@@ -124,6 +139,9 @@ func (s *Store) lock(tx *writeTx, text string, args ...any) error {
 
 // fail dresses err, which may be nil, for a caller of op.
 func (s *Store) fail(op string, err error) error {
+	if err != nil && s.dialect.isDamage(err) && s.damage.CompareAndSwap(nil, &err) {
+		s.logger.Error("the store is damaged: stop the hub, and restore a backup", "path", s.path, "op", op, "error", err)
+	}
 	var known *hubward.Error
 	switch {
 	case err == nil, errors.As(err, &known):
