@@ -130,6 +130,9 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.checkBelonging(ctx); err != nil {
+		return err
+	}
 	if err := a.prepareFirstHub(ctx); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type engines struct {
 	log     hub.EventLog
 	cluster hub.Cluster
 	onDisk  *pebblelog.Log // the log, when it is on disk
+	pair    *pair          // nil: in memory
 }
 
 // openEngines opens store and log, in the data folder or in memory, and makes the cluster of this one process.
@@ -55,6 +56,7 @@ func (a *App) openEngines(ctx context.Context) error {
 		return err
 	}
 	a.engines.log, a.engines.onDisk = log, log
+	a.engines.pair = &pair{store: store, log: log, start: epoch}
 	a.closers = append(a.closers, log.Close)
 	return nil
 }

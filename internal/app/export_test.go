@@ -3,7 +3,10 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"testing"
 
+	"github.com/hubward/hubward/internal/eventlog/pebblelog"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/obs"
 )
@@ -26,3 +29,15 @@ type failingLog struct {
 }
 
 func (l failingLog) Failed() <-chan struct{} { return l.failed }
+
+// Disown makes the log in a folder one of an older version, which does not say whose it is.
+func Disown(t *testing.T, dir string) {
+	t.Helper()
+	log, err := pebblelog.Open(pebblelog.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(log.SetOwner(t.Context(), pebblelog.Owner{}), log.Close()); err != nil {
+		t.Fatal(err)
+	}
+}

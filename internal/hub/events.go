@@ -103,11 +103,11 @@ var eventStreamPath = []string{"$hubward", "events"}
 // partitionsFor returns the partitions that hold the events of a device; of all devices when it is empty.
 func partitionsFor(c *Config, device string) []Partition {
 	if device != "" {
-		return []Partition{{c.Name, EndpointEvents, PartitionOf(device, c.Partitions)}}
+		return []Partition{{c.logName(), EndpointEvents, PartitionOf(device, c.Partitions)}}
 	}
 	partitions := make([]Partition, c.Partitions)
 	for i := range partitions {
-		partitions[i] = Partition{c.Name, EndpointEvents, i}
+		partitions[i] = Partition{c.logName(), EndpointEvents, i}
 	}
 	return partitions
 }

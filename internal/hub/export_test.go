@@ -20,3 +20,12 @@ var (
 	ParseContinuation = parseContinuation
 	IsAllDevices      = isAllDevices
 )
+
+// LogName is what the event log calls a hub.
+func (h *Hub) LogName(name string) string {
+	_, c, err := h.find(name)
+	if err != nil {
+		return name
+	}
+	return c.logName()
+}

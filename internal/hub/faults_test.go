@@ -212,7 +212,7 @@ func TestHubs_callerLeaves(t *testing.T) {
 		c.hooks.saveHub.Store(nil)
 		time.Sleep(time.Minute)
 		done := make(chan error, 1)
-		p := hub.Partition{Hub: "second", Endpoint: hub.EndpointHubEvents}
+		p := hub.Partition{Hub: c.nodes[0].LogName("second"), Endpoint: hub.EndpointHubEvents}
 		if err := errors.Join(c.log.Producer(p, func(_ int, err error) { done <- err }).Append(t.Context(), []byte("event")), <-done); err != nil {
 			t.Fatal(err)
 		}
@@ -451,4 +451,103 @@ func TestHubEvents_logIsStuck(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// undeletedLog is a log that the process has no time to delete from: as if it went in that moment.
+type undeletedLog struct {
+	hub.EventLog
+	undone atomic.Bool
+}
+
+func (l *undeletedLog) Drop(ctx context.Context, name string) error {
+	if l.undone.Load() {
+		return errors.New("the process ends")
+	}
+	return l.EventLog.Drop(ctx, name)
+}
+
+// A crash may come behind the deletion of the hub's row, or behind that of its events: who starts next ends it, and neither a
+// hub that is made anew in between nor one that comes later sees an old event.
+func TestDeleteHub_crash(t *testing.T) {
+	for _, step := range []string{"events are still there", "deletion is still noted"} {
+		t.Run(step, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { deleteHubAndCrash(t, step == "events are still there") })
+		})
+	}
+}
+
+func deleteHubAndCrash(t *testing.T, undone bool) {
+	ctx := t.Context()
+	store, err := sqlstore.Open(ctx, sqlstore.Options{Path: sqlstore.Memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	log := &undeletedLog{EventLog: memlog.Open(memlog.Options{})}
+	defer log.EventLog.(*memlog.Log).Close()
+	process := access.Process(access.HubRef{})
+	open := func(epoch uint64) *hub.Hub {
+		h, err := hub.Open(ctx, hub.Options{Store: store, Log: log, Cluster: localcluster.New(localcluster.Options{Epoch: epoch})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	h := open(1) // its Run never begins: what it leaves undone, it leaves
+	for _, name := range []string{"plant", "second"} {
+		if _, err := h.CreateHub(ctx, process, hub.NewHub{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := hub.Partition{Hub: h.LogName("second"), Endpoint: hub.EndpointEvents}
+	done := make(chan error, 1)
+	if err := errors.Join(log.Producer(old, func(_ int, err error) { done <- err }).Append(ctx, []byte("old")), <-done); err != nil {
+		t.Fatal(err)
+	}
+	log.undone.Store(undone)
+	if err := h.DeleteHub(ctx, process, "second"); err != nil {
+		t.Fatal(err)
+	}
+	log.undone.Store(false)
+
+	h = open(2)
+	if stray, err := h.StrayLogs(ctx); err != nil || len(stray) > 0 {
+		t.Errorf("stray: %v, %v", stray, err)
+	}
+	if _, err := h.CreateHub(ctx, process, hub.NewHub{Name: "second"}); err != nil {
+		t.Fatal(err)
+	}
+	anew := hub.Partition{Hub: h.LogName("second"), Endpoint: hub.EndpointEvents}
+	if b, err := log.Bounds(ctx, anew); err != nil || b != (hub.Bounds{}) {
+		t.Errorf("a hub of the same name sees %v, %v", b, err)
+	}
+	if err := errors.Join(log.Producer(anew, func(_ int, err error) { done <- err }).Append(ctx, []byte("new")), <-done); err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.Run(running)
+	}()
+	synctest.Wait()
+	if names, err := log.Hubs(ctx); err != nil || len(names) != 1 || names[0] != anew.Hub {
+		t.Errorf("at once, the log knows %v, %v", names, err)
+	}
+	// A node that had not heard of the deletion goes on for a while.
+	if err := errors.Join(log.Producer(old, func(_ int, err error) { done <- err }).Append(ctx, []byte("late")), <-done); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Minute)
+	if names, err := log.Hubs(ctx); err != nil || len(names) != 1 || names[0] != anew.Hub {
+		t.Errorf("in the end, the log knows %v, %v", names, err)
+	}
+	if b, err := log.Bounds(ctx, anew); err != nil || b.Next != 1 {
+		t.Errorf("the new hub has %v, %v", b, err)
+	}
+	if left, err := store.DeletedLogs(ctx); err != nil || len(left) > 0 {
+		t.Errorf("in the end, deletions are noted: %v, %v", left, err)
+	}
+	stop()
+	<-ended
 }

@@ -199,8 +199,9 @@ func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*move
 // newestEvents looks up which events an earlier holder of the job may have moved and not deleted.
 func (h *Hub) newestEvents(ctx context.Context, s *state) (*movedEvents, error) {
 	moved := &movedEvents{created: s.ref.Created, ids: make(map[string]bool)}
-	for i := range h.config(s).Partitions {
-		p := Partition{s.ref.Name, EndpointHubEvents, i}
+	c := h.config(s)
+	for i := range c.Partitions {
+		p := Partition{c.logName(), EndpointHubEvents, i}
 		b, err := h.log.Bounds(ctx, p)
 		if err != nil {
 			return nil, err
@@ -234,7 +235,7 @@ func orElse(err, other error) error {
 // appendEvents appends the events that were not moved before, and returns when all of them are durable, or when ctx ends: then
 // some may become so later.
 func (h *Hub) appendEvents(ctx context.Context, s *state, events []HubEvent, moved *movedEvents) error {
-	partitions := h.config(s).Partitions
+	config := h.config(s)
 	c := &confirmations{left: 1, all: make(chan struct{})} // one for the loop
 	producers := make(map[int]Producer)
 	for i := range events {
@@ -242,10 +243,10 @@ func (h *Hub) appendEvents(ctx context.Context, s *state, events []HubEvent, mov
 		if moved.ids[e.ID] {
 			continue
 		}
-		id := PartitionOf(e.Identity.Device, partitions)
+		id := PartitionOf(e.Identity.Device, config.Partitions)
 		p := producers[id]
 		if p == nil {
-			p = h.log.Producer(Partition{s.ref.Name, EndpointHubEvents, id}, c.confirm)
+			p = h.log.Producer(Partition{config.logName(), EndpointHubEvents, id}, c.confirm)
 			producers[id] = p
 		}
 		c.expect()

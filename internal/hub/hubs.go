@@ -53,14 +53,15 @@ func (h *Hub) CreateHub(ctx context.Context, p *access.Principal, n NewHub) (Con
 	if err := h.checkNewHub(&c); err != nil {
 		return Config{}, err
 	}
+	if len(h.states()) > 0 { // the first hub is never deleted, so there was none of its name
+		if c.LogName, err = h.newLogName(c.Name); err != nil {
+			return Config{}, err
+		}
+	}
 	if err := h.store.SaveHub(ctx, c); err != nil {
 		return Config{}, err
 	}
 	c.Version++
-	// A hub of this name may have been deleted while its node was on its way down: its events must not come back.
-	if err := h.trimBefore(context.WithoutCancel(ctx), &c, c.Created); err != nil {
-		return Config{}, err
-	}
 	h.put(&c)
 	h.announce(subjectHubs, nil)
 	return c.clone(), nil
@@ -253,7 +254,7 @@ func (h *Hub) DeleteHub(ctx context.Context, p *access.Principal, name string) e
 	}
 	h.editing.Lock()
 	defer h.editing.Unlock()
-	s, _, err := h.find(name)
+	s, c, err := h.find(name)
 	if err != nil {
 		return err
 	}
@@ -270,7 +271,10 @@ func (h *Hub) DeleteHub(ctx context.Context, p *access.Principal, name string) e
 	h.mu.Unlock()
 	h.hubsChanged()
 	h.announce(subjectHubs, nil)
-	return h.log.Drop(context.WithoutCancel(ctx), name) // or nobody would do it any more
+	if err := h.log.Drop(context.WithoutCancel(ctx), c.logName()); err != nil {
+		h.logger.Warn("the events of a deleted hub are deleted later", "hub", name, "error", err) // see finishDeletions
+	}
+	return nil
 }
 
 // FirstHub returns the operator's hub, for who names none.

@@ -27,8 +27,8 @@ func (l *Link) Ingest(done func(n int, err error)) *Ingest {
 }
 
 func (h *Hub) newIngest(s *state, p *access.Principal, model string, active *atomic.Int64, done func(n int, err error)) *Ingest {
-	name := s.ref.Name
-	partition := Partition{Hub: name, Endpoint: EndpointEvents, ID: PartitionOf(p.Identity.Device, h.config(s).Partitions)}
+	name, config := s.ref.Name, h.config(s)
+	partition := Partition{Hub: config.logName(), Endpoint: EndpointEvents, ID: PartitionOf(p.Identity.Device, config.Partitions)}
 	return &Ingest{
 		hub: h, name: name, active: active,
 		stamps: eventcodec.NewStamps(eventcodec.Origin{

@@ -25,6 +25,7 @@ func (h *Hub) jobs() []job {
 		{jobFeedback, h.batchFeedback},        // notifications of feedback
 		{"job/events", h.moveEvents},          // from the outbox into the log
 		{"job/retention", h.trimAll},          // what is too old
+		{"job/deletions", h.finishDeletions},  // events of hubs that were deleted
 		{"job/connections", h.checkConnected}, // connections that nobody holds
 	}
 }

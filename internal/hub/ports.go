@@ -21,7 +21,8 @@ type Config struct {
 	ConsumerGroups []string // "$Default" first
 	C2D            C2DSettings
 	Created        time.Time
-	Version        int64 // grows with each change, from 1; see HubStore.SaveHub
+	Version        int64  // grows with each change, from 1; see HubStore.SaveHub
+	LogName        string // what the event log calls the hub, fixed at creation; empty: Name
 }
 
 // HubStore keeps the hubs. The contract of all stores is tested by storetest.
@@ -35,8 +36,19 @@ type HubStore interface {
 	// new hub whose name is taken, compared without case; CodeArgumentInvalid, naming the host, when a host name belongs to
 	// another hub. Then nothing was changed.
 	SaveHub(ctx context.Context, c Config) error
-	// DeleteHub removes a hub with every row that belongs to it. An unknown name is no error.
+	// DeleteHub removes a hub with every row that belongs to it, and notes in the same transaction that its events are to be
+	// deleted. An unknown name is no error.
 	DeleteHub(ctx context.Context, name string) error
+	// DeletedLogs returns the hubs that were deleted and whose events may still be in the log.
+	DeletedLogs(ctx context.Context) ([]DeletedLog, error)
+	// ForgetDeletedLog takes a name off that list. An unknown name is no error.
+	ForgetDeletedLog(ctx context.Context, name string) error
+}
+
+// DeletedLog is the log of a hub that was deleted.
+type DeletedLog struct {
+	Name    string    // Config's LogName, or Name
+	Deleted time.Time // when the hub was
 }
 
 // Registration is one identity as the registry keeps it. Of a module, Device holds what modules have in common with
@@ -240,6 +252,8 @@ type EventLog interface {
 	// Drop deletes all events of a hub, and the memory of its sequence numbers. It ends what waits for more of them; its
 	// producers fail with CodeNoSuchHub from then on. A hub of the same name starts with nothing.
 	Drop(ctx context.Context, hub string) error
+	// Hubs returns the names of the hubs of which the log holds events, or remembers sequence numbers, in order.
+	Hubs(ctx context.Context) ([]string, error)
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error
 	// Failed is closed once the log takes no more events until the process is started again, as after a write to a full disk;

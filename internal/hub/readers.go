@@ -216,5 +216,5 @@ func (c *Config) partition(id int) (Partition, error) {
 		return Partition{}, hubward.Errorf(hubward.CodeNoSuchPartition, "The specified partition is invalid for an EventHub partition "+
 			"sender or receiver. It should be between 0 and %d.", c.Partitions-1)
 	}
-	return Partition{c.Name, EndpointEvents, id}, nil
+	return Partition{c.logName(), EndpointEvents, id}, nil
 }

@@ -26,7 +26,7 @@ func newReaderFixture(t *testing.T) readerFixture {
 func (f readerFixture) fill(hubName string, texts ...string) {
 	f.t.Helper()
 	stored := make(chan error, 1)
-	p := f.log.Producer(hub.Partition{Hub: hubName, Endpoint: hub.EndpointEvents}, func(_ int, err error) { stored <- err })
+	p := f.log.Producer(hub.Partition{Hub: f.LogName(hubName), Endpoint: hub.EndpointEvents}, func(_ int, err error) { stored <- err })
 	for _, text := range texts {
 		f.advance(time.Second)
 		if err := p.Append(f.t.Context(), []byte(text)); err != nil {

@@ -36,7 +36,7 @@ func (h *Hub) trim(ctx context.Context) {
 func (h *Hub) trimBefore(ctx context.Context, c *Config, before time.Time) (failed error) {
 	for _, endpoint := range []Endpoint{EndpointEvents, EndpointHubEvents} {
 		for id := range c.Partitions {
-			failed = orElse(failed, h.log.Trim(ctx, Partition{c.Name, endpoint, id}, before))
+			failed = orElse(failed, h.log.Trim(ctx, Partition{c.logName(), endpoint, id}, before))
 		}
 	}
 	return failed

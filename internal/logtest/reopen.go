@@ -101,6 +101,7 @@ func reopenDropped(r *reopened) {
 	must(r, "Trim", r.log.Trim(r.Context(), p, r.clock.now().Add(time.Hour)))
 	must(r, "Drop", r.log.Drop(r.Context(), "h"))
 	r.reopen()
+	wantNames(r, r.log, "hh")
 	equal(r, "bounds", bounds(r, r.log, p), hub.Bounds{})
 	equal(r, "other hub", texts(r, r.log, kept, 0), []string{"x"})
 	newWriter(r, r.log, p).append("new")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -56,8 +57,10 @@ func dropForgets(f *fixture) {
 	old.append("a", "b")
 	other.append("x")
 	must(f, "Trim", f.log.Trim(f.Context(), p, f.clock.now().Add(time.Hour)))
+	wantNames(f, f.log, "h", "other")
 	old.append("c")
 	must(f, "Drop", f.log.Drop(f.Context(), "h"))
+	wantNames(f, f.log, "other")
 	equal(f, "bounds", bounds(f, f.log, p), hub.Bounds{})
 	equal(f, "events", read(f, f.log, p, 0), nil)
 	wantCode(f, "Append by a producer of the dropped hub", old.Append(f.Context(), nil), hubward.CodeNoSuchHub)
@@ -126,4 +129,12 @@ func ping(f *fixture) {
 	must(f, "Ping", f.log.Ping(f.Context()))
 	must(f, "Ping", f.log.Ping(f.Context()))
 	equal(f, "bounds", bounds(f, f.log, partition("h", 0)), hub.Bounds{})
+}
+
+// wantNames compares the hubs that a log knows.
+func wantNames(t testing.TB, log hub.EventLog, want ...string) {
+	t.Helper()
+	got, err := log.Hubs(t.Context())
+	must(t, "Hubs", err)
+	equal(t, "hubs", got, want)
 }

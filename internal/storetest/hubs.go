@@ -23,6 +23,7 @@ var hubTests = []test{
 	{"hostNamesAreGivenBack", testHubHostsFree},
 	{"deleteTakesEverythingAlong", testHubDelete},
 	{"deleteOfUnknownIsNoError", testHubDeleteUnknown},
+	{"deleteNotesTheLog", testHubDeletedLogs},
 }
 
 func wantHubs(t *testing.T, s hub.Store, want ...hub.Config) {
@@ -213,4 +214,47 @@ func testHubDeleteUnknown(t *testing.T, s hub.Store) {
 		}
 	}
 	wantHubs(t, s, c)
+}
+
+func testHubDeletedLogs(t *testing.T, s hub.Store) {
+	want := func(names ...string) {
+		t.Helper()
+		logs, err := s.DeletedLogs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range logs {
+			got = append(got, l.Name)
+			if l.Deleted.IsZero() {
+				t.Errorf("%s was deleted at no time", l.Name)
+			}
+		}
+		wantEqual(t, "deleted logs", got, names)
+	}
+	named := aHub("named", aTime)
+	named.LogName = "named.1"
+	named = saveHub(t, s, named)
+	saveHub(t, s, hub.Config{Name: "bare", Partitions: 1})
+	other := named
+	other.LogName = "named.2"
+	wantCode(t, s.SaveHub(t.Context(), other), hubward.CodePreconditionFailed) // that of a hub never changes
+	want()
+	for _, name := range []string{"named", "bare", "unknown"} {
+		if err := s.DeleteHub(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("bare", "named.1")
+	saveHub(t, s, hub.Config{Name: "bare", Partitions: 1})
+	for _, name := range []string{"named.1", "unknown"} {
+		if err := s.ForgetDeletedLog(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want("bare")
+	if err := s.DeleteHub(t.Context(), "bare"); err != nil {
+		t.Fatal(err)
+	}
+	want("bare")
 }

@@ -31,6 +31,12 @@ func (s *inTurn) SaveHub(ctx context.Context, c hub.Config) error { return s.nex
 func (s *inTurn) DeleteHub(ctx context.Context, name string) error {
 	return s.next().DeleteHub(ctx, name)
 }
+func (s *inTurn) DeletedLogs(ctx context.Context) ([]hub.DeletedLog, error) {
+	return s.next().DeletedLogs(ctx)
+}
+func (s *inTurn) ForgetDeletedLog(ctx context.Context, name string) error {
+	return s.next().ForgetDeletedLog(ctx, name)
+}
 func (s *inTurn) Ping(ctx context.Context) error { return s.next().Ping(ctx) }
 func (s *inTurn) EditQueues(ctx context.Context, edits []*c2d.Edit) error {
 	return s.next().EditQueues(ctx, edits)

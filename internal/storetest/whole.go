@@ -35,6 +35,8 @@ func testEndedContext(t *testing.T, s hub.Store) {
 		"Hubs":             func() error { _, err := s.Hubs(ctx); return err },
 		"SaveHub":          func() error { return s.SaveHub(ctx, aHub("late", aTime)) },
 		"DeleteHub":        func() error { return s.DeleteHub(ctx, homeHub) },
+		"DeletedLogs":      func() error { _, err := s.DeletedLogs(ctx); return err },
+		"ForgetDeletedLog": func() error { return s.ForgetDeletedLog(ctx, homeHub) },
 		"Identity":         func() error { _, err := s.Identity(ctx, homeHub, id); return err },
 		"Devices":          func() error { _, err := s.Devices(ctx, homeHub, "", 1); return err },
 		"EditIdentities":   func() error { return s.EditIdentities(ctx, homeHub, []*hub.IdentityEdit{identityEdit(id, remove)}) },

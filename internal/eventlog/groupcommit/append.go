@@ -74,7 +74,7 @@ func (p *producer[S]) Append(ctx context.Context, data []byte) error {
 // refusalLocked says why p may not append; nil when it may.
 func (p *producer[S]) refusalLocked() error {
 	if p.part.dropped {
-		return droppedError(p.part.Hub)
+		return droppedError()
 	}
 	return p.log.RefusalLocked()
 }

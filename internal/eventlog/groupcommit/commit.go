@@ -103,7 +103,7 @@ func (l *Log[S]) publish(taken *round[S]) {
 		s := &taken.shares[i]
 		s.err = s.p.part.Err
 		if s.p.part.dropped {
-			s.err = droppedError(s.p.part.Hub)
+			s.err = droppedError()
 		}
 	}
 	l.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ type Log[S any] struct {
 	gather    round[S]
 	number    uint64 // of the round that gathers, from 1; a producer's share belongs to one round
 	room      notice // of the next take
+	start     int64  // the first sequence number of new partitions
 }
 
 // New returns a log that uses the engine's mutex. Until Start, nothing is committed.
@@ -142,15 +144,35 @@ func (l *Log[S]) PartitionLocked(p hub.Partition) (*Partition[S], error) {
 		return nil, err
 	}
 	part := newPartition(p, l.engine.NewState)
+	part.First, part.Committed = l.start, l.start
 	l.parts[part.Partition] = part
 	return part, nil
 }
+
+// Hubs is hub.EventLog's.
+func (l *Log[S]) Hubs(ctx context.Context) ([]string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, errClosed
+	}
+	names := make(map[string]bool)
+	for p, part := range l.parts {
+		if part.any {
+			names[p.Hub] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names)), ctx.Err()
+}
+
+// StartLocked has partitions of which nothing is known begin with a sequence number. It comes before all use of the log.
+func (l *Log[S]) StartLocked(at int64) { l.start = at }
 
 // PartitionsLocked returns the partitions of which something is known, in no order.
 func (l *Log[S]) PartitionsLocked() iter.Seq[*Partition[S]] { return maps.Values(l.parts) }
 
 var errClosed error = hubward.Errorf(hubward.CodeServiceUnavailable, "the event log is closed")
 
-func droppedError(name string) error {
-	return hubward.Errorf(hubward.CodeNoSuchHub, "hub %s was deleted", name)
+func droppedError() error {
+	return hubward.Errorf(hubward.CodeNoSuchHub, "the hub was deleted")
 }

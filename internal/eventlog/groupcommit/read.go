@@ -24,7 +24,7 @@ func (l *Log[S]) ViewLocked(ctx context.Context, p hub.Partition) (View[S], erro
 	}
 	part, ok := l.parts[p]
 	if !ok {
-		return View[S]{}, checkPartition(p)
+		return View[S]{Bounds: hub.Bounds{First: l.start, Next: l.start}}, checkPartition(p)
 	}
 	return View[S]{Part: part, Bounds: part.BoundsLocked()}, nil
 }
@@ -90,7 +90,7 @@ func (l *Log[S]) listen(part *Partition[S], from int64) (<-chan struct{}, error)
 	case l.closed:
 		return nil, errClosed
 	case part.dropped:
-		return nil, droppedError(part.Hub)
+		return nil, droppedError()
 	case from < part.Committed:
 		return nil, nil
 	}

@@ -88,6 +88,9 @@ func (l *Log) Close() error {
 	return nil
 }
 
+// Hubs implements hub.EventLog.
+func (l *Log) Hubs(ctx context.Context) ([]string, error) { return l.group.Hubs(ctx) }
+
 // Failed implements hub.EventLog: memory does not fail.
 func (l *Log) Failed() <-chan struct{} { return nil }
 

@@ -10,6 +10,8 @@
 //	  value       marker version 1 | first uint64 | next uint64 | last enqueued ms uint64
 //	format        'm' | 'f'    value: format version uint32, now 2
 //	probe         'm' | 'p'    value: ms uint64; what Ping writes
+//	owner         'm' | 'o'    value: owner version 1 | start uint64 | id of the registry
+//	start         'm' | 's'    value: uint64, the first sequence number of partitions that have neither events nor marker
 //
 //	name          hub name                       for hub.EndpointEvents
 //	              hub name | 0x01 | endpoint     for all other endpoints

@@ -33,6 +33,7 @@ type Log struct {
 	pressed atomic.Bool   // flushes or compactions happened: the committer looks at Pebble before its next commit
 	relief  chan struct{} // tells a committer that waits for Pebble to look again; capacity 1
 	frozen  chan struct{} // closed when the log has failed
+	isNew   bool          // Open has made it; set by Open
 	count   counters
 	damages damages
 
@@ -105,6 +106,9 @@ func (l *Log) recover() error {
 	if err := l.checkFormat(); err != nil {
 		return err
 	}
+	if err := l.loadStart(); err != nil {
+		return err
+	}
 	if err := l.scan(); err != nil {
 		return err
 	}
@@ -114,6 +118,7 @@ func (l *Log) recover() error {
 // checkFormat refuses a folder of an unknown format. A new folder, and one of an older format, gets the newest one.
 func (l *Log) checkFormat() error {
 	version, err := l.format()
+	l.isNew = err == nil && version == 0
 	switch {
 	case err != nil:
 		return err
@@ -176,6 +181,9 @@ func (l *Log) Ping(ctx context.Context) error {
 	l.mu.Unlock()
 	return op.wait(ctx)
 }
+
+// Hubs implements hub.EventLog.
+func (l *Log) Hubs(ctx context.Context) ([]string, error) { return l.group.Hubs(ctx) }
 
 // Failed implements hub.EventLog.
 func (l *Log) Failed() <-chan struct{} { return l.frozen }

@@ -15,3 +15,26 @@ func (s *Store) NextEpoch(ctx context.Context) (uint64, error) {
 	})
 	return epoch, err
 }
+
+// Pairing tells which database this is, and with which log it was last opened.
+type Pairing struct {
+	ID     string // of the database; its copies have the same
+	Opened uint64 // the number of the last start that the log knows too; 0: none
+}
+
+// Pairing returns what is stored.
+func (s *Store) Pairing(ctx context.Context) (p Pairing, err error) {
+	row, err := s.read.row(ctx, `SELECT id, opened FROM registry WHERE one = 1`)
+	if err == nil {
+		err = row.Scan(&p.ID, &p.Opened)
+	}
+	return p, s.fail("sqlstore.Pairing", err)
+}
+
+// SetOpened stores the number of a start that is in the log. It returns when that is durable.
+func (s *Store) SetOpened(ctx context.Context, epoch uint64) error {
+	return s.update(ctx, "sqlstore.SetOpened", func(tx *writeTx) error {
+		_, err := tx.exec(`UPDATE registry SET opened = $1 WHERE one = 1`, epoch)
+		return err
+	})
+}

@@ -27,7 +27,7 @@ func (s *Store) Hubs(ctx context.Context) ([]hub.Config, error) {
 			last.Policies = append(last.Policies, *policy)
 		}
 		return nil
-	}, `SELECT h.name, h.version, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created, h.c2d,
+	}, `SELECT h.name, h.version, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created, h.c2d, h.log_name,
 			p.name, p.permissions, p.primary_key, p.secondary_key
 		FROM hubs h LEFT JOIN policies p ON p.hub = h.name
 		ORDER BY coalesce(h.created, 0), h.name, p.position`)
@@ -45,7 +45,7 @@ func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 		created, permissions       sql.NullInt64
 		policy, primary, secondary sql.NullString
 	)
-	err := row.Scan(&c.Name, &c.Version, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created, &c2d,
+	err := row.Scan(&c.Name, &c.Version, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created, &c2d, &c.LogName,
 		&policy, &permissions, &primary, &secondary)
 	if err != nil {
 		return c, nil, err
@@ -100,7 +100,7 @@ func saveHub(tx *writeTx, c hub.Config) error {
 	if c.Version == 0 {
 		statement, refusal = insertHub, hubward.Errorf(hubward.CodeHubAlreadyExists, "hub %s exists already", c.Name)
 	}
-	n, err := tx.change(statement, c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d, c.Version+1)
+	n, err := tx.change(statement, c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d, c.Version+1, c.LogName)
 	if err != nil {
 		return err
 	}
@@ -112,11 +112,11 @@ func saveHub(tx *writeTx, c hub.Config) error {
 
 const (
 	// insertHub inserts nothing when the name is taken, in any case.
-	insertHub = `INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+	insertHub = `INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d, version, log_name)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
 	updateHub = `UPDATE hubs SET host_names = $2, partitions = $3, retention_ns = $4, consumer_groups = $5, created = $6,
 			c2d = $7, version = $8
-		WHERE name = $1 AND version = $8 - 1`
+		WHERE name = $1 AND version = $8 - 1 AND log_name = $9`
 )
 
 // saveHosts makes the hub's host names lead to it. One that leads to another hub stays there.
@@ -160,14 +160,6 @@ func savePolicies(tx *writeTx, c hub.Config) error {
 		}
 	}
 	return nil
-}
-
-// DeleteHub removes a hub; the schema removes every row that belongs to it.
-func (s *Store) DeleteHub(ctx context.Context, name string) error {
-	return s.update(ctx, "sqlstore.DeleteHub", func(tx *writeTx) error {
-		_, err := tx.exec(`DELETE FROM hubs WHERE name = $1`, name)
-		return err
-	})
 }
 
 // c2dColumn is the JSON of hub.C2DSettings, durations in nanoseconds.
