@@ -100,5 +100,10 @@ func FuzzParse(f *testing.F) {
 		if sas.CanonicalHost(text) != name || sas.CanonicalHost(name) != name {
 			t.Fatalf("%q is looked up as %q, stored as %q", text, sas.CanonicalHost(text), name)
 		}
+		for _, endpoint := range hostname.Endpoints(name) {
+			if got, err := hostname.Parse(endpoint); err != nil || got != endpoint {
+				t.Fatalf("endpoint %q of %q: %q, %v", endpoint, name, got, err)
+			}
+		}
 	})
 }

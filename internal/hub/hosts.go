@@ -50,6 +50,31 @@ func (h *Hub) HostOf(ref access.HubRef) (string, error) {
 	return strings.ToLower(c.Name) + ".localhost", nil
 }
 
+// HostNames returns all names that lead to a hub, those that it was given first, each once and in canonical form. p is the
+// operator's.
+//
+// Errors: CodeNoSuchHub.
+func (h *Hub) HostNames(p *access.Principal, name string) ([]string, error) {
+	if err := h.permitOperator(p); err != nil {
+		return nil, err
+	}
+	want, _, err := h.find(name)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var names []string
+	for _, rank := range rankedHosts(want.config, len(h.order) > 0 && h.order[0] == want) {
+		for _, host := range rank {
+			if h.hosts[host] == want && !slices.Contains(names, host) {
+				names = append(names, host)
+			}
+		}
+	}
+	return names, nil
+}
+
 // normalHostNames brings names into their canonical form and drops repetitions.
 func normalHostNames(names []string) ([]string, error) {
 	var out []string
@@ -78,25 +103,36 @@ func (h *Hub) checkHostsLocked(c *Config, self *state) error {
 	return nil
 }
 
-// indexHostsLocked rebuilds the table of host names. Given names win over NAME.localhost, and those over the local
-// names of the first hub.
+// rankedHosts are the names of a hub that has these, in the order in which they win over those of other hubs: the given
+// ones, NAME.localhost with the local names of the first hub, and the endpoints of devices and back ends beside each.
+func rankedHosts(c *Config, first bool) [][]string {
+	var given, local, endpoints []string
+	for _, host := range c.HostNames {
+		given = append(given, sas.CanonicalHost(host)) // it may have been stored before there was a rule
+	}
+	local = append(local, strings.ToLower(c.Name)+".localhost")
+	if first {
+		local = append(local, localHosts...)
+	}
+	for _, host := range slices.Concat(given, local) {
+		endpoints = append(endpoints, hostname.Endpoints(host)...)
+	}
+	return [][]string{given, local, endpoints}
+}
+
+// indexHostsLocked rebuilds the table of host names. Of two hubs with a name of one rank, the older has it.
 func (h *Hub) indexHostsLocked() {
 	h.hosts = make(map[string]*state)
-	for _, s := range h.order {
-		for _, host := range s.config.HostNames {
-			if host = sas.CanonicalHost(host); h.hosts[host] == nil { // it may have been stored before there was a rule
-				h.hosts[host] = s
-			}
-		}
-	}
+	ranked := make([][][]string, len(h.order))
 	for i, s := range h.order {
-		names := []string{strings.ToLower(s.ref.Name) + ".localhost"}
-		if i == 0 {
-			names = append(names, localHosts...)
-		}
-		for _, host := range names {
-			if _, taken := h.hosts[host]; !taken {
-				h.hosts[host] = s
+		ranked[i] = rankedHosts(s.config, i == 0)
+	}
+	for rank := range 3 {
+		for i, s := range h.order {
+			for _, host := range ranked[i][rank] {
+				if _, taken := h.hosts[host]; !taken {
+					h.hosts[host] = s
+				}
 			}
 		}
 	}

@@ -133,24 +133,6 @@ func TestConnect_answersToItsNames(t *testing.T) {
 	}
 }
 
-// An absolute name and a relative one are the same host, in a token as elsewhere.
-func TestAuthenticate_dotBehindTheHost(t *testing.T) {
-	f := newFixture(t)
-	d := f.createDevice("d1")
-	for _, resource := range []string{"plant.example./devices/d1", "PLANT.example.:8883/devices/d1"} {
-		token, err := sas.Sign(resource, string(d.Authentication.SymmetricKey.PrimaryKey), "", f.clock().Add(time.Hour))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"plant", ""} {
-			p, err := f.Authenticate(t.Context(), access.Credential{Hub: name, Token: token, Identity: hubward.Identity{Device: "d1"}})
-			if err != nil || p.Hub.Name != "plant" {
-				t.Errorf("%s at %q: %v, %v", resource, name, p.Hub, err)
-			}
-		}
-	}
-}
-
 func TestConnect_newestWins(t *testing.T) {
 	f := newFixture(t)
 	d := f.createDevice("d1")

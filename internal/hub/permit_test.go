@@ -198,6 +198,7 @@ func (f *fixture) verbs() []verb {
 			func(_ context.Context, p *access.Principal) error { return done(f.OwnHub(p)) }},
 		{"Hubs", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.Hubs(p)) }},
 		{"Hub", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.Hub(p, "second")) }},
+		{"HostNames", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.HostNames(p, "second")) }},
 		{"CreateHub", operator, func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.CreateHub(ctx, p, hub.NewHub{Name: bad}))
 		}},

@@ -109,6 +109,7 @@ func TestOpen_findsTheHub(t *testing.T) {
 		"name":          {"plant.example", "plant", ""},
 		"case and port": {"Plant.Example:5671", "plant", ""},
 		"dot":           {"plant.example.", "plant", ""},
+		"endpoint":      {"plant.service.example:5671", "plant", ""},
 		"path":          {"localhost/$servicebus/websocket", "plant", ""},
 		"second hub":    {"other.localhost", "other", ""},
 		"unknown":       {"nowhere.example", "", "com.microsoft:iot-hub-not-found-error"},

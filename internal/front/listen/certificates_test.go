@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -169,6 +170,21 @@ func TestCertificates_ALPN(t *testing.T) {
 	client.NextProtos = []string{"mqtt"}
 	if state, err := handshake(t, c.TLSConfig(), client); err != nil || state.NegotiatedProtocol != "" {
 		t.Errorf("mqtts: %q, %v", state.NegotiatedProtocol, err)
+	}
+}
+
+// A dot behind the name is no SNI (RFC 6066 3): the library ends the handshake. OpenSSL sends what it is given.
+func TestCertificates_dotInSNI(t *testing.T) {
+	dir := t.TempDir()
+	c := certificates(t, listen.CertificateOptions{Dir: dir, Names: testNames})
+	a, b := net.Pipe()
+	defer a.Close()
+	go a.Write(clientHello(t, "hub.example.com."))
+	go io.Copy(io.Discard, a) // the alert
+	conn := tls.Server(b, c.TLSConfig())
+	defer conn.Close()
+	if err := conn.HandshakeContext(t.Context()); err == nil || !strings.Contains(err.Error(), "error decoding message") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package listen_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -76,4 +78,22 @@ func greet(t *testing.T, server, client *tls.Conn) {
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// clientHello is what a client writes first that takes serverName as it is.
+func clientHello(t *testing.T, serverName string) []byte {
+	t.Helper()
+	a, b := net.Pipe()
+	defer b.Close()
+	placeholder := strings.Repeat("x", len(serverName))
+	go tls.Client(a, &tls.Config{ServerName: placeholder, MaxVersion: tls.VersionTLS12}).HandshakeContext(t.Context())
+	record := make([]byte, 5, 4096)
+	if _, err := io.ReadFull(b, record); err != nil {
+		t.Fatal(err)
+	}
+	record = record[:5+int(record[3])<<8+int(record[4])]
+	if _, err := io.ReadFull(b, record[5:]); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Replace(record, []byte(placeholder), []byte(serverName), 1)
 }

@@ -40,6 +40,8 @@ func TestConnect_returnCodes(t *testing.T) {
 		"no user name":      {func(p *mqttwire.ConnectPacket) { p.HasPassword, p.HasUser = false, false; p.User, p.Password = "", nil }, 5},
 		"unknown host":      {func(p *mqttwire.ConnectPacket) { p.User = "elsewhere.example/d1/?api-version=1" }, 5},
 		"dot behind host":   {func(p *mqttwire.ConnectPacket) { p.User = "LOCALHOST.:8883/d1/?api-version=1" }, 0},
+		"device endpoint":   {func(p *mqttwire.ConnectPacket) { p.User = "plant.device.localhost/d1/?api-version=1" }, 0},
+		"service endpoint":  {func(p *mqttwire.ConnectPacket) { p.User = "plant.service.localhost/d1/?api-version=1" }, 0},
 		"unknown device":    {func(p *mqttwire.ConnectPacket) { p.ClientID, p.User = "d2", "localhost/d2/" }, 5},
 		"another client id": {func(p *mqttwire.ConnectPacket) { p.ClientID = "d2" }, 5},
 		"empty client id":   {func(p *mqttwire.ConnectPacket) { p.ClientID, p.CleanSession = "", true }, 5},

@@ -305,6 +305,19 @@ func TestAuthorization_refusals(t *testing.T) {
 	}
 }
 
+// The endpoints beside a host name are the same hub, in the Host header and in tokens, whichever of them was meant.
+func TestAuthorization_endpoints(t *testing.T) {
+	f := newFixture(t)
+	f.create("d1")
+	hosts := []string{"hub.example", "hub.example.", "hub.device.example", "hub.service.example:8443", "plant.device.localhost"}
+	for _, host := range hosts {
+		for _, resource := range hosts {
+			f.do(ask{path: "/devices/d1" + version, host: host, token: f.token("plant", "iothubowner", resource)}).wantStatus(t, 200)
+		}
+	}
+	f.do(ask{path: "/devices/d1" + version, host: "hub.other.example"}).wantError(t, hubward.CodeHubNotFound, "hub.other.example")
+}
+
 func TestStatistics(t *testing.T) {
 	f := newFixture(t)
 	f.create("d1")
