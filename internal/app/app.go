@@ -16,7 +16,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -67,8 +66,8 @@ type App struct {
 
 	mu    sync.Mutex // guards the fields below; held while derived files are written
 	cfg   config.Config
-	names []string // that the certificate was last asked to hold
-	wrote []byte   // what connection-strings.env was last given
+	names []listen.HubNames // that the certificates were last asked to hold; never changed in place
+	wrote []byte            // what connection-strings.env was last given
 	// plainAMQP is the address of the AMQP listener without TLS; empty until it is open.
 	plainAMQP string
 	setTrace  func(patterns []string) // changes the AMQP trace; nil until there is the front end
@@ -140,20 +139,6 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	return a.refresh(true)
-}
-
-func (a *App) openCertificates() error {
-	hubs, err := a.hub.Hubs(a.operator)
-	if err != nil {
-		return err
-	}
-	a.names = certificateNames(hubs)
-	a.certs, err = listen.OpenCertificates(listen.CertificateOptions{
-		Dir: filepath.Join(a.cfg.Data, "tls"), Names: slices.Clone(a.names), KeyType: a.cfg.TLS.KeyType,
-		CertFile: a.cfg.TLS.Certificate, KeyFile: a.cfg.TLS.Key,
-		Now: a.o.Now, Rand: a.o.Rand, Logger: a.logger,
-	})
-	return err
 }
 
 // lockedWriter lets one Write at a time through.

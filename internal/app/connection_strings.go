@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/hubward/hubward/internal/front/listen"
@@ -37,8 +36,12 @@ func (a *App) refresh(always bool) error {
 		groups[hubs[i].Name] = hubs[i].ConsumerGroups
 	}
 	a.metrics.KeepHubs(groups)
-	if names := certificateNames(hubs); !slices.Equal(names, a.names) {
-		if err := a.certs.Reload(slices.Clone(names)); err != nil {
+	names, err := a.certificateNames(hubs)
+	if err != nil {
+		return err
+	}
+	if !sameNames(names, a.names) {
+		if err := a.certs.Reload(names); err != nil {
 			return err
 		}
 		a.names = names

@@ -1,8 +1,6 @@
 package app_test
 
 import (
-	"crypto/tls"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,23 +120,6 @@ func TestRun_regeneratedKeyReachesTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the new key is in the file", func() bool { return r.owner().SharedAccessKey == p.PrimaryKey })
-}
-
-func TestRun_newHubIsInTheCertificate(t *testing.T) {
-	r := start(t, t.TempDir(), nil, func(o *app.Options) { o.Memory = true })
-	if _, err := r.app.Hub().CreateHub(t.Context(), process(t, r.app), hub.NewHub{Name: "Second", HostNames: []string{"second.example.com"}}); err != nil {
-		t.Fatal(err)
-	}
-	pool := r.client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	for _, name := range []string{"second.example.com", "second.localhost", "hubward.localhost", "localhost"} {
-		eventually(t, name+" verifies", func() bool {
-			conn, err := tls.Dial("tcp", r.addresses["mqtts"], &tls.Config{ServerName: name, RootCAs: pool})
-			if err == nil {
-				conn.Close()
-			}
-			return err == nil
-		})
-	}
 }
 
 func TestReload(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hubward/hubward/internal/config"
 	"github.com/hubward/hubward/internal/hub"
@@ -69,14 +68,4 @@ func (a *App) firstHubChange(stored hub.Config, cfg config.Config) (change hub.H
 		}
 	}
 	return change
-}
-
-// certificateNames are the names under which clients reach the hubs, those of the first hub first.
-func certificateNames(hubs []hub.Config) []string {
-	var names []string
-	for _, c := range hubs {
-		names = append(names, c.HostNames...)
-		names = append(names, strings.ToLower(c.Name)+".localhost")
-	}
-	return names
 }

@@ -49,7 +49,7 @@ func (a *App) reconfigure() (config.Config, error) {
 func (a *App) reloadCertificates() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.certs.Reload(slices.Clone(a.names))
+	return a.certs.Reload(a.names)
 }
 
 // adopt takes over the options that apply now and names the others. They are named at each Reload until the restart.

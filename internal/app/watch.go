@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -42,5 +41,5 @@ func (a *App) followHubs(ctx context.Context) error {
 func (a *App) renewCertificate() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.certs.Renew(slices.Clone(a.names))
+	return a.certs.Renew(a.names)
 }

@@ -75,7 +75,7 @@ func hubPackages() []rule {
 		{
 			pkg: "internal/app",
 			ours: []string{
-				".", "sas", hubAPI, accessLeaf, "internal/config", "internal/obs",
+				".", "sas", hubAPI, accessLeaf, "internal/config", "internal/hostname", "internal/obs",
 				"internal/front/listen", "internal/front/mqttfront", "internal/front/amqpfront", "internal/front/restfront",
 				"internal/front/adminfront", "internal/front/wsconn", "internal/front/httpserver",
 				"internal/eventlog/pebblelog", "internal/eventlog/memlog", "internal/store/sqlstore", "internal/cluster/localcluster",

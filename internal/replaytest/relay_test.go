@@ -45,7 +45,8 @@ func newRelay(t *testing.T, client string) *relay {
 	served := make(chan error, 1)
 	go func() { served <- f.server.Serve(plain) }()
 	// OpenSSL takes no wildcard for a name with a single dot, so the certificate has to have it.
-	certs, err := listen.OpenCertificates(listen.CertificateOptions{Dir: privateDir(t), Names: []string{host, dottedHost}})
+	names := []listen.HubNames{{Hub: hubName, Hosts: []string{host, dottedHost}}}
+	certs, err := listen.OpenCertificates(listen.CertificateOptions{Dir: privateDir(t), Hubs: names})
 	if err != nil {
 		t.Fatal(err)
 	}

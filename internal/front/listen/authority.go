@@ -111,24 +111,20 @@ func (a *authority) save(dir string) error {
 	return ReplaceFile(filepath.Join(dir, caFile), encodeCertificates(a.cert), 0o644)
 }
 
-// issue makes a server certificate for names, which are DNS names (a leading "*." included) and IP addresses. The
+// issue makes a server certificate for key and names, which are DNS names (a leading "*." included) and IP addresses. The
 // first one becomes the common name.
-func (a *authority) issue(names []string, keyType string, now time.Time, random io.Reader) (*x509.Certificate, crypto.Signer, error) {
+func (a *authority) issue(names []string, key crypto.Signer, now time.Time, random io.Reader) (*x509.Certificate, error) {
 	if now.After(a.cert.NotAfter) {
-		return nil, nil, fmt.Errorf("the authority in %s ended on %s: move the folder's %s and %s away to have a new one made, which clients must then trust",
+		return nil, fmt.Errorf("the authority in %s ended on %s: move the folder's %s and %s away to have a new one made, which clients must then trust",
 			caFile, a.cert.NotAfter.Format(time.DateOnly), caFile, caKeyFile)
-	}
-	key, err := newKey(keyType, random)
-	if err != nil {
-		return nil, nil, err
 	}
 	serial, err := newSerial(random)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	id, err := keyID(key.Public())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{Organization: []string{organization}, CommonName: commonName(names)},
@@ -138,7 +134,7 @@ func (a *authority) issue(names []string, keyType string, now time.Time, random 
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		SubjectKeyId:          id,
 	}
-	if keyType == KeyRSA {
+	if _, ok := key.(*rsa.PrivateKey); ok {
 		template.KeyUsage |= x509.KeyUsageKeyEncipherment
 	}
 	for _, name := range names {
@@ -148,8 +144,7 @@ func (a *authority) issue(names []string, keyType string, now time.Time, random 
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	cert, err := sign(random, template, a.cert, key.Public(), a.key)
-	return cert, key, err
+	return sign(random, template, a.cert, key.Public(), a.key)
 }
 
 func sign(random io.Reader, template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) (*x509.Certificate, error) {

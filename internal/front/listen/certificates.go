@@ -2,19 +2,13 @@ package listen
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,19 +20,23 @@ const (
 	caKeyFile     = "ca-key.pem"
 	serverFile    = "server.pem"
 	serverKeyFile = "server-key.pem"
+	hubsFolder    = "hubs" // of certificates for hubs beyond the first, one file each, all for the server's key
 )
 
-// localNames are in every certificate of our own authority, because a hub answers to them whatever it is called. The SDKs
-// for C and Java want a dot in a host name: hence NAME.localhost.
-var localNames = []string{"localhost", "*.localhost", "127.0.0.1", "::1"}
+// HubNames are the names of one hub, which are DNS names in lower case and IP addresses. No two hubs have one in common.
+type HubNames struct {
+	Hub     string
+	Hosts   []string // those it was given; the first becomes the certificate's common name
+	Aliases []string // others that lead to it, which a certificate of the operator's need not hold
+}
 
-// CertificateOptions say which certificate the server shows.
+// CertificateOptions say which certificates the server shows.
 type CertificateOptions struct {
-	Dir     string   // where our own authority keeps its files; made when absent
-	Names   []string // what the certificate has to name beside localNames: DNS names and IP addresses
-	KeyType string   // KeyECDSA or KeyRSA; empty: KeyECDSA
+	Dir     string     // where our own authority keeps its files; made when absent
+	Hubs    []HubNames // the first one's names are in the default certificate, beside localNames
+	KeyType string     // KeyECDSA or KeyRSA; empty: KeyECDSA
 
-	// CertFile and KeyFile replace our own authority's certificate; both or neither are set.
+	// CertFile and KeyFile replace our own authority's certificates; both or neither are set.
 	CertFile, KeyFile string
 
 	Now    func() time.Time // nil: time.Now
@@ -46,7 +44,10 @@ type CertificateOptions struct {
 	Logger *slog.Logger     // nil: nothing is logged
 }
 
-// Certificates holds the certificate that the server shows now. It is safe for concurrent use.
+// Certificates holds the certificates that the server shows now: one for each hub beyond the first, which a client gets
+// that asks for a name of it, and a default one with the names of the first hub and of this machine, for all others. So no
+// certificate grows with the number of hubs, and none tells a hub's names to another's clients. It is safe for
+// concurrent use.
 type Certificates struct {
 	dir     string
 	keyType string
@@ -55,14 +56,17 @@ type Certificates struct {
 	rand    io.Reader
 	logger  *slog.Logger
 
-	current atomic.Pointer[tls.Certificate]
+	current atomic.Pointer[shown]
 
 	mu sync.Mutex // serialises Reload
 }
 
-// OpenCertificates reads the server's certificate. Unless one is given it makes the authority and the certificate when
-// they are absent, and issues the certificate again when it lacks a name, has another kind of key, is within 30 days of
-// its end, or was issued by an earlier authority of ours. A certificate of somebody else's in the folder is left alone.
+// OpenCertificates reads the server's certificates. Unless one is given it makes the authority and the certificates when
+// they are absent, and issues a certificate again when it holds other names than it should, has another kind of key,
+// is within 30 days of its end, or was issued by an earlier authority of ours. A certificate of somebody else's in the
+// folder is left alone, and is then the only one.
+//
+// Only the default certificate makes it fail. What goes wrong with another one is logged: its hub gets the default one.
 func OpenCertificates(o CertificateOptions) (*Certificates, error) {
 	c := &Certificates{dir: o.Dir, keyType: o.KeyType, given: [2]string{o.CertFile, o.KeyFile}, now: o.Now, rand: o.Rand, logger: o.Logger}
 	if c.keyType == "" {
@@ -77,35 +81,51 @@ func OpenCertificates(o CertificateOptions) (*Certificates, error) {
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
-	return c, c.Reload(o.Names)
+	return c, c.Reload(o.Hubs)
 }
 
-// Reload reads the files again, and issues a new certificate when that is due. Connections that are open keep theirs.
-// With an error the old certificate stays in use.
-func (c *Certificates) Reload(names []string) error {
+// Reload reads the files again, and issues new certificates where that is due. Connections that are open keep theirs.
+// With an error the old certificates stay in use.
+func (c *Certificates) Reload(hubs []HubNames) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pair, err := c.load(names)
+	s, err := c.load(hubs)
 	if err != nil {
 		return err
 	}
-	c.current.Store(pair)
-	c.warn(pair.Leaf, names)
+	c.current.Store(s)
+	c.warn(s, hubs)
 	return nil
 }
 
-// Renew does what Reload does about our own authority's certificate: it is issued again when that is due. A certificate
+// Renew does what Reload does about our own authority's certificates: they are issued again when that is due. A certificate
 // that was given is its operator's to renew, and maybe being replaced right now: it is not read, only warned of.
-func (c *Certificates) Renew(names []string) error {
+func (c *Certificates) Renew(hubs []HubNames) error {
 	if c.given[0] == "" {
-		return c.Reload(names)
+		return c.Reload(hubs)
 	}
-	c.warn(c.Leaf(), names)
+	c.warn(c.current.Load(), hubs)
 	return nil
 }
 
-// Leaf is the certificate that the server shows now.
-func (c *Certificates) Leaf() *x509.Certificate { return c.current.Load().Leaf }
+// Leaf is the default certificate that the server shows now.
+func (c *Certificates) Leaf() *x509.Certificate { return c.current.Load().fallback.Leaf }
+
+// CertificateEnd is when a certificate ends that the server shows.
+type CertificateEnd struct {
+	Hub      string // whose it is; empty: the default certificate
+	NotAfter time.Time
+}
+
+// Ends tells of each certificate when it ends, the default one first, then by hub.
+func (c *Certificates) Ends() []CertificateEnd {
+	s := c.current.Load()
+	ends := []CertificateEnd{{NotAfter: s.fallback.Leaf.NotAfter}}
+	for _, h := range s.hubs {
+		ends = append(ends, CertificateEnd{Hub: h.hub, NotAfter: h.pair.Leaf.NotAfter})
+	}
+	return ends
+}
 
 // CAFile is the file of our own authority, empty when a certificate is given.
 func (c *Certificates) CAFile() string {
@@ -126,19 +146,19 @@ func (c *Certificates) TLSConfig(protocols ...string) *tls.Config {
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     protocols,
 		ClientAuth:     tls.RequestClientCert,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load().choose(hello), nil },
 	}
 }
 
-func (c *Certificates) load(names []string) (*tls.Certificate, error) {
+// load makes what handshakes look at from the files, and the files where they are missing or due.
+func (c *Certificates) load(hubs []HubNames) (*shown, error) {
 	if c.given[0] != "" {
 		pair, err := loadPair(c.given[0], c.given[1])
 		if err != nil {
 			return nil, fmt.Errorf("certificate %s, key %s: %w", c.given[0], c.given[1], err)
 		}
-		return &pair, nil
+		return &shown{fallback: pair}, nil
 	}
-	names = withLocal(names)
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -149,127 +169,43 @@ func (c *Certificates) load(names []string) (*tls.Certificate, error) {
 	if fresh {
 		c.logger.Info("made a certificate authority", "file", filepath.Join(c.dir, caFile), "until", ca.cert.NotAfter)
 	}
-	pair, leaf, err := c.readPair()
-	reason := c.reissue(ca, leaf, err, names)
-	if reason == "" {
-		return pair, err
-	}
-	if ca.key == nil {
-		if err != nil {
-			return nil, err
-		}
-		c.logger.Warn("the server's certificate is due, but the authority's key is not there", "reason", reason, "key", filepath.Join(c.dir, caKeyFile))
-		return pair, nil
-	}
-	if pair, err = c.issue(ca, names); err != nil {
-		return nil, err
-	}
-	c.logger.Info("issued the server's certificate", "reason", reason, "until", pair.Leaf.NotAfter, "names", names)
-	return pair, nil
-}
-
-// readPair reads server.pem and server-key.pem. The leaf comes back even where it does not fit the key, to tell whose
-// it is.
-func (c *Certificates) readPair() (*tls.Certificate, *x509.Certificate, error) {
-	file := filepath.Join(c.dir, serverFile)
-	leaf, err := readCertificate(file)
-	if err != nil {
-		return nil, nil, err
-	}
-	pair, err := loadPair(file, filepath.Join(c.dir, serverKeyFile))
-	if err != nil {
-		return nil, leaf, fmt.Errorf("%s and %s: %w", file, serverKeyFile, err)
-	}
-	return &pair, leaf, nil
-}
-
-// reissue says why the server's certificate has to be issued again; empty: it is good, or not ours to replace.
-func (c *Certificates) reissue(ca *authority, leaf *x509.Certificate, err error, names []string) string {
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && leaf == nil:
-		return "there is none"
-	case leaf == nil || !slices.Contains(leaf.Issuer.Organization, organization):
-		return ""
-	case err != nil:
-		return "its key is not there"
-	case leaf.CheckSignatureFrom(ca.cert) != nil:
-		return "an earlier authority issued it"
-	case c.now().Add(renewBefore).After(leaf.NotAfter) && leaf.NotAfter.Before(ca.cert.NotAfter):
-		return "it ends soon"
-	case keyTypeOf(leaf) != c.keyType:
-		return "it has another kind of key"
-	}
-	if missing := uncovered(leaf, names); len(missing) > 0 {
-		return "it lacks " + strings.Join(missing, " ")
-	}
-	return ""
-}
-
-func (c *Certificates) issue(ca *authority, names []string) (*tls.Certificate, error) {
-	leaf, key, err := ca.issue(names, c.keyType, c.now(), c.rand)
+	pair, err := c.defaultPair(ca, defaultNames(hubs))
 	if err != nil {
 		return nil, err
 	}
-	keyText, err := encodeKey(key)
-	if err != nil {
-		return nil, err
+	s := &shown{fallback: pair}
+	if len(hubs) > 0 && isOurs(pair.Leaf) {
+		c.addHubs(s, ca, hubs[1:])
 	}
-	chain := encodeCertificates(leaf, ca.cert)
-	if err := ReplaceFile(filepath.Join(c.dir, serverKeyFile), keyText, 0o600); err != nil {
-		return nil, err
-	}
-	if err := ReplaceFile(filepath.Join(c.dir, serverFile), chain, 0o644); err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(chain, keyText)
-	return &pair, err
-}
-
-// withLocal returns names and the local ones, each once. The first name stays first: it becomes the common name.
-func withLocal(names []string) []string {
-	var all []string
-	for _, name := range slices.Concat(names, localNames) {
-		if !slices.Contains(all, name) {
-			all = append(all, name)
-		}
-	}
-	return all
-}
-
-// isLocal reports whether only this machine knows itself by that name: no given certificate is expected to hold it.
-func isLocal(name string) bool {
-	return slices.Contains(localNames, name) || strings.HasSuffix(name, ".localhost")
+	return s, nil
 }
 
 // warn says what clients are going to stumble over.
-func (c *Certificates) warn(leaf *x509.Certificate, names []string) {
+func (c *Certificates) warn(s *shown, hubs []HubNames) {
+	leaf := s.fallback.Leaf
 	if c.now().Add(renewBefore).After(leaf.NotAfter) {
 		c.logger.Warn("the server's certificate ends soon", "until", leaf.NotAfter)
 	}
-	names = slices.DeleteFunc(slices.Clone(names), isLocal)
-	if missing := uncovered(leaf, names); len(missing) > 0 {
-		c.logger.Warn("the server's certificate lacks names of the hubs", "names", missing)
-	}
-}
-
-// uncovered lists the names that the certificate does not hold literally. A wildcard in it does not count for names
-// below it: several clients refuse wildcards directly under a top-level name such as localhost.
-func uncovered(leaf *x509.Certificate, names []string) []string {
-	var missing []string
-	for _, name := range names {
-		literal := slices.ContainsFunc(leaf.DNSNames, func(have string) bool { return strings.EqualFold(have, name) })
-		if !literal && (isLocal(name) && !isIP(name) || leaf.VerifyHostname(name) != nil) {
-			missing = append(missing, name)
+	for _, h := range s.hubs {
+		if c.now().Add(renewBefore).After(h.pair.Leaf.NotAfter) {
+			c.logger.Warn("a hub's certificate ends soon", "hub", h.hub, "until", h.pair.Leaf.NotAfter)
 		}
 	}
-	return missing
-}
-
-func isIP(name string) bool { return net.ParseIP(name) != nil }
-
-func keyTypeOf(cert *x509.Certificate) string {
-	if _, ok := cert.PublicKey.(*rsa.PublicKey); ok {
-		return KeyRSA
+	var missing []string
+	for _, h := range hubs {
+		for _, host := range h.Hosts {
+			if !isLocal(host) && s.certificateFor(host).Leaf.VerifyHostname(host) != nil {
+				missing = append(missing, host)
+			}
+		}
 	}
-	return KeyECDSA
+	if len(missing) > 0 {
+		c.logger.Warn("the server's certificate lacks names of the hubs", "count", len(missing), "names", logged(missing))
+	}
 }
+
+// maxLogged bounds the names in a line of the log.
+const maxLogged = 8
+
+// logged are the first of what may be many names.
+func logged(names []string) []string { return names[:min(len(names), maxLogged)] }

@@ -18,7 +18,12 @@ import (
 	"github.com/hubward/hubward/internal/front/listen"
 )
 
-var testNames = []string{"hub.example.com", "10.1.2.3", "hubward.localhost"}
+var testNames = named("hub.example.com", "10.1.2.3", "hubward.localhost")
+
+// named is a single hub with these names.
+func named(hosts ...string) []listen.HubNames {
+	return []listen.HubNames{{Hub: "hubward", Hosts: hosts}}
+}
 
 func certificates(t *testing.T, o listen.CertificateOptions) *listen.Certificates {
 	t.Helper()
@@ -69,7 +74,7 @@ func TestCertificates_everyNameVerifies(t *testing.T) {
 	for _, keyType := range []string{listen.KeyECDSA, listen.KeyRSA} {
 		t.Run(keyType, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "tls")
-			c := certificates(t, listen.CertificateOptions{Dir: dir, Names: testNames, KeyType: keyType})
+			c := certificates(t, listen.CertificateOptions{Dir: dir, Hubs: testNames, KeyType: keyType})
 			names := []string{"localhost", "other.localhost", "127.0.0.1", "::1", "hub.example.com", "10.1.2.3", "hubward.localhost"}
 			for _, name := range names {
 				for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
@@ -93,7 +98,7 @@ func TestCertificates_everyNameVerifies(t *testing.T) {
 
 func TestCertificates_withoutSNI(t *testing.T) {
 	dir := t.TempDir()
-	c := certificates(t, listen.CertificateOptions{Dir: dir, Names: testNames})
+	c := certificates(t, listen.CertificateOptions{Dir: dir, Hubs: testNames})
 	verified := false
 	state, err := handshake(t, c.TLSConfig(), &tls.Config{
 		InsecureSkipVerify: true, // without it the client sends SNI; the check below is its own
@@ -110,7 +115,7 @@ func TestCertificates_withoutSNI(t *testing.T) {
 
 func TestCertificates_profile(t *testing.T) {
 	dir := t.TempDir()
-	leaf := certificates(t, listen.CertificateOptions{Dir: dir, Names: testNames, KeyType: listen.KeyRSA}).Leaf()
+	leaf := certificates(t, listen.CertificateOptions{Dir: dir, Hubs: testNames, KeyType: listen.KeyRSA}).Leaf()
 	if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 825*24*time.Hour {
 		t.Errorf("valid for %s", life)
 	}
@@ -120,8 +125,8 @@ func TestCertificates_profile(t *testing.T) {
 	if leaf.KeyUsage != x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment || leaf.Subject.CommonName != "hub.example.com" {
 		t.Errorf("key usage %b, common name %q", leaf.KeyUsage, leaf.Subject.CommonName)
 	}
-	if n := bytes.Count(read(t, dir, "server.pem"), []byte("BEGIN CERTIFICATE")); n != 2 {
-		t.Errorf("server.pem holds %d certificates, want leaf and authority", n)
+	if n := bytes.Count(read(t, dir, "server.pem"), []byte("BEGIN CERTIFICATE")); n != 1 {
+		t.Errorf("server.pem holds %d certificates, want the leaf alone: clients have the root", n)
 	}
 	modes := map[string]fs.FileMode{"ca.pem": 0o644, "ca-key.pem": 0o600, "server.pem": 0o644, "server-key.pem": 0o600}
 	for name, want := range modes {
@@ -176,7 +181,7 @@ func TestCertificates_ALPN(t *testing.T) {
 // A dot behind the name is no SNI (RFC 6066 3): the library ends the handshake. OpenSSL sends what it is given.
 func TestCertificates_dotInSNI(t *testing.T) {
 	dir := t.TempDir()
-	c := certificates(t, listen.CertificateOptions{Dir: dir, Names: testNames})
+	c := certificates(t, listen.CertificateOptions{Dir: dir, Hubs: testNames})
 	a, b := net.Pipe()
 	defer a.Close()
 	go a.Write(clientHello(t, "hub.example.com."))
@@ -200,14 +205,14 @@ func TestCertificates_reissue(t *testing.T) {
 	}{
 		{"nothing changed", func(string, *listen.CertificateOptions) error { return nil }, false},
 		{"new name", func(_ string, o *listen.CertificateOptions) error {
-			o.Names = append(o.Names, "more.localhost")
+			o.Hubs = named("hub.example.com", "more.localhost")
 			return nil
 		}, true},
-		{"name in other case", func(_ string, o *listen.CertificateOptions) error {
-			o.Names = []string{"HUB.example.com"}
+		{"names in another order", func(_ string, o *listen.CertificateOptions) error {
+			o.Hubs = named("localhost", "hub.example.com")
 			return nil
 		}, false},
-		{"fewer names", func(_ string, o *listen.CertificateOptions) error { o.Names = nil; return nil }, false},
+		{"fewer names", func(_ string, o *listen.CertificateOptions) error { o.Hubs = nil; return nil }, true},
 		{"other kind of key", func(_ string, o *listen.CertificateOptions) error { o.KeyType = listen.KeyRSA; return nil }, true},
 		{"31 days before its end", func(_ string, o *listen.CertificateOptions) error { o.Now = at(793 * day); return nil }, false},
 		{"29 days before its end", func(_ string, o *listen.CertificateOptions) error { o.Now = at(795 * day); return nil }, true},
@@ -221,14 +226,14 @@ func TestCertificates_reissue(t *testing.T) {
 			return os.Remove(filepath.Join(dir, "ca.pem"))
 		}, true},
 		{"authority's key is gone and it is due", func(dir string, o *listen.CertificateOptions) error {
-			o.Names = append(o.Names, "more.localhost")
+			o.Hubs = named("hub.example.com", "more.localhost")
 			return os.Remove(filepath.Join(dir, "ca-key.pem"))
 		}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			o := listen.CertificateOptions{Dir: dir, Names: []string{"hub.example.com"}, Now: at(0)}
+			o := listen.CertificateOptions{Dir: dir, Hubs: named("hub.example.com"), Now: at(0)}
 			before := certificates(t, o).Leaf()
 			if err := tt.change(dir, &o); err != nil {
 				t.Fatal(err)
@@ -248,7 +253,7 @@ func TestCertificates_reissue(t *testing.T) {
 func TestCertificates_foreignCertificateInFolderStays(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := selfSigned(t, "foreign.example.com")
-	o := listen.CertificateOptions{Dir: dir, Names: testNames}
+	o := listen.CertificateOptions{Dir: dir, Hubs: testNames}
 	certificates(t, o)
 	write(t, filepath.Join(dir, "server.pem"), cert)
 	write(t, filepath.Join(dir, "server-key.pem"), key)
@@ -346,7 +351,7 @@ func TestOpenCertificates_endedAuthority(t *testing.T) {
 	dir := t.TempDir()
 	certificates(t, listen.CertificateOptions{Dir: dir})
 	later := func() time.Time { return time.Now().AddDate(11, 0, 0) }
-	_, err := listen.OpenCertificates(listen.CertificateOptions{Dir: dir, Names: []string{"new.example.com"}, Now: later})
+	_, err := listen.OpenCertificates(listen.CertificateOptions{Dir: dir, Hubs: named("new.example.com"), Now: later})
 	if err == nil || !strings.Contains(err.Error(), "move the folder's ca.pem and ca-key.pem away") {
 		t.Errorf("error %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -97,3 +98,5 @@ func clientHello(t *testing.T, serverName string) []byte {
 	}
 	return bytes.Replace(record, []byte(placeholder), []byte(serverName), 1)
 }
+
+func textLogger(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }

@@ -1,7 +1,7 @@
-// Package listen opens the hub's TCP listeners and owns its server certificate. It knows no protocol: it hands out
+// Package listen opens the hub's TCP listeners and owns its server certificates. It knows no protocol: it hands out
 // net.Conn, and tls.Conn whose handshake has not begun, so that a slow peer holds up nobody's accept loop.
 //
-// The certificate is made by an authority of our own, kept in the data folder, unless the operator gives one. It is
+// Certificates are made by an authority of our own, kept in the data folder, unless the operator gives one. They are
 // read through an atomic pointer at each handshake: a reload drops no connection.
 package listen
 

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 
@@ -20,15 +21,27 @@ func readPEM(file string) ([]byte, error) {
 	return text, nil
 }
 
-// loadPair reads a certificate with its chain, and its key.
-func loadPair(certificate, key string) (tls.Certificate, error) {
+// loadPair reads a certificate with its chain, and its key. A root at the chain's end is left out: who trusts it has it
+// (RFC 8446 4.4.2), and others are told by some clients that the certificate is self-signed, which it is not.
+func loadPair(certificate, key string) (*tls.Certificate, error) {
 	certPEM, err := readPEM(certificate)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, err
 	}
 	keyPEM, err := readPEM(key)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, err
 	}
-	return tls.X509KeyPair(certPEM, keyPEM)
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, err
+	}
+	last := len(pair.Certificate) - 1
+	if last == 0 {
+		return &pair, nil
+	}
+	if root, err := x509.ParseCertificate(pair.Certificate[last]); err == nil && root.CheckSignatureFrom(root) == nil {
+		pair.Certificate = pair.Certificate[:last]
+	}
+	return &pair, nil
 }
