@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
+
+	"github.com/hubward/hubward/internal/loopback"
 )
 
 // dial makes the connection below MQTT or AMQP: TCP and TLS.
@@ -39,7 +41,7 @@ func (c *Client) dialWebSocket(ctx context.Context, subprotocol string) (net.Con
 		scheme = "http"
 	}
 	transport := &http.Transport{
-		Proxy:             http.ProxyFromEnvironment,
+		Proxy:             loopback.Proxy,
 		DialContext:       c.opts.Dial,
 		TLSClientConfig:   withoutHTTP2(c.tls),
 		DisableKeepAlives: true,

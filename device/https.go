@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/internal/restwire"
 )
 
@@ -76,7 +77,7 @@ func newHTTPSClient(a account, o *Options) *HTTPSClient {
 	}
 	transport := func() *http.Transport {
 		return &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
+			Proxy:                 loopback.Proxy,
 			DialContext:           o.Dial,
 			Protocols:             protocols,
 			TLSClientConfig:       tlsConfig(o, a.server),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/loopback"
 )
 
 // Options are the settings of a Client. nil and the zero value mean the defaults.
@@ -39,7 +40,7 @@ type Options struct {
 	// Backoff says how fast a lost connection is tried again.
 	Backoff Backoff
 
-	// Dial makes the TCP connection. nil: a net.Dialer.
+	// Dial makes the TCP connection. nil: a net.Dialer, for which names below .localhost are this machine (RFC 6761 6.3).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// OnState is told about every change of state, in order, one at a time; err says why a connection was lost or why
 	// the client stopped. It must not block or call the client. nil: nobody is told.
@@ -124,7 +125,7 @@ func (o *Options) withDefaults() (Options, error) {
 		d.Now = time.Now
 	}
 	if d.Dial == nil {
-		d.Dial = new(net.Dialer).DialContext
+		d.Dial = new(loopback.Dialer).DialContext
 	}
 	return d, d.validate()
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -112,8 +113,8 @@ func (o *Options) httpClient() *http.Client {
 		*client = *o.HTTPClient
 	} else {
 		client.Transport = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+			Proxy:                 loopback.Proxy,
+			DialContext:           (&loopback.Dialer{Dialer: net.Dialer{Timeout: dialTimeout}}).DialContext,
 			TLSClientConfig:       &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:   tlsTimeout,
 			ResponseHeaderTimeout: answerTimeout,

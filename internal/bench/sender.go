@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/internal/mqttwire"
 	"github.com/hubward/hubward/sas"
 )
@@ -45,9 +46,13 @@ type sender struct {
 func dial(ctx context.Context, o *Options, d Device) (*sender, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	dialer := tls.Dialer{Config: o.TLS}
-	nc, err := dialer.DialContext(ctx, "tcp", o.Address)
+	tcp, err := new(loopback.Dialer).DialContext(ctx, "tcp", o.Address)
 	if err != nil {
+		return nil, fmt.Errorf("device %s: %w", d.ID, err)
+	}
+	nc := tls.Client(tcp, o.TLS)
+	if err := nc.HandshakeContext(ctx); err != nil {
+		tcp.Close()
 		return nil, fmt.Errorf("device %s: %w", d.ID, err)
 	}
 	s := &sender{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/device"
+	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/sas"
 	"github.com/hubward/hubward/service"
 )
@@ -62,7 +63,7 @@ func (f *deviceFlags) client(ctx context.Context, env Env, id string, options *d
 	}
 	if address := f.address(); address != "" {
 		options.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
+			return new(loopback.Dialer).DialContext(ctx, network, address)
 		}
 	}
 	return device.NewFromConnectionString(connectionString, options)

@@ -26,6 +26,36 @@ func TestHub_retentionInDays(t *testing.T) {
 	c.fails(1, "retention", "hub", "update", "two", "--retention", "1s")
 }
 
+// A second hub is found by the name that it has without further ado, whatever the system's resolver knows.
+func TestHub_secondHubBelowLocalhost(t *testing.T) {
+	c := newClient(t)
+	c.ok("hub", "create", "two")
+	login := strings.TrimSpace(c.ok("hub", "connection-string", "two"))
+	if !strings.HasPrefix(login, "HostName=two.localhost:") {
+		t.Fatalf("the connection string is for another host: %.40s", login)
+	}
+	second := newClientOf(c, login)
+	var said string
+	for range 50 { // the certificate follows within moments
+		var status int
+		if status, _, said = runLine(t, second.env, "device", "create", "d1"); status == 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if list := second.ok("device", "list"); !strings.Contains(list, "d1") {
+		t.Errorf("list prints\n%s%s", list, said)
+	}
+	port := c.hub.MQTT[strings.LastIndex(c.hub.MQTT, ":"):]
+	second.ok("simulate", "d1", "--count", "1", "--mqtts", "two.localhost"+port)
+	second.ok("simulate", "d1", "--count", "1", "--protocol", "https")
+}
+
+// newClientOf is c with another login.
+func newClientOf(c *client, login string) *client {
+	return &client{t: c.t, hub: c.hub, env: map[string]string{"HUBWARD_CONNECTION_STRING": login, "HUBWARD_CA": c.hub.CAFile}}
+}
+
 func TestHub_update(t *testing.T) {
 	c := newClient(t)
 	c.ok("hub", "create", "two", "--hostname", "two.example", "--partitions", "2")

@@ -18,6 +18,7 @@ import (
 	"github.com/hubward/hubward/device"
 	"github.com/hubward/hubward/internal/app"
 	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/sas"
 	"github.com/hubward/hubward/service"
 )
@@ -217,7 +218,7 @@ func (t *tour) connect(ctx context.Context, d *hubward.Device) (*device.Client, 
 	c, err := device.NewFromConnectionString(cs.String(), &device.Options{
 		CA: t.pool, Product: "hubward-quickstart",
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, t.address("mqtts"))
+			return new(loopback.Dialer).DialContext(ctx, network, t.address("mqtts"))
 		},
 	})
 	if err != nil {
