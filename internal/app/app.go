@@ -22,6 +22,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/front/adminfront"
 	"github.com/hubward/hubward/internal/front/listen"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
@@ -61,8 +62,9 @@ type App struct {
 	metrics  *obs.Metrics
 	certs    *listen.Certificates
 	limits   limits
-	changed  chan struct{} // a hub was created, changed or deleted; holds one
-	draining chan struct{} // closed when Run begins to stop
+	changed  chan struct{}     // a hub was created, changed or deleted; holds one
+	admin    *adminfront.Front // set before it is served; nil without the operator's port
+	draining chan struct{}     // closed when Run begins to stop
 
 	mu    sync.Mutex // guards the fields below; held while derived files are written
 	cfg   config.Config
@@ -117,7 +119,8 @@ func (a *App) open(ctx context.Context) error {
 	a.limits = a.newLimits()
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
-		Connections: a.limits.stats, Log: a.logStats(),
+		Connections: a.limits.stats, Log: a.logStats(), Certificates: a.certificateEnds,
+		Ready: a.readiness,
 	})
 	if err := a.openEngines(ctx); err != nil {
 		return err

@@ -280,6 +280,7 @@ func TestAdmin_healthAndMetrics(t *testing.T) {
 		"hubward_log_events_total ", "hubward_log_disk_bytes ", "hubward_log_commit_duration_seconds_count ",
 		"hubward_http_requests_total{code=\"200\",method=\"PUT\",path=\"/devices/{}\"} 0\n",
 		`hubward_logins_refused_total{hub="hubward",reason="key"} 0`,
+		"hubward_ready{part=\"store\"} 1\n", "hubward_ready{part=\"log\"} 1\n", `hubward_certificate_expiry_timestamp_seconds{hub=""} `,
 		`hubward_event_streams{consumer_group="$Default",hub="hubward"} 0`,
 	} {
 		if !strings.Contains(metrics, "\n"+name) {

@@ -8,6 +8,7 @@ import (
 	"github.com/hubward/hubward/internal/front/listen"
 	"github.com/hubward/hubward/internal/hostname"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/obs"
 	"github.com/hubward/hubward/sas"
 )
 
@@ -28,6 +29,15 @@ func (a *App) openCertificates() error {
 		Now: a.o.Now, Rand: a.o.Rand, Logger: a.logger,
 	})
 	return err
+}
+
+// certificateEnds hands the ends of certificates to the metrics.
+func (a *App) certificateEnds() []obs.CertificateEnd {
+	var ends []obs.CertificateEnd
+	for _, end := range a.certs.Ends() {
+		ends = append(ends, obs.CertificateEnd(end))
+	}
+	return ends
 }
 
 // warnOfHostNames tells of names that were stored before there was a rule for them.

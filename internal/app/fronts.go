@@ -148,7 +148,7 @@ func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpf
 }
 
 func (a *App) adminFront(f *fronts, b *bound) {
-	handler := adminfront.New(adminfront.Options{
+	a.admin = adminfront.New(adminfront.Options{
 		Metrics: a.metrics.Handler(),
 		Probes: []adminfront.Probe{
 			{Name: "store", Check: a.engines.store.Ping},
@@ -159,8 +159,16 @@ func (a *App) adminFront(f *fronts, b *bound) {
 	if !onLoopback(b.listener) {
 		a.logger.Warn("the admin listener asks nobody who they are and is not on loopback", "address", b.listener.Addr().String())
 	}
-	server := a.httpFront(b, handler, func(_ *http.Server, l net.Listener) net.Listener { return l })
+	server := a.httpFront(b, a.admin, func(_ *http.Server, l net.Listener) net.Listener { return l })
 	f.admin = append(f.admin, front{name: "admin", shutdown: server})
+}
+
+// readiness hands to the metrics which parts can do their work; nothing without the operator's port.
+func (a *App) readiness(ctx context.Context) map[string]bool {
+	if a.admin == nil {
+		return nil
+	}
+	return a.admin.Ready(ctx)
 }
 
 // checkLog finds a log that takes no events, and one that does not give them all out.

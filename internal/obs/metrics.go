@@ -51,8 +51,17 @@ type Options struct {
 	Connections func() map[string]Connections // by protocol
 	Log         func() LogStats               // of a log on disk
 	// Hubs looks the numbers of all hubs up; ctx ends after two seconds.
-	Hubs   func(ctx context.Context) ([]HubStats, error)
-	Logger *slog.Logger // nil: nothing is logged
+	Hubs func(ctx context.Context) ([]HubStats, error)
+	// Ready asks the parts of the process whether they can do their work; ctx ends after two seconds.
+	Ready        func(ctx context.Context) map[string]bool
+	Certificates func() []CertificateEnd
+	Logger       *slog.Logger // nil: nothing is logged
+}
+
+// CertificateEnd says when a certificate ends that servers show.
+type CertificateEnd struct {
+	Hub      string // whose it is; empty: the default certificate
+	NotAfter time.Time
 }
 
 // Metrics counts what happens in the hubs of a process. It observes the hub, the front ends and the engines, and is safe
@@ -126,6 +135,9 @@ var (
 	descSpurned = perProtocol("hubward_protocol_connections_refused_total", "Connections that were closed because too many speak it.")
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
 
+	descReady       = prometheus.NewDesc("hubward_ready", "1 if a part of the process can do its work, as the readiness call says, 0 if it cannot.", []string{"part"}, nil)
+	descCertificate = perHub("hubward_certificate_expiry_timestamp_seconds", "When the certificate that is shown to clients of a hub ends; without a hub, the default one.")
+
 	descEvents    = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
 	descDamaged   = prometheus.NewDesc("hubward_log_damaged_partitions", "Partitions of the telemetry log in which something cannot be read.", nil, nil)
 	descDiskBytes = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
@@ -151,7 +163,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
 		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descLogins, descDelivered, descDeliveredBytes, descReaders,
-		descStreams, descEvents, descDiskBytes, descDamaged,
+		descStreams, descReady, descCertificate, descEvents, descDiskBytes, descDamaged,
 	} {
 		ch <- d
 	}
@@ -173,6 +185,27 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		collectConnections(ch, m.o.Connections())
 	}
 	m.collectLog(ch)
+	m.collectState(ch)
+}
+
+// collectState makes the metrics of what an operator has to act on.
+func (m *Metrics) collectState(ch chan<- prometheus.Metric) {
+	if m.o.Ready != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), lookUpTimeout)
+		defer cancel()
+		for part, ready := range m.o.Ready(ctx) {
+			value := int64(0)
+			if ready {
+				value = 1
+			}
+			gauge(ch, descReady, value, part)
+		}
+	}
+	if m.o.Certificates != nil {
+		for _, end := range m.o.Certificates() {
+			gauge(ch, descCertificate, end.NotAfter.Unix(), end.Hub)
+		}
+	}
 }
 
 func collectConnections(ch chan<- prometheus.Metric, byProtocol map[string]Connections) {

@@ -222,6 +222,26 @@ func TestMetrics_ofRequests(t *testing.T) {
 	)
 }
 
+func TestMetrics_ofTheState(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{
+		Ready: func(ctx context.Context) map[string]bool {
+			if _, bounded := ctx.Deadline(); !bounded {
+				t.Error("the checks have no deadline")
+			}
+			return map[string]bool{"store": true, "log": false}
+		},
+		Certificates: func() []obs.CertificateEnd {
+			return []obs.CertificateEnd{{NotAfter: time.Unix(1_800_000_000, 0)}, {Hub: "a", NotAfter: time.Unix(1_700_000_000, 0)}}
+		},
+	})
+	wantLines(t, scrape(t, m),
+		`hubward_ready{part="store"} 1`,
+		`hubward_ready{part="log"} 0`,
+		`hubward_certificate_expiry_timestamp_seconds{hub=""} 1.8e+09`,
+		`hubward_certificate_expiry_timestamp_seconds{hub="a"} 1.7e+09`,
+	)
+}
+
 func TestMetrics_lookUpFails(t *testing.T) {
 	var log bytes.Buffer
 	m := obs.NewMetrics(obs.Options{

@@ -8,6 +8,7 @@
 package adminfront
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -26,8 +27,26 @@ type Options struct {
 
 const defaultTimeout = 5 * time.Second
 
-// New returns the handler of the operator's port.
-func New(o Options) http.Handler {
+// Front is the operator's port: its handler, and what it knows of the process.
+type Front struct {
+	http.Handler
+	ready *readiness
+}
+
+// Ready asks the parts of the process as the readiness call does, and returns for each whether it can do its work. A part
+// that has not answered when ctx ends cannot.
+func (f *Front) Ready(ctx context.Context) map[string]bool {
+	failing := f.ready.failing(ctx)
+	ready := make(map[string]bool, len(f.ready.parts))
+	for _, p := range f.ready.parts {
+		_, fails := failing[p.Name]
+		ready[p.Name] = !fails
+	}
+	return ready
+}
+
+// New returns the operator's port.
+func New(o Options) *Front {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
@@ -45,7 +64,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return &Front{mux, ready}
 }
 
 func live(w http.ResponseWriter, _ *http.Request) {

@@ -139,3 +139,24 @@ func TestReady_isLoggedOnce(t *testing.T) {
 		t.Errorf("logged:\n%s", log.String())
 	}
 }
+
+// Metrics show the same checks part by part; a part that does not answer before the caller's time is up cannot do its work.
+func TestFront_ready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		f := adminfront.New(adminfront.Options{Metrics: http.NotFoundHandler(), Probes: []adminfront.Probe{
+			probe("store", nil), probe("log", errors.New("disk full")),
+			{Name: "disk", Check: func(context.Context) error { <-release; return nil }},
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		begin := time.Now()
+		if diff := cmp.Diff(map[string]bool{"store": true, "log": false, "disk": false}, f.Ready(ctx)); diff != "" {
+			t.Error(diff)
+		}
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("after %v", took)
+		}
+		close(release)
+	})
+}

@@ -38,7 +38,23 @@ func newReadiness(o Options) *readiness {
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	// Not the request's context: an impatient prober must not make a shared check fail.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(req.Context()), r.timeout)
+	failing := r.failing(context.WithoutCancel(req.Context()))
+	select {
+	case <-r.stop: // perhaps because a part has failed
+		answer(w, http.StatusServiceUnavailable, health{Status: "draining", Failing: failing})
+		return
+	default:
+	}
+	if len(failing) > 0 {
+		answer(w, http.StatusServiceUnavailable, health{Status: "failing", Failing: failing})
+		return
+	}
+	answer(w, http.StatusOK, health{Status: "ready"})
+}
+
+// failing asks all parts at once, and returns those that fail, with why.
+func (r *readiness) failing(ctx context.Context) map[string]string {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	checks := make([]*check, len(r.parts))
 	for i, p := range r.parts {
@@ -51,17 +67,7 @@ func (r *readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	r.log(failing)
-	select {
-	case <-r.stop: // perhaps because a part has failed
-		answer(w, http.StatusServiceUnavailable, health{Status: "draining", Failing: failing})
-		return
-	default:
-	}
-	if len(failing) > 0 {
-		answer(w, http.StatusServiceUnavailable, health{Status: "failing", Failing: failing})
-		return
-	}
-	answer(w, http.StatusOK, health{Status: "ready"})
+	return failing
 }
 
 // log tells of what fails when that is another than before: probes come every few seconds.
