@@ -52,8 +52,8 @@ type Device struct {
 	CloudToDeviceMessageCount  int             `json:"cloudToDeviceMessageCount"`
 	Authentication             *Authentication `json:"authentication,omitempty"`
 	Capabilities               Capabilities    `json:"capabilities"`
-	DeviceScope                string          `json:"deviceScope,omitempty"`
-	ParentScopes               []string        `json:"parentScopes,omitempty"`
+	DeviceScope                string          `json:"deviceScope,omitempty"`  // an Edge device's own, made by the hub; of others, that of their parent
+	ParentScopes               []string        `json:"parentScopes,omitempty"` // up to one, an Edge device's scope; of a leaf, made from DeviceScope
 }
 
 // Authentication is how an identity proves itself. Type stays the last member: the .NET SDK's setters of the other two

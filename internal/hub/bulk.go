@@ -78,8 +78,9 @@ func (h *Hub) BulkDevices(ctx context.Context, p *access.Principal, items []Bulk
 	outcomes := make([]error, len(items))
 	edits := make([]*IdentityEdit, len(items))
 	var runnable []*IdentityEdit
+	parents := h.newParents(s.ref.Name)
 	for i := range items {
-		if edits[i], outcomes[i] = h.bulkEdit(s.ref.Name, &items[i]); outcomes[i] == nil {
+		if edits[i], outcomes[i] = h.bulkEdit(ctx, &items[i], parents); outcomes[i] == nil {
 			runnable = append(runnable, edits[i])
 		}
 	}
@@ -116,7 +117,7 @@ func checkBulk(items []BulkItem) error {
 }
 
 // bulkEdit turns a row into an edit, or says what is wrong with it.
-func (h *Hub) bulkEdit(hub string, item *BulkItem) (*IdentityEdit, error) {
+func (h *Hub) bulkEdit(ctx context.Context, item *BulkItem, parents *parents) (*IdentityEdit, error) {
 	mode, err := parseImportMode(item.Mode)
 	if err != nil {
 		return nil, err
@@ -137,13 +138,13 @@ func (h *Hub) bulkEdit(hub string, item *BulkItem) (*IdentityEdit, error) {
 		if err := hubward.ValidateID(id.Device); err != nil {
 			return nil, err
 		}
-		remove, err := h.newRemoval(hub)
+		remove, err := h.newRemoval(parents.hub)
 		if err != nil {
 			return nil, err
 		}
 		apply = remove.apply
 	default:
-		put, err := h.newPut(hub, &Registration{Device: item.Device})
+		put, err := h.newPut(ctx, &Registration{Device: item.Device}, parents)
 		if err != nil {
 			return nil, err
 		}

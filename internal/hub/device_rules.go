@@ -13,7 +13,7 @@ const (
 	maxStatusReason = 128
 	minKeySize      = 16
 	maxKeySize      = 64
-	maxScopes       = 100
+	maxParents      = 1 // Source: Azure/azure-iot-sdk-csharp iothub/service/src/Device.cs, ParentScopes.
 	maxScopeLength  = 256
 )
 
@@ -32,8 +32,11 @@ func checkDevice(d *hubward.Device) error {
 	if len(d.StatusReason) > maxStatusReason {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "statusReason: %d characters are more than %d", len(d.StatusReason), maxStatusReason)
 	}
-	if len(d.ParentScopes) > maxScopes || len(d.DeviceScope) > maxScopeLength {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "deviceScope, parentScopes: too long")
+	if len(d.ParentScopes) > maxParents && d.Capabilities.IotEdge { // those of others are not looked at
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "parentScopes: %d are more than %d, a device has one parent", len(d.ParentScopes), maxParents)
+	}
+	if len(d.DeviceScope) > maxScopeLength {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "deviceScope: too long")
 	}
 	for _, s := range d.ParentScopes {
 		if len(s) > maxScopeLength {

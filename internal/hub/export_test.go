@@ -14,8 +14,10 @@ var (
 	DeliverDesired = (*Hub).deliverDesired
 )
 
-// The parsers of queries, for fuzzing.
+// The parsers of scopes and queries, for fuzzing.
 var (
+	NewEdgeScope      = newEdgeScope
+	EdgeDeviceOf      = edgeDeviceOf
 	NewContinuation   = newContinuation
 	ParseContinuation = parseContinuation
 	IsAllDevices      = isAllDevices

@@ -100,7 +100,7 @@ func (h *Hub) PutDevice(ctx context.Context, p *access.Principal, d hubward.Devi
 	if err != nil {
 		return nil, err
 	}
-	put, err := h.newPut(s.ref.Name, &Registration{Device: d})
+	put, err := h.newPut(ctx, &Registration{Device: d}, h.newParents(s.ref.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -245,10 +245,16 @@ type put struct {
 	generation string
 	etag       string
 	created    HubEvent // for an identity that is new
+	noParent   error    // what is wrong with the scope of its parent; nil: nothing, or it has none
 }
 
-func (h *Hub) newPut(hub string, r *Registration) (*put, error) {
+// newPut checks r. parents are what is known of the scopes of parents.
+func (h *Hub) newPut(ctx context.Context, r *Registration, parents *parents) (*put, error) {
 	if err := checkDevice(&r.Device); err != nil {
+		return nil, err
+	}
+	noParent, err := parents.check(ctx, &r.Device)
+	if err != nil {
 		return nil, err
 	}
 	if err := h.completeAuthentication(&r.Device); err != nil {
@@ -263,8 +269,10 @@ func (h *Hub) newPut(hub string, r *Registration) (*put, error) {
 	if err != nil {
 		return nil, err
 	}
-	created, err := lifecycleEvent(hub, id, r, "createDeviceIdentity", now)
-	return &put{hub: hub, next: *r, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag, created: created}, err
+	created, err := lifecycleEvent(parents.hub, id, r, "createDeviceIdentity", now)
+	return &put{
+		hub: parents.hub, next: *r, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag, created: created, noParent: noParent,
+	}, err
 }
 
 // apply returns what to store in place of old.
@@ -273,14 +281,14 @@ func (p *put) apply(old *Registration) (*Registration, []HubEvent, error) {
 	next.ETag, next.GenerationID = p.etag, p.generation
 	next.StatusUpdatedTime = hubward.Time{}
 	if old == nil {
-		return &next, []HubEvent{p.created}, applyScope(nil, &next.Device, p.now)
+		return &next, []HubEvent{p.created}, p.applyScope(nil, &next.Device)
 	}
 	next.GenerationID = old.GenerationID
 	next.StatusUpdatedTime = old.StatusUpdatedTime
 	if old.Status != next.Status {
 		next.StatusUpdatedTime = hubward.Time{Time: p.now}
 	}
-	return &next, nil, applyScope(&old.Device, &next.Device, p.now)
+	return &next, nil, p.applyScope(&old.Device, &next.Device)
 }
 
 // removal is the deletion of an identity, as put is its storing. The store deletes a device's modules with it.
@@ -301,28 +309,6 @@ func (r *removal) apply(old *Registration) (*Registration, []HubEvent, error) {
 	}
 	deleted, err := lifecycleEvent(r.hub, r.id, old, "deleteDeviceIdentity", r.now)
 	return nil, []HubEvent{deleted}, err
-}
-
-// applyScope keeps the rules of edge scopes: an edge device's own scope is made by the server and never changes; a
-// leaf's scope names its parent.
-//
-// Source: learn.microsoft.com/azure/iot-edge/iot-edge-as-gateway, parent and child relationships.
-func applyScope(old, next *hubward.Device, now time.Time) error {
-	if !next.Capabilities.IotEdge {
-		next.ParentScopes = nil
-		if next.DeviceScope != "" {
-			next.ParentScopes = []string{next.DeviceScope}
-		}
-		return nil
-	}
-	if old == nil || !old.Capabilities.IotEdge {
-		next.DeviceScope = "ms-azure-iot-edge://" + next.DeviceID + "-" + strconv.FormatInt(ticks(now), 10)
-		return nil
-	}
-	if next.DeviceScope != old.DeviceScope {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "deviceScope: Device scope is immutable")
-	}
-	return nil
 }
 
 // ticks counts 100 ns steps since the year 1, the form of generation ids.

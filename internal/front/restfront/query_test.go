@@ -37,13 +37,20 @@ func (f *fixture) createMany(n int) (ids []string) {
 func TestQuery_rows(t *testing.T) {
 	f := newFixture(t)
 	etag := f.create("d1").ETag
-	scope := "ms-azure-iot-edge://e-1"
+	gateway, err := f.hub.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "e-1", Capabilities: hubward.Capabilities{IotEdge: true}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scope := gateway.DeviceScope
 	thumb := strings.Repeat("ab", 20)
 	d2, err := f.hub.PutDevice(t.Context(), f.process, hubward.Device{
 		DeviceID: "d2", Status: hubward.StatusDisabled, StatusReason: "on the shelf", DeviceScope: scope,
 		Authentication: &hubward.Authentication{Type: hubward.AuthSelfSigned, X509Thumbprint: hubward.X509Thumbprint{PrimaryThumbprint: hubward.NullString(thumb)}},
 	}, "")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.hub.DeleteDevice(t.Context(), f.process, "e-1", "*"); err != nil {
 		t.Fatal(err)
 	}
 	const never = `"0001-01-01T00:00:00"`
