@@ -196,41 +196,6 @@ func TestDevice_connectionStringAndToken(t *testing.T) {
 	}
 }
 
-func TestDevice_exportAndImport(t *testing.T) {
-	c := newClient(t)
-	for _, id := range []string{"a", "b", "c"} {
-		c.hub.CreateDevice(id)
-	}
-	before := c.ok("device", "export")
-	file := filepath.Join(t.TempDir(), "devices.jsonl")
-	if err := os.WriteFile(file, []byte(before+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.fails(1, "3 of 3 devices failed", "device", "import", file, "--mode", "create")
-	c.ok("device", "delete", "a", "c")
-	if out := c.ok("device", "import", file); out != "3 devices done, 0 failed\n" {
-		t.Errorf("import prints %q", out)
-	}
-	keys := func(export string) map[string]hubward.NullString {
-		m := map[string]hubward.NullString{}
-		for line := range strings.Lines(export) {
-			d := fromJSON[hubward.Device](t, line)
-			m[d.DeviceID] = d.Authentication.SymmetricKey.PrimaryKey
-		}
-		return m
-	}
-	if diff := cmp.Diff(keys(before), keys(c.ok("device", "export"))); diff != "" {
-		t.Error(diff)
-	}
-	if out := c.ok("device", "import", file, "--mode", "DELETE", "-o", "json"); out != `{"done":3,"failed":0}`+"\n" {
-		t.Errorf("import prints %q", out)
-	}
-	if err := os.WriteFile(file, []byte(`{"deviceId":"x"}`+"\n{\"deviceId\":\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c.fails(1, "line 2", "device", "import", file)
-}
-
 func TestHub_lifeCycle(t *testing.T) {
 	c := newClient(t)
 	if out := c.ok("hub", "create", "two", "--hostname", "two.example", "--partitions", "2", "--retention", "48h"); !strings.Contains(out, "two.example") {

@@ -23,7 +23,7 @@ var fixedValues = map[string][]string{
 	"key":            {"primary", "secondary"},
 	"log-format":     {"text", "json"},
 	"log-level":      {"debug", "info", "warn", "error"},
-	"mode":           {string(service.CreateOrUpdate), string(service.Create), string(service.Update), string(service.Delete)},
+	"mode":           modeWords(),
 	"output":         {"table", "json"},
 	"permissions":    {"RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect"},
 	"protocol":       {"mqtt", "mqtt-ws", "amqp", "amqp-ws", "https"},

@@ -45,7 +45,7 @@ func TestComplete_words(t *testing.T) {
 		{"c2d receive d1 --protocol amqp", "amqp amqp-ws", noFile},
 		{"device list -o ", "table json", noFile},
 		{"version --output j", "json", noFile},
-		{"device import --mode c", "createOrUpdate create", noFile},
+		{"device import --mode c", "createOrUpdate create createOrUpdateIfMatchETag", noFile},
 		{"policy regenerate service --key ", "primary secondary", noFile},
 		{"device update d1 --regenerate-key s", "secondary", noFile},
 		{"device create d1 --status ", "enabled disabled", noFile},

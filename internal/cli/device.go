@@ -86,27 +86,6 @@ func (d *deviceCommands) create() *cobra.Command {
 	return cmd
 }
 
-func (d *deviceCommands) list() *cobra.Command {
-	var top int
-	cmd := &cobra.Command{
-		Use: "list [--top N]", Short: "List devices", Args: cobra.NoArgs, DisableFlagsInUseLine: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if top < 1 {
-				return usagef(cmd, "--top %d lists nothing: it is 1 or more", top)
-			}
-			return d.withClient(func(c *service.Client) error {
-				devices, err := c.Devices(cmd.Context(), top)
-				if err != nil {
-					return err
-				}
-				return d.printDevices(devices)
-			})
-		},
-	}
-	cmd.Flags().IntVar(&top, "top", 1000, "how many to list, up to 1000")
-	return cmd
-}
-
 func (d *deviceCommands) show() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a device with its keys", Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
@@ -292,28 +271,4 @@ func (d *deviceCommands) printDevice(device *hubward.Device) error {
 	}
 	fields = append(fields, field{"generation", device.GenerationID}, field{"etag", device.ETag})
 	return writeFields(d.env.Stdout, fields)
-}
-
-func (d *deviceCommands) printDevices(devices []hubward.Device) error {
-	var rows [][]string
-	for i := range devices {
-		device := &devices[i]
-		if d.out.json {
-			if err := writeJSON(d.env.Stdout, device); err != nil {
-				return err
-			}
-			continue
-		}
-		auth := ""
-		if device.Authentication != nil {
-			auth = string(device.Authentication.Type)
-		}
-		rows = append(rows, []string{
-			device.DeviceID, string(device.Status), string(device.ConnectionState), auth, shortTime(device.LastActivityTime.Time),
-		})
-	}
-	if d.out.json {
-		return nil
-	}
-	return writeTable(d.env.Stdout, []string{"DEVICE", "STATUS", "CONNECTION", "AUTHENTICATION", "LAST ACTIVITY"}, rows)
 }

@@ -1,172 +1,209 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/utf8text"
 	"github.com/hubward/hubward/service"
 )
 
-// maxImportLine bounds one identity of an import file, in bytes.
+// maxImportLine bounds one identity of an import file, in bytes: with its twin it has up to 100 KiB or so.
 const maxImportLine = 1 << 20
 
-// importModes are the values of --mode.
-var importModes = []string{string(service.CreateOrUpdate), string(service.Create), string(service.Update), string(service.Delete)}
-
-func (d *deviceCommands) export() *cobra.Command {
-	return &cobra.Command{
-		Use: "export", Short: "Print all devices as JSON lines, keys included",
-		Long: "Print the JSON of each identity on a line of its own, keys included, as device import reads it.\nA hub lists up to 1000 devices; with more, the command fails.",
-		Args: cobra.NoArgs, DisableFlagsInUseLine: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return d.withClient(func(c *service.Client) error {
-				devices, err := c.Devices(cmd.Context(), 0)
-				if err != nil {
-					return err
-				}
-				total, err := c.RegistryStatistics(cmd.Context())
-				if err == nil && total.TotalDeviceCount > len(devices) {
-					err = fmt.Errorf("the hub has %d devices but lists only %d, an export would not be complete", total.TotalDeviceCount, len(devices))
-				}
-				if err != nil {
-					return err
-				}
-				for i := range devices {
-					if err := writeJSON(d.env.Stdout, &devices[i]); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-}
-
 func (d *deviceCommands) importFile() *cobra.Command {
-	mode := string(service.CreateOrUpdate)
+	mode, from := string(service.CreateOrUpdate), 1
+	var rules importRules
 	cmd := &cobra.Command{
-		Use: "import FILE [--mode createOrUpdate|create|update|delete]", Short: "Register the devices of a file",
-		Long: "Register the devices of a file of JSON lines, as device export prints them; - is standard input.\nRows that fail are listed; the others are done.",
+		Use: "import FILE [--mode MODE] [--from-line N] [--without-twins]", Short: "Register the devices of a file",
+		Long: "Register, change or delete the devices of a file of JSON lines, as device export and the cloud service's export\n" +
+			"write them; - is standard input. What a row's importMode says is done; --mode is for the rows that have none, and\n" +
+			"refuses those that say otherwise. A row without keys gets new ones, also of a device that has some.\n\n" +
+			"Lines and rows that fail are listed, with their numbers; the others are done, and the exit status is 1. When the\n" +
+			"hub cannot be reached any more, the error names the line from which to go on.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			i := slices.IndexFunc(importModes, func(m string) bool { return strings.EqualFold(m, mode) })
-			if i < 0 {
-				return usagef(cmd, "--mode %q is none of %s", mode, strings.Join(importModes, ", "))
+			var ok bool
+			if rules.mode, ok = parseMode(mode); !ok {
+				return usagef(cmd, "--mode %q is none of %s", mode, modeNames())
 			}
-			in, name := cmd.InOrStdin(), "standard input"
+			if rules.modeGiven = cmd.Flags().Changed("mode"); from < 1 {
+				return usagef(cmd, "--from-line %d is no line: the first one is 1", from)
+			}
+			in, name, size := cmd.InOrStdin(), "standard input", int64(0)
 			if args[0] != "-" {
 				file, err := os.Open(args[0])
 				if err != nil {
 					return err
 				}
 				defer file.Close()
+				if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+					size = info.Size()
+				}
 				in, name = file, args[0]
 			}
 			return d.withClient(func(c *service.Client) error {
-				run := &importRun{client: c, mode: service.ImportMode(importModes[i]), stderr: d.env.Stderr}
-				if err := run.all(cmd.Context(), in); err != nil {
+				run := newImportRun(d.env, c, rules, in)
+				run.from, run.size = from, size
+				if err := run.all(cmd.Context()); err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 				return run.report(d)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&mode, "mode", mode, strings.Join(importModes, ", "))
+	cmd.Flags().StringVar(&mode, "mode", mode, modeNames())
+	cmd.Flags().IntVar(&from, "from-line", from, "line to begin with, as an error has named it")
+	cmd.Flags().BoolVar(&rules.withoutTwins, "without-twins", false, "leave out tags and properties")
 	return cmd
 }
 
-// importRun reads identities and sends them in bulk calls.
+// importParallel is how many bulk calls are on their way at once.
+const importParallel = 8
+
+// importRun reads rows and has them sent in bulk calls. It belongs to one goroutine; each call runs on one more, which tells
+// its outcome to results.
 type importRun struct {
-	client *service.Client
-	mode   service.ImportMode
-	stderr io.Writer
+	client   *service.Client
+	rules    importRules
+	lines    *lineReader
+	from     int   // the first line that counts
+	size     int64 // of the input, in bytes; 0: not known
+	stderr   io.Writer
+	progress *progress
 
-	line         int // of the file, from 1
-	batch        []service.BulkItem
-	done, failed int
+	batches importBatches
+	sent    []*importBatch // on their way
+	results chan importResult
+
+	done, failed, warned int
+	unknown              map[string]bool // members that were told of
+
+	err    error // why the import ends early
+	goOnAt int   // the first line that is not known to be done, if it does
 }
 
-func (r *importRun) all(ctx context.Context, in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxImportLine)
-	for lines.Scan() {
-		r.line++
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		if err := r.add(ctx, lines.Bytes()); err != nil {
-			return err
-		}
+func newImportRun(env Env, c *service.Client, rules importRules, in io.Reader) *importRun {
+	return &importRun{
+		client: c, rules: rules, lines: newLineReader(in, maxImportLine), from: 1, stderr: env.Stderr, progress: newProgress(env, "devices"),
+		results: make(chan importResult, importParallel), unknown: map[string]bool{}, goOnAt: math.MaxInt,
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("line %d: %w", r.line+1, err)
-	}
-	return r.send(ctx)
 }
 
-func (r *importRun) add(ctx context.Context, line []byte) error {
-	// An export of the cloud service names the device "id".
-	row := struct {
-		hubward.Device
-		ID string `json:"id"`
-	}{}
-	if err := json.Unmarshal(line, &row); err != nil {
-		return fmt.Errorf("line %d is no identity (%d devices before it are done): %w", r.line, r.done, err)
+// all imports everything. Its error says where to go on.
+func (r *importRun) all(ctx context.Context) error {
+	defer r.progress.clear()
+	if err := r.checkForm(); err != nil {
+		return err
 	}
-	if row.DeviceID == "" {
-		row.DeviceID = row.ID
+	r.readLines(ctx)
+	for _, b := range r.batches.rest() {
+		r.send(ctx, b)
 	}
-	if row.DeviceID == "" {
-		return fmt.Errorf("line %d has no deviceId (%d devices before it are done)", r.line, r.done)
+	for len(r.sent) > 0 {
+		r.collect()
 	}
-	r.batch = append(r.batch, service.BulkItem{Device: row.Device, Mode: r.mode})
-	if len(r.batch) < service.MaxBulkItems {
+	if r.err == nil {
 		return nil
 	}
-	return r.send(ctx)
+	if ctx.Err() != nil {
+		r.err = errInterrupted
+	}
+	return fmt.Errorf("%w (%d devices are done, %d failed): go on with --from-line %d", r.err, r.done, r.failed, r.goOnAt)
 }
 
-func (r *importRun) send(ctx context.Context) error {
-	if len(r.batch) == 0 {
-		return nil
-	}
-	result, err := r.client.BulkDevices(ctx, r.batch)
+// checkForm refuses what is no file of JSON lines as a whole, where each of its lines would be an error.
+func (r *importRun) checkForm() error {
+	head, _ := r.lines.in.Peek(512) // an error comes again
+	text, err := utf8text.SkipMark(head)
 	if err != nil {
-		return fmt.Errorf("the bulk call that ends with line %d failed (%d devices before it are done): %w", r.line, r.done, err)
+		return err
 	}
-	for _, e := range result.Errors {
-		fmt.Fprintf(r.stderr, "%s: %s\n", printable(e.DeviceID), printable(e.ErrorStatus))
+	first, _, more := bytes.Cut(bytes.TrimLeft(text, " \t\r\n"), []byte("\n"))
+	if first = bytes.TrimSpace(first); bytes.HasPrefix(first, []byte("[")) || more && string(first) == "{" {
+		return errors.New("it is a JSON document, and one with a line for each device is wanted: jq -c '.[]?' makes one of an array, jq -c . of documents")
 	}
-	for _, w := range result.Warnings {
-		fmt.Fprintf(r.stderr, "%s: warning: %s\n", printable(w.DeviceID), printable(w.WarningStatus))
-	}
-	r.failed += len(result.Errors)
-	r.done += len(r.batch) - len(result.Errors)
-	r.batch = r.batch[:0]
 	return nil
 }
 
-// report prints the counts; failed rows make the command fail.
-func (r *importRun) report(d *deviceCommands) error {
-	if d.out.json {
-		if err := writeJSON(d.env.Stdout, map[string]int{"done": r.done, "failed": r.failed}); err != nil {
-			return err
+// readLines reads until the input ends, or the import.
+func (r *importRun) readLines(ctx context.Context) {
+	for r.err == nil {
+		line, err := r.lines.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case errors.Is(err, errLongLine) && r.lines.number >= r.from:
+			r.refuse(r.lines.number, fmt.Errorf("it is longer than %d bytes", maxImportLine))
+		case err != nil && !errors.Is(err, errLongLine):
+			r.end(err, r.lines.number)
+		case r.lines.number >= r.from && len(bytes.TrimSpace(line)) > 0:
+			r.add(ctx, line)
 		}
-	} else {
-		fmt.Fprintf(d.env.Stdout, "%d devices done, %d failed\n", r.done, r.failed)
 	}
-	if r.failed > 0 {
-		return fmt.Errorf("%d of %d devices failed", r.failed, r.failed+r.done)
+}
+
+// add takes a line.
+func (r *importRun) add(ctx context.Context, line []byte) {
+	item, unknown, err := r.rules.parse(line)
+	if err != nil {
+		r.refuse(r.lines.number, err)
+		return
 	}
-	return nil
+	for _, name := range unknown {
+		r.tellUnknown(name)
+	}
+	for _, b := range r.batches.add(item, r.lines.number, len(line)) {
+		r.send(ctx, b)
+	}
+}
+
+// maxUnknown bounds the names of unknown members that are told of.
+const maxUnknown = 20
+
+func (r *importRun) tellUnknown(name string) {
+	if r.unknown[name] || len(r.unknown) >= maxUnknown {
+		return
+	}
+	r.unknown[name] = true
+	r.print("line %d: warning: %s is, or holds, no member of a device, and is left out (this is said once)", r.lines.number, printable(name))
+}
+
+// refuse lists a line that failed.
+func (r *importRun) refuse(line int, err error) {
+	r.failed++
+	r.print("line %d: %s", line, printable(err.Error()))
+}
+
+func (r *importRun) print(format string, args ...any) {
+	r.progress.clear()
+	fmt.Fprintf(r.stderr, format+"\n", args...)
+}
+
+// end makes the import end: line and what lies behind it is not done, or not known to be.
+func (r *importRun) end(err error, line int) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.goOnAt = min(r.goOnAt, line)
+}
+
+// send starts the call of a batch, as soon as few enough are on their way, and none with a row of one of its devices.
+func (r *importRun) send(ctx context.Context, b *importBatch) {
+	for len(r.sent) >= importParallel || r.isSent(b) {
+		r.collect()
+	}
+	if r.err != nil {
+		r.end(r.err, b.first)
+		return
+	}
+	r.sent = append(r.sent, b)
+	go func() { r.results <- importCall(ctx, r.client, b) }() // collect takes all of them; there is room for each
 }

@@ -27,15 +27,15 @@ type hubError struct {
 func (e *hubError) Error() string { return e.err.Error() }
 func (e *hubError) Unwrap() error { return e.err }
 
-// method is the name of the SDK's method that an error begins with, which says nothing to who has called a command.
-var method = regexp.MustCompile(`(?m)^service(\.\w+)?: `)
+// method is the name of the SDK's method that an error, or its cause, begins with, which says nothing to who has called a command.
+var method = regexp.MustCompile(`(?m)(^|: )service(\.\w+)?: `)
 
 // explain says what went wrong, why, and what to do.
 func explain(ctx context.Context, err error) string {
 	if interrupted := sayInterrupted(ctx, err); interrupted != err {
 		return interrupted.Error()
 	}
-	text := method.ReplaceAllString(err.Error(), "")
+	text := method.ReplaceAllString(err.Error(), "$1")
 	var h *hubError
 	var e *hubward.Error
 	if !errors.As(err, &h) || !errors.As(err, &e) {
@@ -97,7 +97,7 @@ func (e *hubError) explainRefusal(ctx context.Context, refused *hubward.Error) s
 // permissionFor names what a call of the service SDK takes, as the SDK's documentation does.
 func permissionFor(op string) string {
 	switch strings.TrimPrefix(op, "service.") {
-	case "Device", "Devices", "RegistryStatistics":
+	case "Device", "Devices", "AllDevices", "RegistryStatistics":
 		return "RegistryRead"
 	case "CreateDevice", "UpdateDevice", "DeleteDevice", "BulkDevices", "RegenerateDeviceKeys":
 		return "RegistryWrite"
