@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -79,7 +78,7 @@ func (h *Hub) newC2D(m *hubward.Message, now time.Time, ttl time.Duration) (c2dq
 	if hasExpiry(m) {
 		stored.Expiry = expires
 	}
-	stored.Ack = hubward.Ack(strings.ToLower(string(m.Ack))) // .NET reads no other spelling
+	stored.Ack, _ = ackOf(m.Ack) // checked above; .NET reads no other spelling
 	if stored.MessageID == "" {
 		if stored.MessageID, err = h.newGUID(); err != nil {
 			return c2dqueue.Message{}, nil, err

@@ -97,6 +97,30 @@ func TestReceiveC2D_wholeMessage(t *testing.T) {
 	})
 }
 
+// Senders write acks as they like; what is kept are the documented ones.
+func TestSendC2D_spellingsOfAck(t *testing.T) {
+	inPlant(t, func(t *testing.T, p *plant) {
+		inbox := p.receive(p.connect(p.device("d")), 10)
+		for _, c := range []struct{ written, want hubward.Ack }{
+			{"", ""}, {"NONE", hubward.AckNone}, {"Full", hubward.AckFull},
+			// The Java service SDK, and its constants as they are.
+			{"positiveonly", hubward.AckPositive}, {"negativeonly", hubward.AckNegative}, {"NegativeOnly", hubward.AckNegative},
+		} {
+			if err := p.SendC2D(t.Context(), "plant", "d", &hubward.Message{Ack: c.written, Body: []byte("x")}); err != nil {
+				t.Fatalf("ack %q: %v", c.written, err)
+			}
+			if got := inbox.want("x")[0].Message.Ack; got != c.want {
+				t.Errorf("ack %q is kept as %q, want %q", c.written, got, c.want)
+			}
+		}
+		for _, wrong := range []hubward.Ack{"positive only", "only", "fullonly"} {
+			if err := p.SendC2D(t.Context(), "plant", "d", &hubward.Message{Ack: wrong}); hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
+				t.Errorf("ack %q: %v, want CodeArgumentInvalid", wrong, err)
+			}
+		}
+	})
+}
+
 func TestReceiveC2D_offlineThenConnect(t *testing.T) {
 	inPlant(t, func(t *testing.T, p *plant) {
 		d := p.device("d")

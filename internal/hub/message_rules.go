@@ -42,12 +42,26 @@ func checkC2D(m *hubward.Message) error {
 	if size := m.Size(); size > MaxC2DSize {
 		return hubward.Errorf(hubward.CodeMessageTooLarge, "the message has %d bytes, the limit is %d", size, MaxC2DSize)
 	}
-	switch hubward.Ack(strings.ToLower(string(m.Ack))) {
-	case "", hubward.AckNone, hubward.AckPositive, hubward.AckNegative, hubward.AckFull:
-	default:
+	if _, ok := ackOf(m.Ack); !ok {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "iothub-ack: %.40q is not none, positive, negative or full", m.Ack)
 	}
 	return checkText(m)
+}
+
+// ackOf returns the ack that a sender means, whatever its case. The Java service SDK writes the names of its own constants,
+// PositiveOnly and NegativeOnly, in lower case.
+//
+// Source: Azure/azure-iot-sdk-java, service client 2.1.9, Message.setDeliveryAcknowledgement.
+func ackOf(written hubward.Ack) (hubward.Ack, bool) {
+	switch ack := hubward.Ack(strings.ToLower(string(written))); ack {
+	case "", hubward.AckNone, hubward.AckPositive, hubward.AckNegative, hubward.AckFull:
+		return ack, true
+	case "positiveonly":
+		return hubward.AckPositive, true
+	case "negativeonly":
+		return hubward.AckNegative, true
+	}
+	return "", false
 }
 
 // checkText checks the message id, the number of properties, and that every text is UTF-8: readers drop a message, or their
