@@ -33,6 +33,7 @@ STORES := ./internal/hub/... ./internal/eventlog/... ./internal/store/... ./inte
 UNWATCHED := -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 LOCKS := internal/interop/node/package.json internal/interop/node/package-lock.json
 PINS  := internal/interop/python/requirements.txt
+JAVA  := internal/interop/java
 
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
 
@@ -92,7 +93,7 @@ bench:
 	go test -run '^$$' -bench . -benchmem ./...
 	$(CLIENTS) test -run '^$$' -bench . -benchmem ./...
 
-interop: $(WORK)/node/.done $(WORK)/venv/.done
+interop: $(WORK)/node/.done $(WORK)/venv/.done $(WORK)/java/.done
 	@$(PROTON) -c 'import proton' 2>/dev/null \
 	  || { echo "make $@: $(PROTON) has no Qpid Proton; install python3-qpid-proton, or name a Python that has it with PROTON=" >&2; exit 1; }
 	PROTON=$(PROTON) $(CLIENTS) test -tags interop -count=1 -timeout 15m .
@@ -139,6 +140,16 @@ $(WORK)/venv/.done: $(PINS)
 	  || { echo "make $@: $(PYTHON) cannot make virtual environments; install python3-venv" >&2; exit 1; }
 	rm -rf $(@D) && $(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --disable-pip-version-check --quiet --only-binary uamqp -r $(PINS)
+	@touch $@
+
+# Maven keeps what it has downloaded in ~/.m2, and needs no network when all is there.
+$(WORK)/java/.done: $(JAVA)/pom.xml $(wildcard $(JAVA)/src/journeys/*.java)
+	@$(call need,javac,a JDK of version 17 or later)
+	@$(call need,keytool,a JDK of version 17 or later)
+	@$(call need,mvn,Maven 3.8 or later)
+	@javac -version 2>&1 | awk '{ exit !($$2 + 0 >= 17) }' \
+	  || { echo "make $@: the Java clients need a JDK of version 17 or later, this is $$(javac -version 2>&1)" >&2; exit 1; }
+	rm -rf $(@D) && mvn --batch-mode --quiet --no-transfer-progress --file $(JAVA)/pom.xml -Dwork=$(CURDIR)/$(@D) package
 	@touch $@
 
 clean:

@@ -24,6 +24,7 @@ var checkers = map[string][]string{
 	"go":     {"TestSnippets_goRuns", "TestDocs_goSnippets"},
 	"js":     {"TestDocs_nodeSnippets"},
 	"python": {"TestDocs_pythonSnippets"},
+	"java":   {"TestDocs_javaSnippets"},
 	"sh":     {"TestPages_commandsParse", "TestDocs_shellSnippets"},
 	"json":   {"TestSnippets_dataParses"},
 	"toml":   {"TestSnippets_dataParses"},

@@ -63,6 +63,7 @@ func (x *expected) add(d *hubward.Device, id string, status hubward.FeedbackStat
 func TestC2D_outcomes(t *testing.T) {
 	node := familyOf(t, "node").openBackEnd(t, "c2d_service", map[string]string{"FEEDBACK": "1"})
 	python := familyOf(t, "python").openBackEnd(t, "c2d_service", map[string]string{})
+	java := familyOf(t, "java").openBackEnd(t, "c2d_service", map[string]string{})
 	want := &expected{records: map[string]hubward.Feedback{}}
 	began := time.Now()
 
@@ -81,10 +82,7 @@ func TestC2D_outcomes(t *testing.T) {
 		devices[r.String()], connections[r.String()] = createDevice(t, "outcomes-"+r.String())
 	}
 	together(t, receivers(), func(t *testing.T, r receiving) {
-		var from c2dSender = node
-		if r.sdk == "python" {
-			from = python
-		}
+		from := map[string]c2dSender{"node": node, "python": python, "java": java}[r.sdk]
 		testSettlements(t, r.open(t, connections[r.String()]), r, devices[r.String()], from, want)
 	})
 	if t.Failed() {
@@ -166,6 +164,12 @@ func TestC2D_feedbackReceivers(t *testing.T) {
 		{"uamqp", func(t *testing.T) *backEnd { return python.openBackEnd(t, "c2d_feedback", map[string]string{}, "amqp") }},
 		{"uamqp-ws", func(t *testing.T) *backEnd {
 			return python.openBackEnd(t, "c2d_feedback", map[string]string{"TRANSPORT": "amqp-ws"}, "amqp")
+		}},
+		{"java", func(t *testing.T) *backEnd {
+			return familyOf(t, "java").openBackEnd(t, "c2d_service", map[string]string{"FEEDBACK": "1"})
+		}},
+		{"java-ws", func(t *testing.T) *backEnd {
+			return familyOf(t, "java").openBackEnd(t, "c2d_service", map[string]string{"FEEDBACK": "1", "TRANSPORT": "amqp-ws"})
 		}},
 		{"rest", func(t *testing.T) *backEnd { return python.openBackEnd(t, "c2d_feedback", map[string]string{}, "rest") }},
 	}

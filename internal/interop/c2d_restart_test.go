@@ -31,7 +31,7 @@ type stayer struct {
 
 func testC2DRestart(t *testing.T, prefix string, end func() error) {
 	var stayers []stayer
-	for _, name := range []string{"node-mqtt", "node-amqp", "node-http", "python-sync"} {
+	for _, name := range []string{"node-mqtt", "node-amqp", "node-http", "python-sync", "java-mqtt", "java-amqp", "java-http"} {
 		r := receivingAs(t, name)
 		device, cs := createDevice(t, "c2d-"+prefix+"-"+name)
 		c := r.open(t, cs, "RETRY=1")
@@ -66,7 +66,7 @@ func testC2DRestart(t *testing.T, prefix string, end func() error) {
 		mustSend(t, restBackEnd{}, s.id, messageWith("new", "", ""))
 	}
 	for _, s := range stayers {
-		if s.name == "amqp" {
+		if s.String() == "node-amqp" {
 			s.client.wantMessages("held")
 		}
 		s.client.wantMessages("new")

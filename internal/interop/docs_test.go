@@ -34,11 +34,14 @@ var docsRuns = []docsRun{
 	{kind: "python", holds: "create_from_connection_string", ends: true, body: `{"windSpeed":12.3}`},
 	{kind: "python", holds: "IoTHubRegistryManager", ends: true, prints: docsDevice + " "},
 	{kind: "python", holds: "EventHubConsumerClient", prints: docsDevice + " "},
+	{kind: "java", holds: "DeviceClient", ends: true, body: `{"windSpeed":12.3}`},
+	{kind: "java", holds: "EventHubConsumerAsyncClient", prints: `{"windSpeed"`},
 	{kind: "go", holds: "azeventhubs", ends: true, prints: docsDevice + " "},
 }
 
 func TestDocs_nodeSnippets(t *testing.T)   { testDocs(t, "js") }
 func TestDocs_pythonSnippets(t *testing.T) { testDocs(t, "python") }
+func TestDocs_javaSnippets(t *testing.T)   { testDocs(t, "java") }
 func TestDocs_goSnippets(t *testing.T)     { testDocs(t, "go") }
 
 // docsSnippets returns those of one kind. Go snippets for our own SDKs are run by package doctest.
@@ -128,7 +131,7 @@ func docsVars(t *testing.T, device string) map[string]string {
 func startDocs(t *testing.T, s doctest.Snippet, vars map[string]string) *client {
 	t.Helper()
 	dir := t.TempDir()
-	ext := map[string]string{"js": ".js", "python": ".py", "go": ".go"}[s.Kind]
+	ext := map[string]string{"js": ".js", "python": ".py", "java": ".java", "go": ".go"}[s.Kind]
 	source := filepath.Join(dir, "snippet"+ext)
 	if err := os.WriteFile(source, []byte(s.Text), 0o600); err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ func pyEventHub(name, transport string, starts ...start) reader {
 }
 
 // A reader that asks for it learns with every event which one is the newest of the partition.
-func TestPython_newestEvent(t *testing.T) {
+func TestEvents_newest(t *testing.T) {
 	f := newFleet(t, "newest")
 	f.send(t, 3)
 	want := f.stored(t)
@@ -45,10 +45,10 @@ func TestPython_newestEvent(t *testing.T) {
 	for _, e := range want {
 		newest[e.Partition] = e
 	}
-	for _, transport := range []string{"amqp", "uamqp"} {
-		t.Run(transport, func(t *testing.T) {
+	for _, client := range []struct{ sdk, transport string }{{"python", "amqp"}, {"python", "uamqp"}, {"java", "amqp"}} {
+		t.Run(client.sdk+"-"+client.transport, func(t *testing.T) {
 			o := readOptions{group: newGroup(t, "newest"), start: "time", time: f.began.UnixMilli() - 1}
-			open := sdks()[1].program("read_events", map[string]string{"TRANSPORT": transport, "TRACK": "1"})(t, o)
+			open := familyByName(client.sdk).program("read_events", map[string]string{"TRANSPORT": client.transport, "TRACK": "1"})(t, o)
 			defer stopReader(t, open)
 			got, err := f.collect(open, want)
 			if err != nil {

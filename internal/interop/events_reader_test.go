@@ -122,7 +122,7 @@ const (
 
 // readers lists the clients that every journey is made with.
 func readers() []reader {
-	return slices.Concat(nodeReaders(), pythonReaders(), goReaders())
+	return slices.Concat(nodeReaders(), pythonReaders(), goReaders(), javaReaders())
 }
 
 // eachReader makes a journey with all readers at once.
@@ -141,6 +141,11 @@ func runTogether(t *testing.T, rs []reader, journey func(t *testing.T, r reader)
 
 // program returns the open function of a reader that is a program of that family; vars are what tells it apart.
 func (s sdk) program(name string, fixed map[string]string) func(*testing.T, readOptions) eventReader {
+	return s.programWith(name, fixed)
+}
+
+// programWith is program for one that takes arguments.
+func (s sdk) programWith(name string, fixed map[string]string, args ...string) func(*testing.T, readOptions) eventReader {
 	return func(t *testing.T, o readOptions) eventReader {
 		t.Helper()
 		vars := map[string]string{
@@ -163,7 +168,7 @@ func (s sdk) program(name string, fixed map[string]string) func(*testing.T, read
 			vars["POSITIONS"] = asJSON(t, o.positions)
 		}
 		r := &programReader{
-			client: s.start(t, name, vars), ready: make(chan struct{}), done: make(chan struct{}),
+			client: s.start(t, name, vars, args...), ready: make(chan struct{}), done: make(chan struct{}),
 			events: make(chan event, 1<<14), errs: make(chan readerError, 1024),
 		}
 		go r.follow()

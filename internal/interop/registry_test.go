@@ -34,6 +34,7 @@ func TestRegistry_refuses(t *testing.T) {
 			"refused unknown-policy UnauthorizedError", "refused wrong-key UnauthorizedError",
 		},
 		"python": {"refused unknown-host 401", "refused unknown-policy 401", "refused wrong-key 401"},
+		"java":   {"refused unknown-policy IotHubUnauthorizedException", "refused wrong-key IotHubUnauthorizedException"},
 	}
 	eachSDK(t, func(t *testing.T, s sdk) {
 		lines := s.run(t, "registry_refused", map[string]string{

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,12 @@ type sdk struct {
 	ext     string // of the programs
 	needs   []string
 	env     map[string]string
+	// options returns what comes before the program. It is nil for nothing.
+	options func() ([]string, error)
+	// class says that a program is a class of that name, and no file.
+	class bool
+	// host is the name by which the SDK reaches the hub, where it takes no name without a dot. Empty: localhost.
+	host string
 }
 
 // sdks lists the families. What make installs for them is below .work.
@@ -49,7 +56,17 @@ func sdks() []sdk {
 	return []sdk{
 		{name: "node", command: node, ext: ".js", needs: []string{node, modules}, env: map[string]string{"NODE_PATH": modules}},
 		{name: "python", command: python, ext: ".py", needs: []string{python}, env: map[string]string{"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}},
+		javaSDK(work),
 	}
+}
+
+// familyByName returns a family, or none.
+func familyByName(name string) sdk {
+	all := sdks()
+	if i := slices.IndexFunc(all, func(s sdk) bool { return s.name == name }); i >= 0 {
+		return all[i]
+	}
+	return sdk{}
 }
 
 // eachSDK runs test once for every family.
@@ -62,6 +79,7 @@ func eachSDK(t *testing.T, test func(t *testing.T, s sdk)) {
 // client is one running client program.
 type client struct {
 	t      *testing.T
+	name   string
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
 	stdin  io.WriteCloser
@@ -73,22 +91,32 @@ type client struct {
 // environment: a proxy variable would lead it astray.
 func (s sdk) start(t *testing.T, program string, vars map[string]string, args ...string) *client {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join(s.name, program+s.ext))
+	command, err := s.commandLine(program)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.startFile(t, path, vars, args...)
+	return s.startCommand(t, program+s.ext, command, vars, args...)
 }
 
 // startFile is start for a program anywhere; without a path, for the family's command itself.
 func (s sdk) startFile(t *testing.T, path string, vars map[string]string, args ...string) *client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), clientWithin)
-	if path != "" {
-		args = append([]string{path}, args...)
+	command, err := s.optionList()
+	if err != nil {
+		t.Fatal(err)
 	}
-	c := &client{t: t, cancel: cancel, lines: make(chan string, 1024)}
-	c.cmd = exec.CommandContext(ctx, s.command, args...)
+	if path != "" {
+		command = append(command, path)
+	}
+	return s.startCommand(t, filepath.Base(path), command, vars, args...)
+}
+
+// startCommand runs the family's command with the arguments that name a program, and the program's own.
+func (s sdk) startCommand(t *testing.T, name string, command []string, vars map[string]string, args ...string) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), clientWithin)
+	c := &client{t: t, name: name, cancel: cancel, lines: make(chan string, 1024)}
+	c.cmd = exec.CommandContext(ctx, s.command, append(command, args...)...)
 	c.cmd.Dir = t.TempDir()
 	c.cmd.Env = s.environment(vars)
 	c.cmd.Stderr = &c.stderr
@@ -116,6 +144,26 @@ func (s sdk) startFile(t *testing.T, path string, vars map[string]string, args .
 	return c
 }
 
+// commandLine returns the arguments that make the family's command run a program.
+func (s sdk) commandLine(program string) ([]string, error) {
+	args, err := s.optionList()
+	if err != nil {
+		return nil, err
+	}
+	if s.class {
+		return append(args, className(program)), nil
+	}
+	path, err := filepath.Abs(filepath.Join(s.name, program+s.ext))
+	return append(args, path), err
+}
+
+func (s sdk) optionList() ([]string, error) {
+	if s.options == nil {
+		return nil, nil
+	}
+	return s.options()
+}
+
 func (s sdk) environment(vars map[string]string) []string {
 	all := map[string]string{
 		"PATH":                os.Getenv("PATH"),
@@ -129,6 +177,9 @@ func (s sdk) environment(vars map[string]string) []string {
 	maps.Copy(all, vars)
 	env := make([]string, 0, len(all))
 	for name, value := range all {
+		if s.host != "" {
+			value = strings.ReplaceAll(value, "HostName=localhost", "HostName="+s.host)
+		}
 		env = append(env, name+"="+value)
 	}
 	return env
@@ -187,4 +238,4 @@ func (c *client) abandon() {
 	_ = c.cmd.Wait() // it was killed: the status says nothing
 }
 
-func (c *client) program() string { return filepath.Base(c.cmd.Args[min(1, len(c.cmd.Args)-1)]) }
+func (c *client) program() string { return c.name }

@@ -49,6 +49,16 @@ func telemetryRuns() []telemetryRun {
 	uuids.vars["UUIDS"], uuids.sent = "1", withUUIDs
 	http, batch := node("http", "sync", "http", messages/5), node("http-batch", "batch", "http", messages)
 	http.sent, batch.sent = inHeaders, inBatch
+	java := func(name, mode, transport string, count int) telemetryRun {
+		// The SDK shuffles what it is given while it sends.
+		return telemetryRun{
+			sdk: "java", name: name, mode: mode, vars: map[string]string{"TRANSPORT": transport}, count: count, together: 100, sent: asWritten,
+		}
+	}
+	javaHTTP, javaBatch := java("http", "sync", "http", messages/20), java("http-batch", "batch", "http", messages)
+	for _, r := range []*telemetryRun{&javaHTTP, &javaBatch} { // one request after the other
+		r.sent, r.together = inHeaders, 1
+	}
 	return []telemetryRun{
 		node("pipelined", "pipelined", "mqtt", messages), node("mqtt-ws", "pipelined", "mqtt-ws", messages),
 		node("amqp", "pipelined", "amqp", messages), node("amqp-ws", "pipelined", "amqp-ws", messages),
@@ -56,6 +66,9 @@ func telemetryRuns() []telemetryRun {
 		{sdk: "python", name: "sync", mode: "sync", count: messages, together: 1, sent: asWritten},
 		// The asyncio client hands messages to a pool of threads: what it sent together arrives in any order.
 		{sdk: "python", name: "aio", mode: "aio", count: messages, together: 100, sent: asWritten},
+		java("mqtt", "pipelined", "mqtt", messages), java("mqtt-ws", "pipelined", "mqtt-ws", messages),
+		java("amqp", "pipelined", "amqp", messages), java("amqp-ws", "pipelined", "amqp-ws", messages),
+		javaHTTP, javaBatch,
 	}
 }
 
