@@ -41,7 +41,7 @@ func (l *limits) stats() map[string]obs.Connections {
 func within(l *listen.Limit, serve func(net.Conn)) func(net.Conn) {
 	return func(nc net.Conn) {
 		if !listen.Move(nc, l) {
-			nc.Close()
+			_ = nc.Close() // there is nobody to tell
 			return
 		}
 		serve(nc)
