@@ -3,12 +3,16 @@
 //
 // The data folder of a process, mode 0700:
 //
-//	hubward.lock             held while the process runs; holds its process id
+//	hubward.lock             held while the process runs; holds its process id, and where its admin listener is
 //	format                   version of this layout, a decimal number
 //	registry.db              hubs, devices, sessions (SQLite)
 //	log/                     telemetry (Pebble)
 //	tls/                     certificate authority and server certificate
 //	connection-strings.env   for scripts and for the client commands, mode 0600
+//	snapshot-*/              what a backup is copied from, while it is made
+//	restore-unfinished       while a backup is restored into the folder
+//
+// A backup is a folder with the same files but the lock, and with backup.json; see manifest.go.
 package app
 
 import (
@@ -56,7 +60,9 @@ type App struct {
 	o        Options
 	logger   *slog.Logger
 	level    *slog.LevelVar
+	lock     *folderLock
 	engines  engines
+	backups  sync.Mutex // held while a snapshot is made
 	hub      *hub.Hub
 	operator *access.Principal // with which the program manages hubs
 	metrics  *obs.Metrics
@@ -110,12 +116,12 @@ func Open(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 }
 
 // open takes the steps of Open in their order.
-func (a *App) open(ctx context.Context) error {
-	unlock, err := openFolder(a.cfg.Data, a.logger)
+func (a *App) open(ctx context.Context) (err error) {
+	a.lock, err = openFolder(a.cfg.Data, a.logger)
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, unlock)
+	a.closers = append(a.closers, a.lock.Close)
 	a.limits = a.newLimits()
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,

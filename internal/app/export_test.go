@@ -41,3 +41,6 @@ func Disown(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// Snapshot is what the admin listener calls.
+func (a *App) Snapshot(ctx context.Context, name string) error { return a.snapshot(ctx, name) }

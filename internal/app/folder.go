@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -17,9 +18,12 @@ import (
 // besides.
 const folderFormat = 1
 
+// lockName is the file that is locked, and tells who has done so.
+const lockName = "hubward.lock"
+
 // openFolder makes the data folder unless it is there, locks it against other processes, and checks that this program
 // can read it. unlock gives the lock back.
-func openFolder(dir string, logger *slog.Logger) (unlock func() error, err error) {
+func openFolder(dir string, logger *slog.Logger) (lock *folderLock, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data folder cannot be made: %w; choose another with --data", err)
 	}
@@ -27,22 +31,30 @@ func openFolder(dir string, logger *slog.Logger) (unlock func() error, err error
 	if err != nil {
 		return nil, err
 	}
-	unlock, err = lockFolder(dir)
+	lock, err = lockFolder(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFormat(dir); err != nil {
-		return nil, errors.Join(err, unlock())
+	if err := errors.Join(checkRestored(dir), checkFormat(dir), removeSnapshots(dir)); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		logger.Warn("other users can look into the data folder", "folder", dir, "mode", info.Mode().Perm().String())
 	}
-	return unlock, nil
+	return lock, nil
 }
 
+// folderLock is the lock of a data folder, held until Close.
+type folderLock struct{ f *os.File }
+
+func (l *folderLock) Close() error { return l.f.Close() }
+
+// errInUse is wrapped by the error of a folder that another process has locked.
+var errInUse = errors.New("in use")
+
 // lockFolder takes the lock file. The kernel gives it back when the process dies, however it does; the file stays.
-func lockFolder(dir string) (unlock func() error, err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "hubward.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+func lockFolder(dir string) (*folderLock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("the data folder cannot be used: %w", err)
 	}
@@ -53,28 +65,37 @@ func lockFolder(dir string) (unlock func() error, err error) {
 	case taken:
 		return nil, errors.Join(inUse(dir, f), f.Close())
 	}
-	if err := writePID(f); err != nil {
+	l := &folderLock{f}
+	if err := l.write(""); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return f.Close, nil
+	return l, nil
 }
 
 // inUse tells who holds the lock, if that process has come to writing it down.
 func inUse(dir string, f *os.File) error {
 	who := ""
-	pid := make([]byte, 20)
-	if n, _ := f.ReadAt(pid, 0); n > 0 {
-		who = " (pid " + strings.TrimSpace(string(pid[:n])) + ")"
+	if pid, _ := readLock(f); pid != "" {
+		who = " (pid " + pid + ")"
 	}
-	return fmt.Errorf("the data folder %s is in use by another hubward%s: stop it or choose another folder with --data", dir, who)
+	return fmt.Errorf("the data folder %s is %w by another hubward%s: stop it or choose another folder with --data", dir, errInUse, who)
 }
 
-func writePID(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
+// write tells who holds the lock, and where its admin listener is: empty when it has none, or none yet.
+func (l *folderLock) write(admin string) error {
+	if err := l.f.Truncate(0); err != nil {
 		return err
 	}
-	_, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	_, err := l.f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"+admin+"\n"), 0)
 	return err
+}
+
+// readLock returns what the holder of a lock has written.
+func readLock(f io.ReaderAt) (pid, admin string) {
+	text := make([]byte, 300)
+	n, _ := f.ReadAt(text, 0)
+	lines := strings.Split(string(text[:n])+"\n\n", "\n")
+	return strings.TrimSpace(lines[0]), strings.TrimSpace(lines[1])
 }
 
 // checkFormat reads the layout's version, or writes it into a new folder.

@@ -75,14 +75,22 @@ func (f *fronts) closeListeners() (err error) {
 	return err
 }
 
-// noteAddresses puts into the connection strings where a listener really is: port 0 became another.
+// noteAddresses puts into the connection strings where a listener really is, for port 0 became another, and into the lock file
+// where the commands of this machine reach the process.
 func (a *App) noteAddresses(f *fronts) error {
 	for _, b := range f.listeners {
-		if b.listener.Option() == "amqp" {
+		switch b.listener.Option() {
+		case "amqp":
 			a.mu.Lock()
 			a.plainAMQP = b.listener.Addr().String()
 			a.mu.Unlock()
-			return a.refresh(false)
+			if err := a.refresh(false); err != nil {
+				return err
+			}
+		case "admin":
+			if err := a.lock.write(b.listener.Addr().String()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -154,7 +162,7 @@ func (a *App) adminFront(f *fronts, b *bound) {
 			{Name: "store", Check: a.engines.store.Ping},
 			{Name: "log", Check: a.checkLog},
 		},
-		Stop: a.draining, Logger: a.logger,
+		Stop: a.draining, Logger: a.logger, Snapshot: a.snapshot,
 	})
 	if !onLoopback(b.listener) {
 		a.logger.Warn("the admin listener asks nobody who they are and is not on loopback", "address", b.listener.Addr().String())

@@ -1,5 +1,5 @@
 // Package cli is the hubward command. There is one file per command; each has a newXxxCommand that root.go lists.
-// Apart from serve, quickstart and bench, commands are plain users of the public SDKs.
+// Apart from serve, quickstart, bench, backup, restore and check, commands are plain users of the public SDKs.
 package cli
 
 import (

@@ -7,6 +7,9 @@ func commands(env Env) []*cobra.Command {
 	return []*cobra.Command{
 		newQuickstartCommand(env),
 		newServeCommand(env),
+		newBackupCommand(env),
+		newRestoreCommand(env),
+		newCheckCommand(env),
 		newHubCommand(env),
 		newPolicyCommand(env),
 		newConsumerGroupCommand(env),

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubward/hubward/internal/mqttwire"
@@ -38,7 +39,8 @@ type device struct {
 
 	// Touched only by publishUntilCut, and between its runs by the test.
 	rng   *rand.Rand
-	acked int // messages 0 to acked-1 were acknowledged
+	acked int          // messages 0 to acked-1 were acknowledged
+	live  atomic.Int64 // the same, for who looks while it publishes
 }
 
 // publishUntilCut connects and publishes bursts until the connection is cut. It begins with the first message that was
@@ -114,6 +116,7 @@ func (d *device) publishBurst(c *conn) error {
 			return violation{fmt.Errorf("%s: PUBACK %d instead of %d", d.id, id, packetID(n))}
 		}
 		d.acked = n + 1
+		d.live.Store(int64(d.acked))
 	}
 	return nil
 }

@@ -128,3 +128,10 @@ func (h *Hub) maxDeliveries(hub string) int {
 	}
 	return c.C2D.MaxDeliveryCount
 }
+
+// WithoutHubChanges runs f while no hub is made, changed or deleted in this process.
+func (h *Hub) WithoutHubChanges(f func() error) error {
+	h.editing.Lock()
+	defer h.editing.Unlock()
+	return f()
+}

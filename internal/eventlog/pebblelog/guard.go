@@ -29,6 +29,7 @@ import (
 // log closes it, and says why. That takes no more memory than the tables of what was in the write-ahead log.
 type guard struct {
 	vfs.FS
+	dir    string      // the folder; what is written elsewhere, a checkpoint, is not its business
 	onFail func(error) // called once
 
 	cause    atomic.Pointer[error]
@@ -48,8 +49,8 @@ const compactionCategory = "pebble-compaction"
 // manifestCategory marks files that Pebble creates while it keeps others waiting.
 const manifestCategory = "pebble-manifest"
 
-func newGuard(fs vfs.FS, onFail func(error)) *guard {
-	return &guard{FS: fs, onFail: onFail, memory: vfs.NewMem(), released: make(chan struct{})}
+func newGuard(fs vfs.FS, dir string, onFail func(error)) *guard {
+	return &guard{FS: fs, dir: dir, onFail: onFail, memory: vfs.NewMem(), released: make(chan struct{})}
 }
 
 // failure returns the first failing write's error, nil when there was none.
@@ -82,6 +83,9 @@ func (g *guard) do(write func() error) error {
 // park ends the opening: from now on background work waits after a failure. release lets it go.
 func (g *guard) park()    { g.opened.Store(true) }
 func (g *guard) release() { g.once.Do(func() { close(g.released) }) }
+
+// elsewhere reports whether a file is not in the folder.
+func (g *guard) elsewhere(name string) bool { return g.PathDir(name) != g.dir && name != g.dir }
 
 // inMemory reports whether Pebble has failed while it opens, and works on in memory.
 func (g *guard) inMemory() bool { return !g.opened.Load() && g.failure() != nil }
@@ -143,6 +147,9 @@ func (g *guard) OpenReadWrite(
 }
 
 func (g *guard) open(name string, category vfs.DiskWriteCategory, open func() (vfs.File, error)) (vfs.File, error) {
+	if g.elsewhere(name) {
+		return open()
+	}
 	f := &guardFile{g: g, wal: category == walCategory, table: isTable(category)}
 	if g.failure() != nil && g.opened.Load() && f.table {
 		<-g.released
@@ -194,19 +201,25 @@ func (g *guard) Stat(name string) (vfs.FileInfo, error) {
 // OpenDir implements vfs.FS. Directories are opened to be synced.
 func (g *guard) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
+	if err != nil || g.elsewhere(name) {
+		return f, err
 	}
 	return &guardFile{File: f, g: g, wal: true}, nil // the write-ahead log's directory is the folder itself
 }
 
 // Link implements vfs.FS.
 func (g *guard) Link(oldname, newname string) error {
+	if g.elsewhere(newname) {
+		return g.FS.Link(oldname, newname)
+	}
 	return g.do(func() error { return g.FS.Link(oldname, newname) })
 }
 
 // Rename implements vfs.FS.
 func (g *guard) Rename(oldname, newname string) error {
+	if g.elsewhere(newname) {
+		return g.FS.Rename(oldname, newname)
+	}
 	err := g.do(func() error { return g.FS.Rename(oldname, newname) })
 	if err == nil || !g.inMemory() {
 		return err

@@ -54,6 +54,7 @@ func Open(o Options) (*Log, error) {
 	if o.Dir == "" {
 		return nil, errors.New("pebblelog: no folder given")
 	}
+	o.Dir = o.FS.PathJoin(o.Dir) // as Pebble writes it in the names of its files
 	l := &Log{opts: o, relief: make(chan struct{}, 1), frozen: make(chan struct{})}
 	l.group = groupcommit.New(&l.mu, groupcommit.Engine[state]{
 		Now: o.Now, MaxBytes: o.MaxGatheredBytes, Overhead: eventOverhead,
@@ -61,7 +62,7 @@ func Open(o Options) (*Log, error) {
 		Add: l.addLocked, Take: l.takeLocked, Commit: l.commit, Publish: l.publishLocked,
 	})
 	l.chunks.maxBytes = o.MaxGatheredBytes
-	l.guard = newGuard(o.FS, l.failed)
+	l.guard = newGuard(o.FS, o.Dir, l.failed)
 	if err := l.openPebble(); err != nil {
 		return nil, fmt.Errorf("event log %s: %w", o.Dir, err)
 	}

@@ -1,7 +1,6 @@
 package pebblelog
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -74,15 +73,24 @@ func (l *Log) scan() error {
 		return err
 	}
 	err = l.scanEvents(it)
-	if err = errors.Join(err, it.Close()); err != nil {
-		return err
+	if closeErr := it.Close(); err == nil { // which repeats what the iterator has said
+		err = closeErr
+	}
+	if err != nil {
+		return plain(err)
 	}
 	prefix := []byte{metaSpace, 'h'}
 	if it, err = l.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: []byte{metaSpace, 'h' + 1}}); err != nil {
 		return err
 	}
 	err = l.scanMarkers(it)
-	return errors.Join(err, it.Close())
+	if closeErr := it.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return plain(err)
+	}
+	return nil
 }
 
 func (l *Log) scanEvents(it *pebble.Iterator) error {

@@ -5,6 +5,7 @@
 //	GET /healthz/live     200 while the process serves
 //	GET /healthz/ready    200 when every probe has succeeded, else 503; also as /healthz
 //	GET /debug/pprof/     Go profiles
+//	POST /snapshot?into=  fills an empty folder inside the data folder: whoever could make that may have what is in it
 package adminfront
 
 import (
@@ -23,6 +24,8 @@ type Options struct {
 	Stop    <-chan struct{} // closed when the process begins to drain: it is not ready any more. nil: never
 	Timeout time.Duration   // of one readiness check; zero: 5 s
 	Logger  *slog.Logger    // nil: nothing is logged
+	// Snapshot fills the folder of that name with copies of what the engines hold; nil: there is no such call.
+	Snapshot func(ctx context.Context, folder string) error
 }
 
 const defaultTimeout = 5 * time.Second
@@ -59,12 +62,28 @@ func New(o Options) *Front {
 	mux.HandleFunc("GET /healthz/live", live)
 	mux.Handle("GET /healthz/ready", ready)
 	mux.Handle("GET /healthz", ready)
+	if o.Snapshot != nil {
+		mux.HandleFunc("POST /snapshot", snapshot(o))
+	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return &Front{mux, ready}
+}
+
+// snapshot answers when the snapshot is there, or why it is not.
+func snapshot(o Options) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := o.Snapshot(r.Context(), r.URL.Query().Get("into"))
+		if err != nil {
+			o.Logger.Warn("no snapshot was made", "error", err)
+			http.Error(w, err.Error(), http.StatusConflict)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 func live(w http.ResponseWriter, _ *http.Request) {
