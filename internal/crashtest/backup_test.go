@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -131,38 +129,5 @@ func checkRestored(ctx context.Context, t *testing.T, hub *childhub.Hub, binary,
 	}
 	if err := hub.Start(ctx); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// Deleting a hub is ended by whoever starts next, and a hub of the same name sees nothing of it.
-func TestKill_deleteHub(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), testWithin)
-	defer cancel()
-	rng := seeded(t)
-	binary := build(ctx, t)
-	hub, _ := startHub(ctx, t, binary)
-	for n := range 10 {
-		if err := hub.Do(ctx, http.MethodPut, "/$hubward/hubs/second", map[string]any{}, "", nil); err != nil && !strings.Contains(err.Error(), "exists") {
-			t.Fatal(err)
-		}
-		cut := make(chan error, 1)
-		go func() { cut <- hub.Do(ctx, http.MethodDelete, "/$hubward/hubs/second", nil, "", nil) }()
-		time.Sleep(time.Duration(rng.Int64N(int64(20 * time.Millisecond))))
-		if err := hub.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("kill %d: the deletion said %v", n, <-cut)
-		if output, err := exec.CommandContext(ctx, binary, "check", hub.Data).CombinedOutput(); err != nil {
-			t.Errorf("kill %d: %v\n%s", n, err, output)
-		}
-		if err := hub.Start(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := os.Stat(hub.Data); err != nil {
-		t.Error(err)
-	}
-	if err := hub.Stop(); err != nil {
-		t.Error(err)
 	}
 }

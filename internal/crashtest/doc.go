@@ -28,7 +28,6 @@
 //	B1: one that check finds whole holds, once it is restored, all that was acknowledged before it began: C1 to C4 hold, and
 //	    messages to devices wait as they did.
 //	B2: one that was killed is whole, or neither check nor restore takes it for a backup.
-//	B3: a hub that is deleted in the moment of a crash is deleted by the next start: registry and log belong together.
 //
 // The tests take minutes, so they are behind the build tag crash; "make crash" runs them. Their ports are free ones. The
 // moments come from a seed that a failure prints; HUBWARD_CRASH_SEED repeats them, as far as a machine's timing lets
