@@ -106,8 +106,12 @@ func (l *Log) corrupt(info pebble.DataCorruptionInfo) {
 	l.damaged(e, last)
 }
 
-// plain returns an error with the text of err alone: Pebble's bring stack traces, which loggers print.
-func plain(err error) error { return errors.New(err.Error()) }
+// plain returns an error with the first line of err's text: Pebble's bring stack traces, which loggers print, and names of
+// what they are wrapped in.
+func plain(err error) error {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.New(text)
+}
 
 // fileError names the file of an error.
 type fileError struct {

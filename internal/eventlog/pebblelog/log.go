@@ -139,7 +139,7 @@ func (l *Log) format() (uint32, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, plain(err)
 	}
 	defer closer.Close()
 	if len(value) != 4 || binary.BigEndian.Uint32(value) == 0 {
