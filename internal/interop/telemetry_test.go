@@ -66,8 +66,8 @@ func telemetryRuns() []telemetryRun {
 		{sdk: "python", name: "sync", mode: "sync", count: messages, together: 1, sent: asWritten},
 		// The asyncio client hands messages to a pool of threads: what it sent together arrives in any order.
 		{sdk: "python", name: "aio", mode: "aio", count: messages, together: 100, sent: asWritten},
-		java("mqtt", "pipelined", "mqtt", messages), java("mqtt-ws", "pipelined", "mqtt-ws", messages),
-		java("amqp", "pipelined", "amqp", messages), java("amqp-ws", "pipelined", "amqp-ws", messages),
+		java("mqtt", "pipelined", "mqtt", messages/4), java("mqtt-ws", "pipelined", "mqtt-ws", messages/4),
+		java("amqp", "pipelined", "amqp", messages/4), java("amqp-ws", "pipelined", "amqp-ws", messages/4),
 		javaHTTP, javaBatch,
 	}
 }
