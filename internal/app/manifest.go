@@ -104,24 +104,21 @@ func (m *manifest) verify(dir string) (problems []string) {
 	return problems
 }
 
-func sumFile(name string) (manifestItem, error) {
+func sumFile(name string) (manifestItem, error) { return copyTo(io.Discard, name) }
+
+// copyTo writes a file's bytes, and returns what a manifest says of them.
+func copyTo(to io.Writer, name string) (manifestItem, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return manifestItem{}, err
 	}
-	defer f.Close()
 	sum := sha256.New()
-	n, err := io.Copy(sum, f)
-	return manifestItem{Size: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, err
+	n, err := io.Copy(io.MultiWriter(to, sum), f)
+	return manifestItem{Size: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, errors.Join(err, f.Close())
 }
 
 // copyFile copies a file into one that does not exist, only its owner can read, and is on disk when copyFile returns.
 func copyFile(from, to string) (item manifestItem, err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return item, err
-	}
-	defer in.Close()
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return item, err
 	}
@@ -129,12 +126,11 @@ func copyFile(from, to string) (item manifestItem, err error) {
 	if err != nil {
 		return item, err
 	}
-	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(out, sum), in)
+	item, err = copyTo(out, from)
 	if err == nil {
 		err = out.Sync()
 	}
-	return manifestItem{Size: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, errors.Join(err, out.Close())
+	return item, errors.Join(err, out.Close())
 }
 
 // syncFolders has the names in a folder and all below it on disk.
