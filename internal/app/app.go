@@ -7,7 +7,7 @@
 //	format                   version of this layout, a decimal number
 //	registry.db              hubs, devices, sessions (SQLite)
 //	log/                     telemetry (Pebble)
-//	tls/                     certificate authority and server certificate
+//	tls/                     certificate authority, the default certificate, those of further hubs in hubs/
 //	connection-strings.env   for scripts and for the client commands, mode 0600
 //	snapshot-*/              what a backup is copied from, while it is made
 //	restore-unfinished       while a backup is restored into the folder
