@@ -128,10 +128,17 @@ func (b *backup) ofFolder(ctx context.Context) error {
 	return b.copyFiles(ctx)
 }
 
-// copyFiles copies what is no engine's. Neither is changed while a hub runs but as a whole.
+// copyFiles copies what is no engine's. Neither is changed while a hub runs but as a whole, and the certificate of a hub that
+// is deleted meanwhile goes: what is not there any more is left out, and nothing else.
 func (b *backup) copyFiles(ctx context.Context) error {
 	for _, name := range []string{formatFile, connectionStringsFile, tlsFolder} {
-		if err := b.copyAll(ctx, b.data, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := filepath.WalkDir(filepath.Join(b.data, name), func(path string, d fs.DirEntry, err error) error {
+			if err = b.copyEntry(ctx, b.data, path, d, err); errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -141,24 +148,29 @@ func (b *backup) copyFiles(ctx context.Context) error {
 // copyAll copies what is below a folder, or one entry of it.
 func (b *backup) copyAll(ctx context.Context, root string, below ...string) error {
 	return filepath.WalkDir(filepath.Join(append([]string{root}, below...)...), func(path string, d fs.DirEntry, err error) error {
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			return err
-		}
-		if !d.Type().IsRegular() || d.Name() == "LOCK" {
-			return nil
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return err
-		}
-		item, err := copyFile(path, filepath.Join(b.dir, name))
-		if err != nil {
-			return err
-		}
-		item.Name = filepath.ToSlash(name)
-		b.manifest.Files = append(b.manifest.Files, item)
-		return nil
+		return b.copyEntry(ctx, root, path, d, err)
 	})
+}
+
+// copyEntry copies an entry of a folder that is walked.
+func (b *backup) copyEntry(ctx context.Context, root, path string, d fs.DirEntry, err error) error {
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return err
+	}
+	if !d.Type().IsRegular() || d.Name() == "LOCK" {
+		return nil
+	}
+	name, err := filepath.Rel(root, path)
+	if err != nil {
+		return err
+	}
+	item, err := copyFile(path, filepath.Join(b.dir, name))
+	if err != nil {
+		return err
+	}
+	item.Name = filepath.ToSlash(name)
+	b.manifest.Files = append(b.manifest.Files, item)
+	return nil
 }
 
 // askForSnapshot has the process that serves a data folder fill a folder in it.
