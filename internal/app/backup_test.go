@@ -91,6 +91,45 @@ func TestBackup_ofARunningHub(t *testing.T) {
 	})
 }
 
+// putBack replaces a part of the data folder by that of a backup.
+func (f *folder) putBack(dir, part string) {
+	f.t.Helper()
+	f.move(part, part+".away")
+	if err := os.CopyFS(f.path("backup"), os.DirFS(dir)); err != nil {
+		f.t.Fatal(err)
+	}
+	f.move("backup/"+part, part)
+}
+
+// The backup is from the same start as what it is put back over.
+func TestBackup_logIsPutBackAlone(t *testing.T) {
+	f := &folder{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	r := start(t, f.dir, nil, nil)
+	f.send(r.app, "one")
+	dir := backup(t, f.dir)
+	f.send(r.app, "two")
+	r.stop()
+	f.putBack(dir, "log")
+	f.refused("is older than", "numbers that readers have seen")
+}
+
+func TestBackup_registryIsPutBackAlone(t *testing.T) {
+	f := &folder{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	r := start(t, f.dir, nil, nil)
+	f.send(r.app, "one")
+	dir := backup(t, f.dir)
+	r.stop()
+	f.putBack(dir, "registry.db")
+	f.use(func(a *app.App) {
+		if _, n := f.stored(a); n != 1 {
+			t.Errorf("%d events", n)
+		}
+	})
+	if !strings.Contains(f.log.String(), "registry.db is older than the telemetry log") {
+		t.Errorf("nobody is told:\n%s", f.log.String())
+	}
+}
+
 func TestBackup_ofAStoppedHub(t *testing.T) {
 	f := newFolder(t)
 	dir := backup(t, f.dir)

@@ -14,7 +14,8 @@ import (
 // told before anything is made anew over what is there.
 
 // pair is what the embedded engines of a data folder know of each other. At each start, its number is written into the log,
-// and then into the registry that the log has it.
+// and then into the registry that the log has it. A backup of a running hub counts as a start: what goes on is then later than
+// the copy.
 type pair struct {
 	store *sqlstore.Store
 	log   *pebblelog.Log
@@ -109,10 +110,29 @@ func (a *App) checkBelonging(ctx context.Context) error {
 		a.logger.Error("the telemetry log is new and the registry is not: what was stored before is gone; sequence numbers go on above all old ones",
 			"folder", a.cfg.Data)
 	}
-	if err := p.log.SetOwner(ctx, pebblelog.Owner{Registry: b.registry.ID, Start: p.start}); err != nil {
+	return p.tie(ctx, b.registry.ID, p.start)
+}
+
+// tie writes the number of a start into both: the log first, since the registry says that the log has it.
+func (p *pair) tie(ctx context.Context, registry string, start uint64) error {
+	if err := p.log.SetOwner(ctx, pebblelog.Owner{Registry: registry, Start: start}); err != nil {
 		return err
 	}
-	return p.store.SetOpened(ctx, p.start)
+	return p.store.SetOpened(ctx, start)
+}
+
+// moveOn makes both later than the copies that were just made of them: one half of those, put back alone, is told from what is
+// here now.
+func (p *pair) moveOn(ctx context.Context) error {
+	registry, err := p.store.Pairing(ctx)
+	if err != nil {
+		return err
+	}
+	start, err := p.store.NextEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	return p.tie(ctx, registry.ID, start)
 }
 
 func (a *App) belonging(ctx context.Context) (b belonging, err error) {

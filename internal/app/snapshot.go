@@ -43,10 +43,14 @@ func (a *App) snapshot(ctx context.Context, name string) error {
 		}
 		return a.engines.pair.log.Checkpoint(filepath.Join(dir, logFolder))
 	})
-	if err == nil {
-		a.logger.Info("made a snapshot for a backup", "folder", name)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := a.engines.pair.moveOn(ctx); err != nil {
+		return err
+	}
+	a.logger.Info("made a snapshot for a backup", "folder", name)
+	return nil
 }
 
 // removeSnapshots removes what backups have left that were cut off.
