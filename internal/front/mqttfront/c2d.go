@@ -34,6 +34,7 @@ type devicebound struct {
 
 // inFlight is a message that was sent and is not completed. Its id is 0 at QoS 0.
 type inFlight struct {
+	sequence int64
 	id       uint16
 	settling bool // acknowledged: the hub stores that
 	token    string
@@ -98,21 +99,31 @@ func (d *devicebound) deliver(m *hub.C2DDelivery) {
 func (d *devicebound) send(m *hub.C2DDelivery) (hub.C2DOutcome, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	// The hub hands out what is in flight when its lock has ended. It is the same delivery to the client, as after a
+	// connection that broke: it keeps its identifier and its place, and an acknowledgement of either completes it. The first
+	// one would hold its place for as long as the connection lasts.
+	id, again := d.takeBackLocked(m.Sequence)
+	if again {
+		defer m.Receiver.Credit(1)
+	}
 	if d.paused || len(d.inFlight) >= maxInFlight {
 		return hub.C2DReturn, errNoRoom // credit that was on its way when the subscription changed
 	}
 	p := mqttwire.PublishPacket{Topic: deviceboundTopic(d.device, m.Message), Payload: m.Message.Body, QoS: d.qos}
 	if p.QoS > 0 {
-		p.ID, p.Dup = d.idLocked(m.Sequence), m.Redelivered
+		p.ID, p.Dup = id, m.Redelivered
+		if !again {
+			p.ID = d.idLocked(m.Sequence)
+		}
 	}
 	packet, err := mqttwire.AppendPublish(nil, &p)
 	if err != nil {
 		// Its properties do not fit a topic. A device that comes by another protocol may still take it; the count ends it
 		// otherwise.
-		d.inFlight = append(d.inFlight, inFlight{token: m.LockToken, settling: true})
+		d.inFlight = append(d.inFlight, inFlight{sequence: m.Sequence, token: m.LockToken, settling: true})
 		return hub.C2DAbandon, err
 	}
-	d.inFlight = append(d.inFlight, inFlight{id: p.ID, token: m.LockToken, settling: p.QoS == 0})
+	d.inFlight = append(d.inFlight, inFlight{sequence: m.Sequence, id: p.ID, token: m.LockToken, settling: p.QoS == 0})
 	var written func()
 	if p.QoS == 0 { // without PUBACK nothing else can complete it; when the cloud does is not documented
 		written = func() { d.settle(m.Receiver, m.LockToken, hub.C2DComplete) }
@@ -122,6 +133,17 @@ func (d *devicebound) send(m *hub.C2DDelivery) (hub.C2DOutcome, error) {
 }
 
 var errNoRoom = hubward.Errorf(hubward.CodeInvalidOperation, "the subscription has ended")
+
+// takeBackLocked takes a message out of those in flight that the client has not acknowledged, and returns its identifier.
+func (d *devicebound) takeBackLocked(sequence int64) (id uint16, ok bool) {
+	i := slices.IndexFunc(d.inFlight, func(f inFlight) bool { return f.sequence == sequence && !f.settling })
+	if i < 0 {
+		return 0, false
+	}
+	id = d.inFlight[i].id
+	d.inFlight = slices.Delete(d.inFlight, i, i+1)
+	return id, true
+}
 
 // idLocked returns a packet identifier that is not in flight. A message has the same one on the next connection, without
 // anybody keeping it [MQTT-4.4.0-1], unless another message in flight is 65,535 messages away.
