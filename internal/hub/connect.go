@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
@@ -21,12 +22,16 @@ const (
 	verifiedFor = 5 * time.Second
 	// tellTimeout bounds what a call waits for another node to be told of something.
 	tellTimeout = 2 * time.Second
+	// maxModelID bounds a model id, which is stored with each event of the connection.
+	//
+	// Source: Azure/opendigitaltwins-dtdl DTDL/v2/metamodel/DTDL.v2.ModelRDF-SHACL.json (maxLength of identifiers).
+	maxModelID = 2048 // characters
 )
 
 // Connect makes a link for an identity. From its return on it is the one live link of the identity in the cluster: an
 // older one has been told to close. The caller ends the link with Disconnect.
 //
-// Errors: CodeArgumentInvalid for a model id that is no UTF-8; CodeUnauthorizedAccess for a principal that is not good for the identity (any more), has expired, or a disabled
+// Errors: CodeArgumentInvalid for a model id that is too long or no UTF-8; CodeUnauthorizedAccess for a principal that is not good for the identity (any more), has expired, or a disabled
 // identity; CodeDeviceNotFound; CodeModuleNotFound; CodeNoSuchHub; CodeConnectionClosedOnNewOne when it was taken over in
 // that moment; anything else is the store's or the cluster's, and worth a retry.
 func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest) (*Link, error) {
@@ -34,8 +39,8 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 	if err != nil {
 		return nil, err
 	}
-	if !isText(r.ModelID) {
-		return nil, errNotUTF8
+	if err := checkModelID(r.ModelID); err != nil {
+		return nil, err
 	}
 	if p.Expired(h.now()) {
 		return nil, unauthorized(errors.New("the token has expired"))
@@ -169,4 +174,14 @@ func (h *Hub) live(ctx context.Context, hub string, id hubward.Identity) (l *Lin
 		return l, true
 	}
 	return nil, true
+}
+
+func checkModelID(id string) error {
+	if !isText(id) {
+		return errNotUTF8
+	}
+	if n := utf8.RuneCountInString(id); n > maxModelID {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "the model id has %d characters, the limit is %d", n, maxModelID)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,27 @@ func TestConnect_asPrincipal(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	wantCode(t, "the first link", first.closed(), hubward.CodeConnectionClosedOnNewOne)
+}
+
+func TestConnect_modelID(t *testing.T) {
+	f := newFixture(t)
+	d := f.createDevice("d1")
+	for _, r := range []struct {
+		model string
+		ok    bool
+	}{
+		{strings.Repeat("ü", 2047), true},
+		{strings.Repeat("ü", 2048), true},
+		{strings.Repeat("ü", 2049), false},
+		{strings.Repeat("x", 60_000), false},
+		{"dtmi:\xff", false},
+	} {
+		p := f.own(d)
+		_, err := f.other().Connect(t.Context(), &p, hub.ConnectRequest{Identity: hubward.Identity{Device: "d1"}, ModelID: r.model, Session: &session{}})
+		if r.ok && err != nil || !r.ok && hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
+			t.Errorf("a model id of %d bytes: %v", len(r.model), err)
+		}
+	}
 }
 
 // What a principal was let in on may have changed since.
