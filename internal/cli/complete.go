@@ -101,8 +101,13 @@ func completeArgs(env Env, cmd *cobra.Command) cobra.CompletionFunc {
 	if len(names) == 0 || cmd.Name() == "create" {
 		return cobra.NoFileCompletions
 	}
-	if names[0] == "FILE" {
+	switch names[0] {
+	case "FILE":
 		return nil // the shell completes names of files
+	case "DIR", "FOLDER":
+		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		}
 	}
 	list := listDevices
 	if names[0] == "NAME" && cmd.HasParent() {

@@ -65,6 +65,9 @@ func TestComplete_words(t *testing.T) {
 		{"serve --config ", "", anyFile},
 		{"device import ", "", anyFile},
 		{"serve --data ", "", aFolder},
+		{"backup ", "", aFolder},
+		{"restore ", "", aFolder},
+		{"check ", "", aFolder},
 		{"serve --hub ", "", noFile}, // it is made, not looked up
 		{"serve --retention ", "", noFile},
 		{"monitor --count ", "", noFile},

@@ -57,7 +57,7 @@ func TestCompletion_inBash(t *testing.T) {
 		{"hubward simulate d1 --protocol ", "mqtt mqtt-ws amqp amqp-ws https"},
 		{"hubward simulate d1 --protocol mqtt-", "mqtt-ws"},
 		{"hubward device list -o ", "table json"},
-		{"hubward device import x --mode d", "delete"},
+		{"hubward device import x --mode d", "delete deleteIfMatchETag"},
 		{"hubward device show tab-p", "tab-pump-1 tab-pump-2"},
 		{"hubward device show tab-pump-2", "tab-pump-2"},
 		{"hubward device show tab-pump-1 ", ""},

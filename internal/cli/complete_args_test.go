@@ -1,0 +1,25 @@
+package cli
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// An argument with a name that completion does not know would complete to devices.
+func TestComplete_knowsTheNamesOfArguments(t *testing.T) {
+	known := []string{"ID", "NAME", "FILE", "DIR", "FOLDER", "COMMAND", "bash|zsh|fish|powershell"}
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		for _, name := range positional(cmd) {
+			if !slices.Contains(known, name) {
+				t.Errorf("%s: completeArgs does not know what %s is", cmd.CommandPath(), name)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRootCommand(Env{Getenv: func(string) string { return "" }}))
+}
