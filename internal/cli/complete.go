@@ -13,8 +13,19 @@ import (
 	"github.com/hubward/hubward/service"
 )
 
-// completionTimeout bounds what a press of the tab key may take.
+// envCompletionTimeout names the variable that bounds what a press of the tab key may take, for hubs that are far away.
+const envCompletionTimeout = "HUBWARD_COMPLETION_TIMEOUT"
+
+// completionTimeout is its default.
 const completionTimeout = 2 * time.Second
+
+// completeWithin is the bound that env gives; what is no duration gives none.
+func completeWithin(env Env) time.Duration {
+	if d, err := hubward.ParseDuration(env.Getenv(envCompletionTimeout)); err == nil && d > 0 {
+		return d
+	}
+	return completionTimeout
+}
 
 // fixedValues are the values of flags that take one of a few words.
 var fixedValues = map[string][]string{
@@ -147,7 +158,7 @@ func ask(env Env, list lister) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer c.Close()
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin(env))
 		defer cancel()
 		offers, _ := list(ctx, c, hub)
 		return slices.DeleteFunc(offers, func(offer string) bool { return !strings.HasPrefix(offer, typed) }), cobra.ShellCompDirectiveNoFileComp

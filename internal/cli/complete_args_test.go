@@ -3,6 +3,7 @@ package cli
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -22,4 +23,12 @@ func TestComplete_knowsTheNamesOfArguments(t *testing.T) {
 		}
 	}
 	walk(newRootCommand(Env{Getenv: func(string) string { return "" }}))
+}
+
+func TestCompleteWithin(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 2 * time.Second, "500ms": 500 * time.Millisecond, "soon": 2 * time.Second, "-1s": 2 * time.Second} {
+		if got := completeWithin(Env{Getenv: func(string) string { return text }}); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
 }

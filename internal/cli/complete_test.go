@@ -85,6 +85,7 @@ func TestComplete_words(t *testing.T) {
 
 func TestComplete_namesOfTheHub(t *testing.T) {
 	c := newClient(t)
+	c.env["HUBWARD_COMPLETION_TIMEOUT"] = "1m" // the machine may be busy
 	c.ok("hub", "create", "two")
 	c.ok("consumer-group", "create", "dashboards")
 	c.ok("consumer-group", "create", "others", "--hub", "two")
@@ -142,7 +143,7 @@ func TestComplete_isSilentWithoutAHub(t *testing.T) {
 		"no answer":        "HostName=" + silent.Addr().String() + ";SharedAccessKeyName=p;SharedAccessKey=" + wrongKey,
 		"a device's login": "HostName=h;DeviceId=d;SharedAccessKey=" + wrongKey,
 	} { // the test's own deadline tells when one of them waits for ever
-		c := &client{t: t, env: map[string]string{"HUBWARD_CONNECTION_STRING": login}}
+		c := &client{t: t, env: map[string]string{"HUBWARD_CONNECTION_STRING": login, "HUBWARD_COMPLETION_TIMEOUT": "50ms"}}
 		if offers, directive := c.complete("device", "show", ""); len(offers) > 0 || directive != noFile {
 			t.Errorf("%s: %q, %s", name, offers, directive)
 		}

@@ -7,7 +7,8 @@ import (
 )
 
 const completionHelp = `Completion prints a script that completes hubward's commands, flags and values in a shell. Names of devices, hubs, policies
-and consumer groups are asked of the hub of the login; when it does not answer within two seconds, none are offered.
+and consumer groups are asked of the hub of the login; when it does not answer within two seconds, or the duration that
+HUBWARD_COMPLETION_TIMEOUT gives, none are offered.
 
 bash needs the package bash-completion, 2.11 or later, loaded before (apt, dnf and pacman call it bash-completion, brew
 bash-completion@2). In ~/.bashrc, or once for all users:

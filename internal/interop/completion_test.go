@@ -34,6 +34,7 @@ func inBash(t *testing.T, setup, script string, lines ...string) (stdout, stderr
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{
 		"PATH=" + filepath.Dir(hub.Binary) + string(os.PathListSeparator) + os.Getenv("PATH"), "HUBWARD_CA=" + hub.CA(),
+		"HUBWARD_COMPLETION_TIMEOUT=1m",
 		"HUBWARD_CONNECTION_STRING=" + connectionString(t, "HUBWARD_CONNECTION_STRING"),
 	}
 	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
