@@ -144,10 +144,16 @@ func (r *importRun) readLines(ctx context.Context) {
 			r.refuse(r.lines.number, fmt.Errorf("it is longer than %d bytes", maxImportLine))
 		case err != nil && !errors.Is(err, errLongLine):
 			r.end(err, r.lines.number)
-		case r.lines.number >= r.from && len(bytes.TrimSpace(line)) > 0:
+		case r.lines.number >= r.from && !isBlank(line):
 			r.add(ctx, line)
 		}
 	}
+}
+
+// isBlank reports whether a line holds nothing, but a byte order mark perhaps: what shells of Windows write of no rows.
+func isBlank(line []byte) bool {
+	rest, err := utf8text.SkipMark(line)
+	return err == nil && len(bytes.TrimSpace(rest)) == 0
 }
 
 // add takes a line.

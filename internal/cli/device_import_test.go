@@ -190,8 +190,10 @@ func TestDeviceImport_otherForms(t *testing.T) {
 			t.Errorf("%q: %s", text, stderr)
 		}
 	}
-	if out := c.ok("device", "import", file(t, "")); out != "0 devices done, 0 failed\n" {
-		t.Errorf("an empty file: %s", out)
+	for _, empty := range []string{"", "\n \r\n", "\uFEFF", "\uFEFF\r\n"} {
+		if out := c.ok("device", "import", file(t, empty)); out != "0 devices done, 0 failed\n" {
+			t.Errorf("an empty file %q: %s", empty, out)
+		}
 	}
 	c.fails(2, "--from-line 0", "device", "import", file(t, ""), "--from-line", "0")
 	c.fails(2, "--mode", "device", "import", file(t, ""), "--mode", "replace")
