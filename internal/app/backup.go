@@ -48,6 +48,9 @@ func Backup(ctx context.Context, data, dir string, now time.Time) (r BackupResul
 	case err == nil:
 		err = errors.Join(b.ofFolder(ctx), lock.Close())
 	}
+	if err != nil && b.takenBack() {
+		return r, err
+	}
 	if err != nil {
 		return r, fmt.Errorf("%w; what is in %s is no backup", err, dir)
 	}
@@ -86,6 +89,13 @@ func (b *backup) begin() error {
 		return err
 	}
 	return syncFolder(b.dir)
+}
+
+// takenBack leaves the folder as empty as it was, so that the same command can be tried again. It reports false when something
+// was copied, which is left for whoever wants to look.
+func (b *backup) takenBack() bool {
+	entries, err := os.ReadDir(b.dir)
+	return err == nil && len(entries) == 1 && os.Remove(filepath.Join(b.dir, unfinishedFile)) == nil
 }
 
 func (b *backup) end() error {

@@ -137,6 +137,27 @@ func TestBackup_ofAStoppedHub(t *testing.T) {
 	wantWhole(t, f.dir, false, 1)
 }
 
+// What was refused before anything was copied can be tried again with the same words.
+func TestBackup_againAfterARefusal(t *testing.T) {
+	f := newFolder(t)
+	dir := filepath.Join(t.TempDir(), "backup")
+	f.move("registry.db", "registry.away")
+	if _, err := app.Backup(t.Context(), f.dir, dir, time.Now()); err == nil || strings.Contains(err.Error(), "no backup") {
+		t.Fatalf("a backup without the registry: %v", err)
+	}
+	f.move("registry.away", "registry.db")
+	if _, err := app.Backup(t.Context(), f.dir, dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	wantWhole(t, dir, true, 1)
+
+	late := filepath.Join(t.TempDir(), "backup")
+	f.move("log", "log.away")
+	if _, err := app.Backup(t.Context(), f.dir, late, time.Now()); err == nil || !strings.Contains(err.Error(), "is no backup") {
+		t.Errorf("a backup without the log, when the registry is copied: %v", err)
+	}
+}
+
 func TestBackup_refusals(t *testing.T) {
 	f := newFolder(t)
 	full := t.TempDir()
