@@ -37,9 +37,9 @@ func newCheckCommand(env Env) *cobra.Command {
 			what = "backup"
 		}
 		if n := len(r.Problems); n > 0 {
-			return fmt.Errorf("the %s %s is damaged (%d findings): restore a backup that is not", what, folder, n)
+			return fmt.Errorf("the %s %s is damaged, findings: %d: restore a backup that is not", what, folder, n)
 		}
-		_, err = fmt.Fprintf(env.Stdout, "the %s %s is whole: %d hubs, %d devices, %d events\n", what, folder, r.Hubs, r.Devices, r.Events)
+		_, err = fmt.Fprintf(env.Stdout, "the %s %s is whole: %d hubs, %d devices, %d events, those of the hubs themselves included\n", what, folder, r.Hubs, r.Devices, r.Events)
 		return err
 	}
 	return cmd

@@ -82,7 +82,7 @@ func (r *messageReader) read(m *hubward.Message, payload []byte, toHub bool) *am
 }
 
 func errSectionAgain() *amqpwire.Error {
-	return newError(amqpwire.DecodeError, "The message has a section twice, or bodies of two kinds.")
+	return newError(amqpwire.DecodeError, "The message has a section twice, an unknown one, or bodies of two kinds.")
 }
 
 func (r *messageReader) section(m *hubward.Message, s amqpwire.Section) {
