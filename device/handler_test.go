@@ -219,7 +219,7 @@ func TestOnMessage_panicEndsTheProgram(t *testing.T) {
 		return
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestOnMessage_panicEndsTheProgram$", "-test.timeout=30s")
-	child.Env = append(os.Environ(), "HUBWARD_TEST_PANIC=1")
+	child.Env = append(os.Environ(), "HUBWARD_TEST_PANIC=1", "TMPDIR="+t.TempDir()) // which it leaves as it is
 	out, err := child.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "panic: a fault of the program") {
 		t.Errorf("%v\n%.2000s", err, out)
