@@ -22,7 +22,7 @@ func TestEvents_refused(t *testing.T) {
 	})
 }
 
-// One exclusive reader displaces plain ones and those of a lower level or its own, and while it is there nobody else
+// One exclusive reader displaces plain ones and those of a lower level, and while it is there nobody else
 // reads in its consumer group. SDKs without levels meet an exclusive reader of another SDK.
 func TestEvents_exclusiveReader(t *testing.T) {
 	eachReader(t, func(t *testing.T, r reader) {
@@ -50,7 +50,8 @@ func TestEvents_exclusiveReader(t *testing.T) {
 		wantError(t, r, open(r, ""), excluded)
 		if r.exclusive {
 			wantError(t, r, open(r, "1"), outranked)
-			ready(open(r, "2"))
+			// Not of the same level: @azure/event-hubs comes back by itself before it tells its program, and takes it back.
+			ready(open(r, "3"))
 			wantError(t, r, second, displaced)
 		}
 	})
