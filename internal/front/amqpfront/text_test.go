@@ -2,6 +2,7 @@ package amqpfront_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"net"
 	"testing"
 
@@ -10,11 +11,17 @@ import (
 	"github.com/hubward/hubward/internal/front/amqpfront"
 )
 
-// spoiler is a connection on which "QQ" turns into bytes that are no UTF-8: the client would refuse to write them.
+// marker turns into noUTF8, which is as long, on its way. It has no place in the names that the client makes up, or in keys.
+const (
+	marker = "!spoil"
+	noUTF8 = "\xff\xfe\xff\xfe\xff\xfe"
+)
+
+// spoiler is a connection on which marker turns into bytes that are no UTF-8: the client would refuse to write them.
 type spoiler struct{ net.Conn }
 
 func (c spoiler) Write(b []byte) (int, error) {
-	return c.Conn.Write(bytes.ReplaceAll(b, []byte("QQ"), []byte("\xff\xfe")))
+	return c.Conn.Write(bytes.ReplaceAll(b, []byte(marker), []byte(noUTF8)))
 }
 
 // spoilt connects by a spoiler.
@@ -47,35 +54,36 @@ func TestMessages_textThatIsNoUTF8(t *testing.T) {
 		return &amqp.Message{Properties: &p, Data: [][]byte{{1}}}
 	}
 	for what, m := range map[string]func() *amqp.Message{
-		"a message id":       func() *amqp.Message { return with(amqp.MessageProperties{MessageID: "QQ"}) },
-		"a correlation id":   func() *amqp.Message { return with(amqp.MessageProperties{CorrelationID: "QQ"}) },
-		"a content type":     func() *amqp.Message { return with(amqp.MessageProperties{ContentType: ptr("QQ")}) },
-		"a content encoding": func() *amqp.Message { return with(amqp.MessageProperties{ContentEncoding: ptr("QQ")}) },
+		"a message id":       func() *amqp.Message { return with(amqp.MessageProperties{MessageID: marker}) },
+		"a correlation id":   func() *amqp.Message { return with(amqp.MessageProperties{CorrelationID: marker}) },
+		"a content type":     func() *amqp.Message { return with(amqp.MessageProperties{ContentType: ptr(marker)}) },
+		"a content encoding": func() *amqp.Message { return with(amqp.MessageProperties{ContentEncoding: ptr(marker)}) },
 		"a property's name": func() *amqp.Message {
-			return &amqp.Message{ApplicationProperties: map[string]any{"QQ": "v"}, Data: [][]byte{{1}}}
+			return &amqp.Message{ApplicationProperties: map[string]any{marker: "v"}, Data: [][]byte{{1}}}
 		},
 		"a property's value": func() *amqp.Message {
-			return &amqp.Message{ApplicationProperties: map[string]any{"n": "QQ"}, Data: [][]byte{{1}}}
+			return &amqp.Message{ApplicationProperties: map[string]any{"n": marker}, Data: [][]byte{{1}}}
 		},
 	} {
 		wantCondition(t, what+" of telemetry", send(t, telemetry, m()), "com.microsoft:argument-error")
 		wantCondition(t, what+" of a message to a device", send(t, c2d, to("d1", m())), "com.microsoft:argument-error")
 	}
-	component := &amqp.Message{Annotations: amqp.Annotations{"dt-subject": "QQ"}, Data: [][]byte{{1}}}
+	component := &amqp.Message{Annotations: amqp.Annotations{"dt-subject": marker}, Data: [][]byte{{1}}}
 	wantCondition(t, "an annotation of telemetry", send(t, telemetry, component), "com.microsoft:argument-error")
 	// Binary values are no texts: they are base64.
-	binary := with(amqp.MessageProperties{UserID: []byte("QQ")})
-	binary.ApplicationProperties = map[string]any{"n": []byte("QQ")}
+	want := base64.StdEncoding.EncodeToString([]byte(noUTF8))
+	binary := with(amqp.MessageProperties{UserID: []byte(marker)})
+	binary.ApplicationProperties = map[string]any{"n": []byte(marker)}
 	if err := send(t, telemetry, binary); err != nil {
 		t.Error(err)
 	}
 	if err := send(t, c2d, to("d1", binary)); err != nil {
 		t.Error(err)
 	}
-	if m := f.events("d1")[0].Message; m.UserID != "//4=" || m.Properties[0].Value != "//4=" {
+	if m := f.events("d1")[0].Message; m.UserID != want || m.Properties[0].Value != want {
 		t.Errorf("%+v", m)
 	}
-	if m := f.take("d1"); m.UserID != "//4=" || m.Properties[0].Value != "//4=" {
+	if m := f.take("d1"); m.UserID != want || m.Properties[0].Value != want {
 		t.Errorf("%+v", m)
 	}
 }
