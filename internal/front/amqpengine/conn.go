@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/minrate"
 )
 
 // Why a connection or a link ended without an error of AMQP: causes of their contexts.
@@ -51,11 +52,10 @@ type Conn struct {
 	tracer atomic.Pointer[tracer]
 
 	// For the watch; 0 means never, or not now.
-	reading      atomic.Bool  // the reader waits for bytes, and for nothing else
-	lastRead     atomic.Int64 // bytes came last, or the reader began to wait for them
-	deaf         atomic.Int64 // milliseconds, all in all, in which the reader was busy with something else
-	frameSince   atomic.Int64 // the reader began to wait for the rest of a frame
-	frameBytes   atomic.Int64 // of it that are there
+	reading      atomic.Bool     // the reader waits for bytes, and for nothing else
+	lastRead     atomic.Int64    // bytes came last, or the reader began to wait for them
+	deaf         atomic.Int64    // milliseconds, all in all, in which the reader was busy with something else
+	frame        minrate.Arrival // what the reader waits for
 	lastWrite    atomic.Int64
 	writingSince atomic.Int64 // the present write began then
 	heldSince    atomic.Int64 // the reader waits since then until the peer reads

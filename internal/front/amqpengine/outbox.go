@@ -214,7 +214,7 @@ func (c *Conn) dropOutputLocked() {
 // rest is called by the reader before it waits for the peer: it lets the answers leave, and waits until there is room
 // for more. So many bytes are there of a frame that has begun.
 func (c *Conn) rest(begun int) {
-	defer c.await(begun)
+	defer func() { c.frame.Await(begun, c.srv.coarse.Load()) }()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.corked = false
@@ -224,15 +224,4 @@ func (c *Conn) rest(begun int) {
 		c.changed.Wait()
 	}
 	c.heldSince.Store(0)
-}
-
-// await notes since when the reader waits for the rest of a frame.
-func (c *Conn) await(begun int) {
-	c.frameBytes.Store(int64(begun))
-	switch {
-	case begun == 0:
-		c.frameSince.Store(0)
-	case c.frameSince.Load() == 0:
-		c.frameSince.Store(c.srv.coarse.Load())
-	}
 }

@@ -86,11 +86,10 @@ func (c *Conn) lookAtReader(ms int64) {
 		}
 		return
 	}
-	since, allowed := c.frameSince.Load(), minrate.Allowed(int(c.frameBytes.Load()))+watchInterval
 	switch {
 	case quiet > c.srv.o.IdleTimeout*3/2:
 		c.Close(errSilent)
-	case since != 0 && ms-since > allowed.Milliseconds():
+	case c.frame.Late(ms, watchInterval):
 		c.Close(errSlow)
 	}
 	c.endSlowDeliveries(ms - c.deaf.Load())

@@ -17,3 +17,26 @@ func TestAllowed(t *testing.T) {
 		}
 	}
 }
+
+func TestArrival(t *testing.T) {
+	const began, second = 1_000_000, 1000
+	var a minrate.Arrival
+	late := func(ms int64, want bool) {
+		t.Helper()
+		if got := a.Late(ms, time.Second); got != want {
+			t.Errorf("after %d ms: %v", ms-began, got)
+		}
+	}
+	late(began, false)
+	a.Await(0, began)
+	late(began+3600*second, false) // nothing has begun
+	a.Await(10, began)
+	late(began+31*second+9, false)
+	late(began+31*second+10, true)
+	a.Await(2048, began+20*second) // more of the same, which buys it two seconds
+	late(began+33*second, false)
+	late(began+33*second+1, true)
+	a.Await(0, began+40*second)
+	a.Await(1, began+50*second) // the next one
+	late(began+81*second, false)
+}

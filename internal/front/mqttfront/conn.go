@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/minrate"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
@@ -35,11 +36,10 @@ type conn struct {
 	limits atomic.Pointer[limits] // nil until CONNECT was accepted
 
 	// For the watch.
-	reading     atomic.Bool  // the reader waits for bytes, and for nothing else
-	lastRead    atomic.Int64 // when bytes came last, or the reader began to wait for them
-	packetSince atomic.Int64 // when the reader began to wait for the rest of a packet; 0: none has begun
-	packetBytes atomic.Int64 // of it that are there
-	aborted     atomic.Bool
+	reading  atomic.Bool     // the reader waits for bytes, and for nothing else
+	lastRead atomic.Int64    // when bytes came last, or the reader began to wait for them
+	packet   minrate.Arrival // what the reader waits for
+	aborted  atomic.Bool
 
 	mu     sync.Mutex // guards reason
 	reason error      // why the connection ends, set once
@@ -55,7 +55,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{srv: s, nc: nc, began: s.coarse.Load()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.reader.init(c)
-	c.reader.before = c.await
+	c.reader.before = func(begun int) { c.packet.Await(begun, s.coarse.Load()) }
 	c.out.init(c)
 	return c
 }
@@ -70,17 +70,6 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.lastRead.Store(c.srv.coarse.Load())
 	}
 	return n, err
-}
-
-// await notes that the reader is about to read, with so many bytes at hand of a packet that has begun.
-func (c *conn) await(begun int) {
-	c.packetBytes.Store(int64(begun))
-	switch {
-	case begun == 0:
-		c.packetSince.Store(0)
-	case c.packetSince.Load() == 0:
-		c.packetSince.Store(c.srv.coarse.Load())
-	}
 }
 
 // Close ends the connection for a reason; the first one counts. It returns at once: the reader wakes up and ends the

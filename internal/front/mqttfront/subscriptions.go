@@ -112,7 +112,8 @@ func addSubscription(list []subscription, f mqttwire.Filter) ([]subscription, by
 	return list, sub.QoS
 }
 
-// unsubscribe acts on an UNSUBSCRIBE, which names filters exactly as they were subscribed to [MQTT-3.10.4-1]. Filters that are not there are acknowledged all the same [MQTT-3.10.4-5].
+// unsubscribe acts on an UNSUBSCRIBE, which names filters exactly as they were subscribed to [MQTT-3.10.4-1]. Filters that
+// are not there are acknowledged all the same [MQTT-3.10.4-5].
 func (s *session) unsubscribe(body []byte) error {
 	p, err := mqttwire.ParseUnsubscribe(body)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/front/minrate"
 )
 
 // watchInterval is how often connections are looked at: close enough for limits of tens of seconds.
@@ -76,8 +75,7 @@ func (c *conn) overdue(now time.Time) error {
 	if quiet > limits.silence.Milliseconds() {
 		return errSilent
 	}
-	since := c.packetSince.Load()
-	if since != 0 && ms-since > (minrate.Allowed(int(c.packetBytes.Load()))+watchInterval).Milliseconds() {
+	if c.packet.Late(ms, watchInterval) {
 		return errSlow
 	}
 	return nil
