@@ -31,8 +31,8 @@ const (
 // Connect makes a link for an identity. From its return on it is the one live link of the identity in the cluster: an
 // older one has been told to close. The caller ends the link with Disconnect.
 //
-// Errors: CodeArgumentInvalid for a model id that is too long or no UTF-8; CodeUnauthorizedAccess for a principal that is not good for the identity (any more), has expired, or a disabled
-// identity; CodeDeviceNotFound; CodeModuleNotFound; CodeNoSuchHub; CodeConnectionClosedOnNewOne when it was taken over in
+// Errors: CodeArgumentInvalid for a model id that is too long or no UTF-8; CodeUnauthorizedAccess for a principal that is not
+// good for the identity (any more), has expired, or a disabled identity; CodeDeviceNotFound; CodeModuleNotFound; CodeNoSuchHub; CodeConnectionClosedOnNewOne when it was taken over in
 // that moment; anything else is the store's or the cluster's, and worth a retry.
 func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest) (*Link, error) {
 	s, _, err := h.permit(p, access.DeviceConnect, access.PathOf(r.Identity))

@@ -148,8 +148,8 @@ func (h *Hub) setDefaults() (err error) {
 }
 
 // Run does the hub's background work: it follows the configurations, stores what is known of connections, closes
-// those that are claimed no more, delivers messages to devices, and does its share of the cluster's jobs. It blocks until ctx ends, stores what has gathered, leaves the
-// cluster, and returns. It runs once.
+// those that are claimed no more, delivers messages to devices, and does its share of the cluster's jobs. It blocks until
+// ctx ends, stores what has gathered, leaves the cluster, and returns. It runs once.
 func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.followConfigs(ctx) })

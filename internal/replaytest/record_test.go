@@ -66,7 +66,8 @@ func TestRecord(t *testing.T) {
 		t.Run(p.file, func(t *testing.T) {
 			variable := p.path
 			if p.path = os.Getenv(variable); p.path == "" {
-				t.Skipf("%s does not name its program", variable)
+				t.Logf("%s does not name its program: its transcript stays as it is", variable)
+				return
 			}
 			recordClient(t, p.file, p.client, p.run)
 		})

@@ -11,7 +11,8 @@ type row struct {
 // way has for a property; the others are read as well.
 //
 // Source: MQTT: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub and MqttIotHubAdapter.cs of
-// Azure/azure-iot-sdk-csharp; the order to a device is that of published topics, for which see the tests of mqttfront; HTTPS: Azure/azure-iot-sdk-csharp
+// Azure/azure-iot-sdk-csharp; the order to a device is that of published topics, for which see the tests of mqttfront;
+// HTTPS: Azure/azure-iot-sdk-csharp
 // iothub/device/src/Transport/Http/HttpTransportHandler.cs and HttpsSingleMessage.java of Azure/azure-iot-sdk-java, which
 // spell the creation time differently; AMQP: Azure/azure-iot-sdk-csharp
 // iothub/device/src/Transport/AmqpIot/AmqpIotMessageConverter.cs, and AMQP 1.0 part 3 §3.2.4.

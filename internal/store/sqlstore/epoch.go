@@ -2,8 +2,8 @@ package sqlstore
 
 import "context"
 
-// NextEpoch counts one more start of a process, or one more backup of it, and returns its number once that is durable: greater than all numbers that
-// this database has given before, to whatever process.
+// NextEpoch counts one more start of a process, or one more backup of it, and returns its number once that is durable:
+// greater than all numbers that this database has given before, to whatever process.
 func (s *Store) NextEpoch(ctx context.Context) (uint64, error) {
 	var epoch uint64
 	err := s.update(ctx, "sqlstore.NextEpoch", func(tx *writeTx) error {
