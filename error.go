@@ -42,6 +42,7 @@ const (
 	CodeThrottled                    Code = 429001
 	CodeServerError                  Code = 500001
 	CodeServiceUnavailable           Code = 503001
+	CodeBadDeviceResponse            Code = 502001
 	CodeGatewayTimeout               Code = 504101
 )
 
@@ -89,6 +90,7 @@ var codeNames = map[Code]string{
 	CodeThrottled:                    "ThrottlingException",
 	CodeServerError:                  "ServerError",
 	CodeServiceUnavailable:           "ServiceUnavailable",
+	CodeBadDeviceResponse:            "BadDeviceResponse",
 	CodeGatewayTimeout:               "GatewayTimeout",
 	CodeHubAlreadyExists:             "HubAlreadyExists",
 	CodePolicyAlreadyExists:          "PolicyAlreadyExists",

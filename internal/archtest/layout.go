@@ -16,6 +16,7 @@ const (
 	eventHubs   = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	accessLeaf  = "internal/hub/access" // the words of the hub's API: permissions and principals
 	queueLeaf   = "internal/hub/c2dqueue"
+	twinLeaf    = "internal/hub/twindoc"
 	c2dLeaf     = "internal/hub/c2d"
 	groupCommit = "internal/eventlog/groupcommit"
 	textLeaf    = "internal/utf8text"
@@ -128,7 +129,7 @@ func hubPackages() []rule {
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
 		},
 		{
-			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", accessLeaf, queueLeaf, c2dLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", accessLeaf, queueLeaf, c2dLeaf, twinLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
 			never: []string{"net", "database/sql"},
 			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
 		},
@@ -137,6 +138,7 @@ func hubPackages() []rule {
 			why: "queues of messages are edited in a store and handed to receivers: who these are, and on which node, the hub says",
 		},
 		{pkg: accessLeaf, ours: []string{".", "sas"}, never: []string{"net", "os"}, why: "who may do what is decided from what is passed in, nothing is looked up"},
+		{pkg: twinLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the documents of a twin are pure: the clock is passed in"},
 		{pkg: queueLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the rules of a queue are pure: clock, tokens and stored queue are passed in"},
 		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire", "internal/sysprops"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
 		{pkg: groupCommit, ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: "what all event logs share does no I/O: an engine is handed in as functions"},
@@ -147,7 +149,7 @@ func hubPackages() []rule {
 		{pkg: "internal/eventlog/memlog", ours: []string{hubAPI, groupCommit}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{pkg: "internal/cluster/localcluster", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{
-			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf}, outside: []string{"modernc.org/sqlite"},
+			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, twinLeaf}, outside: []string{"modernc.org/sqlite"},
 			never: []string{"net/http"}, why: engine,
 		},
 		{
@@ -161,7 +163,7 @@ func testPackages() []rule {
 	const suite = "a conformance suite knows the ports only, so that every implementation can run it"
 	return []rule{
 		{pkg: "internal/logtest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
-		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, twinLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
 		{pkg: "internal/clustertest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
 		{pkg: "internal/testhub", ours: []string{".", "sas", accessLeaf, "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
 		{pkg: "internal/childhub", ours: []string{"sas"}, why: "a hub in a child process is told apart from our own code by nothing but its wire and its files"},

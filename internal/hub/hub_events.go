@@ -170,9 +170,15 @@ type movedEvents struct {
 func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*movedEvents) error {
 	moved := known[s.ref.Name]
 	for {
-		events, err := h.store.Outbox(ctx, s.ref.Name, outboxBatch)
-		if err != nil || len(events) == 0 {
+		batches, err := h.store.Outbox(ctx, s.ref.Name, outboxBatch)
+		if err != nil || len(batches) == 0 {
 			return err
+		}
+		var events []HubEvent
+		ids := make([]int64, len(batches))
+		for i := range batches {
+			events = append(events, batches[i].Events...)
+			ids[i] = batches[i].ID
 		}
 		if moved == nil || !moved.created.Equal(s.ref.Created) {
 			if moved, err = h.newestEvents(ctx, s); err != nil {
@@ -183,10 +189,6 @@ func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*move
 		if err := h.appendEvents(ctx, s, events, moved); err != nil {
 			delete(known, s.ref.Name) // what became of them has to be looked up
 			return err
-		}
-		ids := make([]string, len(events))
-		for i := range events {
-			ids[i] = events[i].ID
 		}
 		if err := h.store.DeleteOutbox(ctx, s.ref.Name, ids); err != nil {
 			delete(known, s.ref.Name) // they are in the log, and still in the outbox

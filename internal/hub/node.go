@@ -14,7 +14,7 @@ import (
 const (
 	subjectClose       = "close"        // closeLink
 	subjectMethod      = "method"       // callMethod; the answer is a MethodResult
-	subjectDesired     = "desired"      // tellDesired
+	subjectDesired     = "desired"      // c2d.Key: whose desired properties have changed
 	subjectVisible     = "c2d.visible"  // c2d.Key
 	subjectReaderEnter = "reader.enter" // enterReader
 	subjectReaderLeave = "reader.leave" // leaveReader
@@ -79,7 +79,7 @@ func (n node) Call(ctx context.Context, subject string, request []byte) ([]byte,
 	case subjectMethod:
 		return n.answerMethod(ctx, request)
 	case subjectDesired:
-		return nil, decoded(request, n.handDesired)
+		return nil, errNotBuilt
 	case subjectReaderEnter:
 		return nil, decoded(request, func(r enterReader) error { return n.registerReader(ctx, r) })
 	case subjectReaderLeave:

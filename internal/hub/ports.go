@@ -9,6 +9,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
 // Config is one hub's durable configuration: a row of the registry store.
@@ -55,8 +56,10 @@ type DeletedLog struct {
 // devices.
 type Registration struct {
 	hubward.Device
-	ModuleID  string // empty for a device
-	ManagedBy string // who manages a module, up to its creator
+	ModuleID  string      // empty for a device
+	ManagedBy string      // who manages a module, up to its creator
+	ModelID   string      // that the identity named when it connected last
+	Twin      *StoredTwin // nil where it was not asked for, and not touched where a Registration is stored without one
 }
 
 // Identity returns whom r registers.
@@ -84,7 +87,8 @@ type IdentityStore interface {
 
 // IdentityEdit is one read-modify-write of an identity.
 type IdentityEdit struct {
-	ID hubward.Identity
+	ID       hubward.Identity
+	WithTwin bool // Edit gets the twin too
 	// Edit gets a copy of the stored identity, nil when there is none, and returns what is to be stored: nil deletes the
 	// identity with all that belongs to it. events are appended to the hub's own events in the same transaction. Edit has
 	// no side effects beyond its edit, calls no store, and may run more than once.
@@ -95,6 +99,63 @@ type IdentityEdit struct {
 	Modules []Registration // the modules that went with a deleted device
 }
 
+// StoredTwin is a twin as the store keeps it. One that nobody has written to is the zero value with the ETag 1 and sections of
+// version 1.
+type StoredTwin struct {
+	ETag     int64 // grows by one with each write of tags or desired properties
+	Tags     twindoc.Section
+	Desired  twindoc.Section
+	Reported twindoc.Section
+	// DesiredChanges are the newest changes of the desired properties, the oldest first, one for each version: what connected
+	// devices are told of, in order, whichever node it happened on. The hub bounds them.
+	DesiredChanges []DesiredChange
+}
+
+// NewTwin returns the twin of an identity that is new.
+func NewTwin() *StoredTwin {
+	return &StoredTwin{ETag: 1, Desired: twindoc.Section{Version: 1}, Reported: twindoc.Section{Version: 1}}
+}
+
+// Version returns the version of the twin as a whole: it grows by one with each write.
+func (t *StoredTwin) Version() int64 { return t.ETag + t.Reported.Version }
+
+// TwinStore keeps the twins. Each identity has one from its registration to its deletion.
+type TwinStore interface {
+	// Twin returns an identity with its twin, as both are at one moment; errors are those of IdentityStore.Identity.
+	Twin(ctx context.Context, hub string, id hubward.Identity) (*Registration, error)
+	// Twins is as Devices, with the twins, modules left out.
+	Twins(ctx context.Context, hub, after string, limit int) ([]Registration, error)
+	// DesiredProperties returns the desired properties of an identity, and their newest changes, oldest first.
+	//
+	// Errors: CodeDeviceNotFound, CodeModuleNotFound.
+	DesiredProperties(ctx context.Context, hub string, id hubward.Identity) (twindoc.Section, []DesiredChange, error)
+	// EditTwins is as EditIdentities, for twins. It touches nothing else of an identity.
+	EditTwins(ctx context.Context, hub string, edits []*TwinEdit) error
+	// EditReported is EditTwins for the reported properties alone, which devices write all the time: nothing else of the twin
+	// is read or written but its ETag, which is read.
+	EditReported(ctx context.Context, hub string, edits []*ReportedEdit) error
+}
+
+// TwinEdit is one read-modify-write of a twin.
+type TwinEdit struct {
+	ID hubward.Identity
+	// Edit gets a copy of the identity, with its Twin, which it changes in place: of the identity, only Twin is stored. events
+	// are as those of IdentityEdit.Edit. It has no side effects beyond its edit, calls no store, and may run more than once.
+	Edit func(r *Registration) (events []HubEvent, err error)
+
+	Err error // set by EditTwins; CodeDeviceNotFound or CodeModuleNotFound for an identity that is not registered
+}
+
+// ReportedEdit is one read-modify-write of an identity's reported properties.
+type ReportedEdit struct {
+	ID hubward.Identity
+	// Edit gets the reported properties, and the ETag of the twin, and returns what is to be stored. The rest is as for
+	// TwinEdit.
+	Edit func(etag int64, old twindoc.Section) (next twindoc.Section, events []HubEvent, err error)
+
+	Err error // set by EditReported
+}
+
 // Connection is what is stored of an identity's connection.
 type Connection struct {
 	ID           hubward.Identity
@@ -102,6 +163,7 @@ type Connection struct {
 	State        hubward.ConnectionState
 	StateUpdated time.Time // zero: never connected
 	LastActivity time.Time
+	ModelID      string
 }
 
 // ConnectionStore keeps who was connected when. The truth about now is the Directory's.
@@ -132,11 +194,17 @@ type HubEvent struct {
 
 // OutboxStore keeps events until they are moved into the log.
 type OutboxStore interface {
-	// Outbox returns up to limit events of a hub that are not moved yet: those of one identity in the order in which they
-	// were stored.
-	Outbox(ctx context.Context, hub string, limit int) ([]HubEvent, error)
-	// DeleteOutbox deletes events by their ids. Unknown ones are no error.
-	DeleteOutbox(ctx context.Context, hub string, ids []string) error
+	// Outbox returns batches of a hub's events that are not moved yet, the oldest first, until they hold limit events or 1 MiB;
+	// at least one if there is one. The events of one identity are in the order in which they were stored.
+	Outbox(ctx context.Context, hub string, limit int) ([]HubEventBatch, error)
+	// DeleteOutbox deletes batches by their ids. Unknown ones are no error.
+	DeleteOutbox(ctx context.Context, hub string, ids []int64) error
+}
+
+// HubEventBatch is the events that were stored together, up to 256 KiB of them, or one that is larger.
+type HubEventBatch struct {
+	ID     int64 // no other batch ever has it; it says nothing of the order
+	Events []HubEvent
 }
 
 // SessionStore keeps what an identity's session leaves behind when its connection ends. What that is, front ends know: it
@@ -191,6 +259,7 @@ type NotificationStore interface {
 type Store interface {
 	HubStore
 	IdentityStore
+	TwinStore
 	ConnectionStore
 	OutboxStore
 	SessionStore

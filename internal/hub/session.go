@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/hubward/hubward"
 )
@@ -19,25 +20,23 @@ type Session interface {
 // Delivery is what the hub hands to a connected identity: a *C2DDelivery, a *MethodCall or a *DesiredChange.
 type Delivery any
 
-// MethodCall is a direct method that a back end calls.
+// MethodCall is a direct method that a back end calls. The hub hands out no more than 1,000 at once to a link, nor 4 MiB of
+// payloads, and none before Link.TakeMethods. The answer comes back by Link.RespondMethod, or not at all: the hub knows when it
+// has waited long enough.
 type MethodCall struct {
+	ID      uint64 // of the call; no other call to the link, or to an earlier or later one of the identity, has it
 	Name    string
-	Payload []byte // JSON; nil: none
-	// Respond is called once, with what the device answers, or the error that keeps it from that: CodeDeviceNotOnline when
-	// it does not take methods. Later calls do nothing. It does not block.
-	Respond func(MethodResult, error)
+	Payload []byte // JSON; "null" when the caller gave none: clients answer an empty body themselves, with an error
 }
 
-// MethodResult is a device's answer to a method.
-type MethodResult struct {
-	Status  int    `json:"status"`
-	Payload []byte `json:"payload"` // JSON; nil: none
-}
-
-// DesiredChange tells of a change of an identity's desired properties. Who does not listen drops it: it is in the twin.
+// DesiredChange tells of a change of an identity's desired properties. Patch is JSON: what changed, null for what was
+// removed, and $version.
 type DesiredChange struct {
-	Patch   []byte // JSON: what changed
-	Version int64  // of the desired properties after it
+	Version int64           `json:"version"` // of the desired properties after the change
+	Patch   json.RawMessage `json:"patch"`
+	// Sent is called by a Session, once, when the change was written to the connection: the next one comes then. The store
+	// keeps none.
+	Sent func() `json:"-"`
 }
 
 // errNotOnline is the answer of an identity that has no connection, or does not take what it is sent.

@@ -1,7 +1,6 @@
 package amqpfront
 
 import (
-	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
 	"github.com/hubward/hubward/internal/hub"
@@ -13,8 +12,4 @@ func attachMethods(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 }
 
 // callMethod is called by the hub with a direct method. No device takes any over AMQP yet.
-func (p *presence) callMethod(m *hub.MethodCall) {
-	m.Respond(hub.MethodResult{}, &hubward.Error{
-		Code: hubward.CodeDeviceNotOnline, Identity: p.id, Message: "The device '" + p.id.String() + "' does not take direct methods.",
-	})
-}
+func (p *presence) callMethod(m *hub.MethodCall) {}

@@ -20,31 +20,32 @@ func saveEvents(tx *writeTx, hubName string, events []hub.HubEvent) error {
 	return nil
 }
 
-// Outbox returns up to limit events that are not moved yet, the oldest first; none when limit is not positive.
-func (s *Store) Outbox(ctx context.Context, hubName string, limit int) ([]hub.HubEvent, error) {
-	var events []hub.HubEvent
+// Outbox returns the oldest events that are not moved yet; none when limit is not positive.
+func (s *Store) Outbox(ctx context.Context, hubName string, limit int) ([]hub.HubEventBatch, error) {
+	var batches []hub.HubEventBatch
 	err := s.read.each(ctx, func(row scanner) error {
 		var e hub.HubEvent
-		if err := row.Scan(&e.Identity.Device, &e.Identity.Module, &e.ID, &e.Data); err != nil {
+		var id int64
+		if err := row.Scan(&id, &e.Identity.Device, &e.Identity.Module, &e.ID, &e.Data); err != nil {
 			return err
 		}
-		events = append(events, e)
+		batches = append(batches, hub.HubEventBatch{ID: id, Events: []hub.HubEvent{e}})
 		return nil
-	}, `SELECT device_id, module_id, event_id, data FROM outbox WHERE hub = $1 ORDER BY id LIMIT $2`, hubName, max(limit, 0))
+	}, `SELECT id, device_id, module_id, event_id, data FROM outbox WHERE hub = $1 ORDER BY id LIMIT $2`, hubName, max(limit, 0))
 	if err != nil {
 		return nil, s.fail("sqlstore.Outbox", err)
 	}
-	return events, nil
+	return batches, nil
 }
 
-// DeleteOutbox deletes events, in one job of the writer.
-func (s *Store) DeleteOutbox(ctx context.Context, hubName string, ids []string) error {
+// DeleteOutbox deletes batches, in one job of the writer.
+func (s *Store) DeleteOutbox(ctx context.Context, hubName string, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
 	return s.update(ctx, "sqlstore.DeleteOutbox", func(tx *writeTx) error {
 		for _, id := range ids {
-			if _, err := tx.exec(`DELETE FROM outbox WHERE hub = $1 AND event_id = $2`, hubName, id); err != nil {
+			if _, err := tx.exec(`DELETE FROM outbox WHERE hub = $1 AND id = $2`, hubName, id); err != nil {
 				return err
 			}
 		}
