@@ -65,8 +65,11 @@ func (s Section) Replace(p *Patch, at time.Time) (Section, error) { return s, er
 // AppendDocument appends the section as devices see it: with $version, which tags have none of.
 func (s Section) AppendDocument(dst []byte) []byte { return dst }
 
-// AppendFull appends the section as back ends see it: with $metadata and $version, which tags have none of.
-func (s Section) AppendFull(dst []byte) []byte { return dst }
+// AppendFull appends the section as back ends see it: with $metadata and $version, which tags have none of. The stored section
+// does not say of which kind it is.
+//
+// Errors: what is stored is damaged, or of a newer program.
+func (s Section) AppendFull(dst []byte, k Kind) ([]byte, error) { return nil, errNotBuilt }
 
 // AppendChange appends what the event of a change shows of the section after the change: the members of p, nulls for those
 // that were removed, with the $metadata of these, and $version. A cleared section shows each of its former top members (before
