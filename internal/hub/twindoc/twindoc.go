@@ -1,15 +1,13 @@
 // Package twindoc is the documents of a twin: tags, desired and reported properties. It checks what clients write, makes it
 // canonical, and merges it by RFC 7396 into what is stored. It is pure: the clock is passed in.
 //
-// A canonical document is one JSON object without white space, its members ordered by the bytes of their names, each name once,
-// strings with the fewest escapes (no HTML escaping, valid UTF-8, neither U+0000 nor lone surrogates), numbers as they were
-// written.
+// A canonical document is one JSON object without white space, its members ordered by the bytes of their names as they stand
+// there, each name once, strings with the fewest escapes (no HTML escaping, valid UTF-8, neither U+0000 nor lone surrogates),
+// numbers as they were written. Two such documents are merged as two sorted lists are, in one pass over both: what a patch does
+// not name is copied as bytes, and no tree is built.
 package twindoc
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // Kind is one of the three sections of a twin.
 type Kind int
@@ -26,7 +24,7 @@ func (k Kind) String() string {
 	return [...]string{"tags", "properties.desired", "properties.reported"}[k]
 }
 
-// Section is one section as it is stored.
+// Section is one section as it is stored. What its slices hold is never changed: sections, patches and notifications share it.
 type Section struct {
 	Document []byte // canonical; nil is {}
 	Metadata []byte // when each member was written, and with which version, encoded; nil for tags, and for what nobody has written
@@ -40,50 +38,56 @@ type Patch struct {
 	doc  []byte // canonical; members that are null are to be removed; nil: the whole section is to be cleared
 }
 
-var errNotBuilt = errors.New("twindoc: not built")
+var errDamaged = errors.New("twindoc: the stored section is damaged")
 
-// ParsePatch checks a merge patch: an object, or null, which clears the section. What the hub itself writes into a section
-// ($version, $metadata, $etag at its top) is left out. An object without members changes nothing: the result is nil.
+// ParsePatch checks a merge patch: an object, or null, which clears the section (but reported properties, which take no null).
+// What the hub itself writes into a section ($version, $metadata, $etag at its top) is left out. Of members of one name the
+// last one counts. An object without members changes nothing: the result is nil. text is not kept.
 //
 // Errors: CodeFormatError for what is no JSON; CodeArgumentInvalid, which names the path of the property, for all else.
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins, tags and properties format; RFC 7396.
-func ParsePatch(k Kind, text []byte) (*Patch, error) { return nil, errNotBuilt }
+func ParsePatch(k Kind, text []byte) (*Patch, error) {
+	p := parser{text: text, limits: true, maxDepth: maxDepth}
+	isNull, f := p.section(k != Reported)
+	switch {
+	case f != nil:
+		return nil, f.of(k)
+	case isNull:
+		return &Patch{kind: k}, nil
+	case len(p.out) == len(`{}`):
+		return nil, nil
+	}
+	return &Patch{kind: k, doc: p.out}, nil
+}
 
 // ParseDocument checks the document that is to replace a section, as ParsePatch does; members that are null are left out, and
 // null is {}. The result is never nil.
-func ParseDocument(k Kind, text []byte) (*Patch, error) { return nil, errNotBuilt }
+func ParseDocument(k Kind, text []byte) (*Patch, error) {
+	p := parser{text: text, limits: true, dropNulls: true, maxDepth: maxDepth}
+	isNull, f := p.section(true)
+	switch {
+	case f != nil:
+		return nil, f.of(k)
+	case isNull:
+		return &Patch{kind: k, doc: []byte(`{}`)}, nil
+	}
+	return &Patch{kind: k, doc: p.out}, nil
+}
 
-// Merge returns s with p merged into it at a time. The version grows by one, that of tags stays 0.
-//
-// Errors: CodeArgumentInvalid when the section would be larger than it may be.
-func (s Section) Merge(p *Patch, at time.Time) (Section, error) { return s, errNotBuilt }
-
-// Replace returns s with p in its place. Errors are as for Merge.
-func (s Section) Replace(p *Patch, at time.Time) (Section, error) { return s, errNotBuilt }
-
-// AppendDocument appends the section as devices see it: with $version, which tags have none of.
-func (s Section) AppendDocument(dst []byte) []byte { return dst }
-
-// AppendFull appends the section as back ends see it: with $metadata and $version, which tags have none of. The stored section
-// does not say of which kind it is.
-//
-// Errors: what is stored is damaged, or of a newer program.
-func (s Section) AppendFull(dst []byte, k Kind) ([]byte, error) { return nil, errNotBuilt }
-
-// AppendChange appends what the event of a change shows of the section after the change: the members of p, nulls for those
-// that were removed, with the $metadata of these, and $version. A cleared section shows each of its former top members (before
-// is the section as it was) as null.
-func (s Section) AppendChange(dst []byte, before Section, p *Patch) []byte { return dst }
-
-// Notification returns what a device is told of a change, with $version: the members of p, and null for each that it clears.
-// For a replacement it is the new document, and null for every member that is gone, at any depth. It is nil when there is
-// nothing but the version to tell, which clients do not take.
-func (s Section) Notification(before Section, p *Patch, replaced bool) []byte { return nil }
-
-// CanonicalValue appends any JSON value, checked: names once in each object, at most maxDepth levels of objects and arrays,
-// strings as in a document, numbers as they were written; the order of members is kept. It is what payloads of direct methods
-// go through, so that no peer gets what its parser refuses.
+// CanonicalValue appends any JSON value, checked: names once in each object (the last one of each counts), at most maxDepth
+// levels of objects and arrays, strings as in a document, numbers as they were written, none that a float64 cannot hold; the
+// order of members is kept. It is what payloads of direct methods go through, so that no peer gets what its parser refuses.
 //
 // Errors: CodeFormatError.
-func CanonicalValue(dst, text []byte, maxDepth int) ([]byte, error) { return nil, errNotBuilt }
+func CanonicalValue(dst, text []byte, maxDepth int) ([]byte, error) {
+	p := parser{text: text, out: dst, keepOrder: true, maxDepth: maxDepth}
+	f := p.value(place{})
+	if f == nil {
+		f = p.end()
+	}
+	if f != nil {
+		return nil, f.ofValue()
+	}
+	return p.out, nil
+}

@@ -1,0 +1,232 @@
+package twindoc
+
+import (
+	"bytes"
+	"time"
+)
+
+// Merge returns s with p merged into it at a time. The version grows by one, that of tags stays 0. Without a patch it is s.
+//
+// Errors: CodeArgumentInvalid when the section would be larger than it may be, and than it was. An error without a code: what
+// is stored is damaged, or of a newer program.
+func (s Section) Merge(p *Patch, at time.Time) (Section, error) {
+	switch {
+	case p == nil:
+		return s, nil
+	case p.doc == nil:
+		return s.Replace(&Patch{kind: p.kind, doc: []byte(`{}`)}, at)
+	}
+	next := s.next(p.kind)
+	m := merger{old: reader{text: s.document()}, patch: reader{text: p.doc}, size: s.Size}
+	if p.kind != Tags {
+		old, err := s.metadata(p.kind)
+		if err != nil {
+			return Section{}, err
+		}
+		m.oldNodes = old.nodes
+		m.meta, m.now = old.begin(stampOf(at, next.Version), len(p.doc)/minMember)
+	}
+	m.out = make([]byte, 0, len(m.old.text)+len(p.doc))
+	m.section()
+	if m.old.failed || m.patch.failed {
+		return Section{}, errDamaged
+	}
+	next.Document, next.Metadata, next.Size = m.out, m.meta, m.size
+	if err := checkGrowth(p.kind, &s, &next); err != nil {
+		return Section{}, err
+	}
+	return next, nil
+}
+
+// Replace returns s with p in its place. Errors are as for Merge.
+func (s Section) Replace(p *Patch, at time.Time) (Section, error) {
+	next := s.next(p.kind)
+	next.Document = p.doc
+	if p.doc == nil {
+		next.Document = []byte(`{}`)
+	}
+	next.Size = sizeOf(next.Document)
+	if p.kind != Tags {
+		next.Metadata = uniformMetadata(next.Document, p.kind, stampOf(at, next.Version)).encoded()
+	}
+	if err := checkGrowth(p.kind, &s, &next); err != nil {
+		return Section{}, err
+	}
+	return next, nil
+}
+
+// next returns an empty section with the version that follows that of s.
+func (s Section) next(k Kind) Section {
+	if k == Tags {
+		return Section{}
+	}
+	return Section{Version: s.Version + 1}
+}
+
+func (s Section) document() []byte {
+	if len(s.Document) == 0 {
+		return []byte(`{}`)
+	}
+	return s.Document
+}
+
+// merger merges a patch into a document, as two sorted lists are merged: RFC 7396.
+type merger struct {
+	old   reader
+	patch reader
+	out   []byte
+	size  int
+
+	// The metadata, in step with the document. Tags have none, and leave all three empty.
+	oldNodes []byte // the nodes of what old has still to read
+	meta     []byte // as far as it is written
+	now      []byte // the node of what is written now; nil: no metadata
+}
+
+// section merges the whole.
+func (m *merger) section() {
+	m.old.open()
+	m.patch.open()
+	m.dropNodes(1)
+	m.stamp()
+	first := m.begin()
+	if rest := m.members(first); rest.ok {
+		m.separate(first)
+		m.out = append(m.out, m.old.text[rest.start:]...) // to the end of the section, unread
+		m.old.at = len(m.old.text)
+		m.keepNodes(len(m.oldNodes) / nodeWidth)
+		return
+	}
+	m.out = append(m.out, '}')
+}
+
+// object merges two objects that are members.
+func (m *merger) object() {
+	m.old.open()
+	m.patch.open()
+	m.dropNodes(1)
+	m.stamp()
+	first := m.begin()
+	if rest := m.members(first); rest.ok {
+		nodes := m.old.skip() + m.old.skipMembers()
+		m.keep(first, rest.start, nodes, m.old.at) // with its end
+		return
+	}
+	m.out = append(m.out, '}')
+}
+
+// begin writes the beginning of an object, and returns where its first member is to stand.
+func (m *merger) begin() (first int) {
+	m.out = append(m.out, '{')
+	return len(m.out)
+}
+
+// separate writes the comma between two members.
+func (m *merger) separate(first int) {
+	if len(m.out) > first {
+		m.out = append(m.out, ',')
+	}
+}
+
+// members merges the members of two objects until the patch has no more of them, and returns the member of the old one that
+// comes next, of which the name is read.
+func (m *merger) members(first int) entry {
+	old := m.old.entry()
+	for p := m.patch.entry(); p.ok; p = m.patch.entry() {
+		// Members that the patch does not name stay as they are.
+		from, end, nodes, order := old.start, old.start, 0, -1
+		for old.ok {
+			if order = bytes.Compare(old.name, p.name); order >= 0 {
+				break
+			}
+			nodes += m.old.skip()
+			end = m.old.at
+			old = m.old.entry()
+		}
+		if end > from {
+			m.keep(first, from, nodes, end)
+		}
+		if order == 0 {
+			m.change(first, old, p)
+			old = m.old.entry()
+		} else {
+			m.add(first, p)
+		}
+	}
+	return old
+}
+
+// keep copies members of the old document, with their nodes.
+func (m *merger) keep(first, from, nodes, end int) {
+	m.separate(first)
+	m.out = append(m.out, m.old.text[from:end]...)
+	m.keepNodes(nodes)
+}
+
+// change merges one member of the patch into the old one of the same name.
+func (m *merger) change(first int, old, p entry) {
+	if m.old.peek() == '{' && m.patch.peek() == '{' {
+		m.separate(first)
+		m.out = append(m.out, m.patch.text[p.start:m.patch.at]...)
+		m.object()
+		return
+	}
+	m.dropNodes(m.old.skip())
+	m.size -= sizeOf(m.old.text[old.start:m.old.at])
+	m.add(first, p)
+}
+
+// add adds a member of the patch that the old document does not have, or no longer has; not so if it is null.
+func (m *merger) add(first int, p entry) {
+	if m.patch.peek() == 'n' {
+		m.patch.skip()
+		return
+	}
+	m.separate(first)
+	from := len(m.out)
+	m.out = append(m.out, m.patch.text[p.start:m.patch.at]...)
+	m.set()
+	m.size += sizeOf(m.out[from:])
+}
+
+// set copies a value of the patch without the members that are null.
+func (m *merger) set() {
+	m.stamp()
+	if m.patch.peek() != '{' {
+		from := m.patch.at
+		m.patch.skip()
+		m.out = append(m.out, m.patch.text[from:m.patch.at]...)
+		return
+	}
+	m.patch.open()
+	first := m.begin()
+	for p := m.patch.entry(); p.ok; p = m.patch.entry() {
+		if m.patch.peek() == 'n' {
+			m.patch.skip()
+			continue
+		}
+		m.separate(first)
+		m.out = append(m.out, m.patch.text[p.start:m.patch.at]...)
+		m.set()
+	}
+	m.out = append(m.out, '}')
+}
+
+// stamp writes the node of something that is written now.
+func (m *merger) stamp() { m.meta = append(m.meta, m.now...) }
+
+// keepNodes copies n nodes of the old metadata, dropNodes passes over them.
+func (m *merger) keepNodes(n int) { m.meta = append(m.meta, m.dropNodes(n)...) }
+
+func (m *merger) dropNodes(n int) []byte {
+	if m.now == nil {
+		return nil
+	}
+	if n*nodeWidth > len(m.oldNodes) {
+		m.old.fail()
+		return nil
+	}
+	nodes := m.oldNodes[:n*nodeWidth]
+	m.oldNodes = m.oldNodes[n*nodeWidth:]
+	return nodes
+}

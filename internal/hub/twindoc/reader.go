@@ -1,0 +1,172 @@
+package twindoc
+
+import "bytes"
+
+// reader goes over a canonical document. When it meets something else it fails, and stays at the end of the text.
+type reader struct {
+	text   []byte
+	at     int
+	failed bool
+}
+
+// peek returns the next byte, 0 at the end.
+func (r *reader) peek() byte {
+	if r.at < len(r.text) {
+		return r.text[r.at]
+	}
+	return 0
+}
+
+func (r *reader) fail() {
+	r.failed = true
+	r.at = len(r.text)
+}
+
+// open reads the beginning of an object.
+func (r *reader) open() {
+	if r.peek() != '{' {
+		r.fail()
+		return
+	}
+	r.at++
+}
+
+// entry is the beginning of a member of an object.
+type entry struct {
+	ok    bool   // there is one
+	start int    // where the first quote of its name stands
+	name  []byte // as it stands there, without quotes
+}
+
+// entry reads the name of the next member of the object that r is in, up to its value. Behind the last one it reads the end of
+// the object, and the entry is not ok.
+func (r *reader) entry() entry {
+	if r.peek() == ',' {
+		r.at++
+	}
+	start := r.at
+	switch r.peek() {
+	case '"':
+		r.skipString()
+		if r.peek() == ':' {
+			r.at++
+			return entry{ok: true, start: start, name: r.text[start+1 : r.at-2]}
+		}
+		r.fail()
+	case '}':
+		r.at++
+	default:
+		r.fail()
+	}
+	return entry{start: start}
+}
+
+// skip reads a value, and returns how many nodes of metadata it has: one for itself, and one for each member of an object, but
+// none inside arrays.
+func (r *reader) skip() int {
+	switch r.peek() {
+	case '{':
+		r.at++
+		return 1 + r.skipMembers()
+	case '[':
+		r.skipArray()
+	case '"':
+		r.skipString()
+	default:
+		r.skipScalar()
+	}
+	return 1
+}
+
+// skipMembers reads the rest of the object that r is in, with its end, and returns the nodes of what it has read.
+func (r *reader) skipMembers() int {
+	nodes := 0
+	for depth := 1; depth > 0; {
+		switch r.peek() {
+		case '{':
+			depth++
+			r.at++
+		case '}':
+			depth--
+			r.at++
+		case ',':
+			r.at++
+		case ':':
+			nodes++
+			r.at++
+		case '[':
+			r.skipArray()
+		case '"':
+			r.skipString()
+		case 0:
+			r.fail()
+			return nodes
+		default:
+			r.skipScalar()
+		}
+	}
+	return nodes
+}
+
+func (r *reader) skipArray() {
+	for depth := 0; ; {
+		switch r.peek() {
+		case '[', '{':
+			depth++
+			r.at++
+		case ']', '}':
+			depth--
+			r.at++
+			if depth == 0 {
+				return
+			}
+		case '"':
+			r.skipString()
+		case 0:
+			r.fail()
+			return
+		default:
+			r.at++
+		}
+	}
+}
+
+func (r *reader) skipString() {
+	for i := r.at + 1; ; {
+		n := bytes.IndexByte(r.text[i:], '"')
+		if n < 0 {
+			r.fail()
+			return
+		}
+		i += n + 1
+		if !endsEscaped(r.text[r.at+1 : i-1]) {
+			r.at = i
+			return
+		}
+	}
+}
+
+// endsEscaped reports whether what follows text is escaped by a backslash at its end.
+func endsEscaped(text []byte) bool {
+	n := 0
+	for n < len(text) && text[len(text)-1-n] == '\\' {
+		n++
+	}
+	return n%2 == 1
+}
+
+// skipScalar reads a number or a literal.
+func (r *reader) skipScalar() {
+	start := r.at
+	for r.at < len(r.text) {
+		switch r.text[r.at] {
+		case ',', '}', ']':
+			if r.at == start {
+				r.fail()
+			}
+			return
+		}
+		r.at++
+	}
+	r.fail() // a document does not end with a scalar
+}
