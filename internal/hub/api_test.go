@@ -173,6 +173,10 @@ func (a api) SettleFeedback(ctx context.Context, name, token string, outcome hub
 	return a.Hub.SettleNotification(ctx, a.of(name), hub.NotificationFeedback, token, outcome)
 }
 
+func (a api) InvokeMethod(ctx context.Context, name string, id hubward.Identity, call hubward.MethodCall) (hubward.MethodResult, error) {
+	return a.Hub.InvokeMethod(ctx, a.of(name), id, call)
+}
+
 func (a api) ReadEvents(ctx context.Context, name string, q hub.EventQuery, visit func(*hubward.Event) error) error {
 	return a.Hub.ReadEvents(ctx, a.of(name), q, visit)
 }

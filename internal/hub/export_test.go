@@ -8,11 +8,12 @@ func (h *Hub) RecordNow(ctx context.Context) error {
 	return nil
 }
 
-// DeliverMethod and DeliverDesired reach a connected identity, on whatever node it is.
-var (
-	DeliverMethod  = (*Hub).deliverMethod
-	DeliverDesired = (*Hub).deliverDesired
-)
+// WaitingCalls is what the calls under way to a link take of its bounds.
+func WaitingCalls(l *Link) (n, bytes int) {
+	l.calls.mu.Lock()
+	defer l.calls.mu.Unlock()
+	return len(l.calls.waiting), l.calls.bytes
+}
 
 // The parsers of scopes and queries, for fuzzing.
 var (

@@ -81,7 +81,7 @@ func (s *hookedStore) EditConnections(ctx context.Context, name string, edits []
 	return s.Store.EditConnections(ctx, name, edits)
 }
 
-func (s *hookedStore) DeleteOutbox(ctx context.Context, name string, ids []string) error {
+func (s *hookedStore) DeleteOutbox(ctx context.Context, name string, ids []int64) error {
 	if err := try(&s.deleteOutbox); err != nil {
 		return err
 	}
@@ -111,8 +111,9 @@ func once() *func() error {
 // hookedCluster is a cluster in whose calls a test steps.
 type hookedCluster struct {
 	hub.Cluster
-	call  atomic.Pointer[func(subject string) error] // in front
-	lease atomic.Pointer[func()]
+	call     atomic.Pointer[func(subject string) error] // in front
+	lease    atomic.Pointer[func()]
+	detached atomic.Bool // handlers are not told when the caller gives up, which does not wait for them
 }
 
 func (h *hookedCluster) Call(ctx context.Context, node, subject string, request []byte) ([]byte, error) {
@@ -121,7 +122,24 @@ func (h *hookedCluster) Call(ctx context.Context, node, subject string, request 
 			return nil, err
 		}
 	}
+	if h.detached.Load() {
+		return h.callDetached(ctx, node, subject, request)
+	}
 	return h.Cluster.Call(ctx, node, subject, request)
+}
+
+func (h *hookedCluster) callDetached(ctx context.Context, node, subject string, request []byte) (response []byte, err error) {
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		response, err = h.Cluster.Call(context.WithoutCancel(ctx), node, subject, request)
+	}()
+	select {
+	case <-answered:
+		return response, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (h *hookedCluster) Lease(ctx context.Context, name, node string) (hub.Lease, error) {

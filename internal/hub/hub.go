@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -58,7 +59,10 @@ type Hub struct {
 	outbox        *outboxNews
 
 	leave func() // leaves the cluster
-	tasks tasks  // what works in the background of readers
+	tasks tasks  // what works in the background of readers and calls
+
+	methodCalls    atomic.Uint64 // how many this node has made at others
+	callsForOthers callsForOthers
 
 	editing sync.Mutex // serialises changes and loads of configurations in this process; held across ports
 
@@ -77,6 +81,7 @@ type state struct {
 	registrations registrations // of the partitions that this node owns
 	feedback      feedbackCount
 	notifications notificationWaiters
+	methods       methodWaiters
 }
 
 func newState(c *Config) *state {

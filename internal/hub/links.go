@@ -34,11 +34,18 @@ type Link struct {
 	ended   sync.Once    // Disconnect
 
 	receiver atomic.Pointer[C2DReceiver] // the newest; nil: the identity does not receive
+	calls    calls                       // of direct methods
 }
 
 func (l *Link) key() linkKey { return linkKey{l.state.ref.Name, l.Principal.Identity} }
 
 func (l *Link) lastActive() time.Time { return time.UnixMilli(l.active.Load()).UTC() }
+
+// close ends what the link does at once, and tells the front end to end the connection.
+func (l *Link) close(reason error) {
+	l.calls.end()
+	l.session.Close(reason)
+}
 
 func (l *Link) isActive() { l.active.Store(l.hub.now().UnixMilli()) }
 
@@ -181,7 +188,7 @@ func (s *links) close(k linkKey, fence uint64, reason error) {
 	}
 	shard.mu.Unlock()
 	if closing != nil {
-		closing.session.Close(reason)
+		closing.close(reason)
 	}
 }
 
@@ -198,7 +205,7 @@ func (s *links) closeHub(ref access.HubRef, reason error) {
 		}
 		shard.mu.Unlock()
 		for _, l := range closing {
-			l.session.Close(reason)
+			l.close(reason)
 		}
 	}
 }

@@ -13,14 +13,19 @@ import (
 // createModule registers a module in the store: calls that do so are not there yet.
 func (f *fixture) createModule(id hubward.Identity) *hub.Registration {
 	f.t.Helper()
+	return registerModule(f.t, f.store, id)
+}
+
+func registerModule(t *testing.T, s hub.IdentityStore, id hubward.Identity) *hub.Registration {
+	t.Helper()
 	key := hubward.NullString("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
 	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{
 		DeviceID: id.Device, GenerationID: "1", ETag: "e", Status: hubward.StatusEnabled,
 		Authentication: &hubward.Authentication{Type: hubward.AuthSAS, SymmetricKey: hubward.SymmetricKey{PrimaryKey: key, SecondaryKey: key}},
 	}}
 	e := &hub.IdentityEdit{ID: id, Edit: func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) { return r, nil, nil }}
-	if err := f.store.EditIdentities(f.t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {
-		f.t.Fatal(err, e.Err)
+	if err := s.EditIdentities(t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {
+		t.Fatal(err, e.Err)
 	}
 	return r
 }

@@ -12,23 +12,26 @@ import (
 
 // What nodes tell each other. A request is the JSON of the type named beside it.
 const (
-	subjectClose       = "close"        // closeLink
-	subjectMethod      = "method"       // callMethod; the answer is a MethodResult
-	subjectDesired     = "desired"      // c2d.Key: whose desired properties have changed
-	subjectVisible     = "c2d.visible"  // c2d.Key
-	subjectReaderEnter = "reader.enter" // enterReader
-	subjectReaderLeave = "reader.leave" // leaveReader
-	subjectReaderAlive = "reader.alive" // leaveReader; the answer is true or false
-	subjectReaderEnd   = "reader.end"   // endReader
+	subjectClose        = "close"         // closeLink
+	subjectMethod       = "method"        // callMethod; the answer is a methodResponse
+	subjectMethodCancel = "method.cancel" // callName
+	subjectMethodTaken  = "method.taken"  // identityNews: it takes methods
+	subjectDesired      = "desired"       // c2d.Key: whose desired properties have changed
+	subjectVisible      = "c2d.visible"   // c2d.Key
+	subjectReaderEnter  = "reader.enter"  // enterReader
+	subjectReaderLeave  = "reader.leave"  // leaveReader
+	subjectReaderAlive  = "reader.alive"  // leaveReader; the answer is true or false
+	subjectReaderEnd    = "reader.end"    // endReader
 )
 
 // What nodes announce to all.
 const (
-	subjectDue          = "c2d.due"      // time.Time
-	subjectFeedback     = "feedback"     // feedbackNews
-	subjectNotification = "notification" // hubNews
-	subjectHubs         = "hubs"         // nothing: look at the configurations
-	subjectOutbox       = "outbox"       // hubNews
+	subjectDue           = "c2d.due"        // time.Time
+	subjectFeedback      = "feedback"       // feedbackNews
+	subjectNotification  = "notification"   // hubNews
+	subjectHubs          = "hubs"           // nothing: look at the configurations
+	subjectOutbox        = "outbox"         // hubNews
+	subjectMethodAwaited = "method.awaited" // awaitMethods
 )
 
 // reason is why something ended, as it travels.
@@ -51,6 +54,12 @@ func (r reason) err() error { return hubward.Errorf(r.Code, "%s", r.Message) }
 // hubNews says which hub there is something new of.
 type hubNews struct {
 	Hub string `json:"hub"`
+}
+
+// identityNews says which identity there is something new of.
+type identityNews struct {
+	Hub      string           `json:"hub"`
+	Identity hubward.Identity `json:"identity"`
 }
 
 type closeLink struct {
@@ -78,6 +87,10 @@ func (n node) Call(ctx context.Context, subject string, request []byte) ([]byte,
 		})
 	case subjectMethod:
 		return n.answerMethod(ctx, request)
+	case subjectMethodCancel:
+		return nil, decoded(request, n.callsForOthers.cancel)
+	case subjectMethodTaken:
+		return nil, decoded(request, n.wakeMethodWaiters)
 	case subjectDesired:
 		return nil, errNotBuilt
 	case subjectReaderEnter:
@@ -112,6 +125,8 @@ func (n node) Announced(subject string, message []byte) {
 		err = decoded(message, n.wakeNotificationWaiters)
 	case subjectHubs:
 		wake(n.reload)
+	case subjectMethodAwaited:
+		err = decoded(message, n.methodAwaited)
 	case subjectOutbox:
 		err = decoded(message, func(news hubNews) error {
 			n.outbox.add(news.Hub)

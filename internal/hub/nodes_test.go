@@ -313,7 +313,6 @@ func TestHubEvents_movedOnce(t *testing.T) {
 		c.events()
 		c.nodes[0].stop()
 		c.nodes = nil
-		var stored []hub.HubEvent
 		put := func(id string) {
 			e := &hub.IdentityEdit{ID: hubward.Identity{Device: "d1"}, Edit: func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
 				return old, []hub.HubEvent{{Identity: old.Identity(), ID: id, Data: eventcodec.Append(nil, eventcodec.NewStamps(eventcodec.Origin{Identity: old.Identity()}), time.Now(), &hubward.Message{MessageID: id})}}, nil
@@ -330,7 +329,7 @@ func TestHubEvents_movedOnce(t *testing.T) {
 		}
 		done := make(chan error, 1)
 		p := hub.Partition{Hub: "plant", Endpoint: hub.EndpointHubEvents, ID: hub.PartitionOf("d1", 4)}
-		if err := errors.Join(c.log.Producer(p, func(_ int, err error) { done <- err }).Append(t.Context(), stored[0].Data), <-done); err != nil {
+		if err := errors.Join(c.log.Producer(p, func(_ int, err error) { done <- err }).Append(t.Context(), stored[0].Events[0].Data), <-done); err != nil {
 			t.Fatal(err)
 		}
 		c.join("next", localcluster.New(localcluster.Options{Epoch: epochs.Add(1)}))
@@ -343,58 +342,6 @@ func TestHubEvents_movedOnce(t *testing.T) {
 		}
 		if left, err := c.store.Outbox(t.Context(), "plant", 9); err != nil || len(left) != 0 {
 			t.Errorf("the outbox holds %v, %v", left, err)
-		}
-	})
-}
-
-// A back end reaches a device whichever node each of them is on.
-func TestDeliver_methodAndDesired(t *testing.T) {
-	onOneAndTwo(t, func(t *testing.T, c *crew) {
-		d := c.device("d1")
-		id := hubward.Identity{Device: "d1"}
-		call := func(within time.Duration) (hub.MethodResult, error) {
-			ctx, cancel := context.WithTimeout(t.Context(), within)
-			defer cancel()
-			return hub.DeliverMethod(c.nodes[0].Hub, ctx, "plant", id, "reboot", []byte(`{"in":5}`))
-		}
-		_, err := call(time.Second)
-		wantCode(t, "without a connection", err, hubward.CodeDeviceNotOnline)
-		conn := c.connect(c.other(), d)
-		changes := make(chan *hub.DesiredChange, 1)
-		conn.session.deliver = func(d hub.Delivery) {
-			switch d := d.(type) {
-			case *hub.MethodCall:
-				if d.Name != "reboot" || string(d.Payload) != `{"in":5}` {
-					t.Errorf("call %+v", d)
-				}
-				d.Respond(hub.MethodResult{Status: 202, Payload: []byte(`"ok"`)}, nil)
-				d.Respond(hub.MethodResult{}, errors.New("twice"))
-			case *hub.DesiredChange:
-				changes <- d
-			}
-		}
-		result, err := call(time.Second)
-		if err != nil || result.Status != 202 || string(result.Payload) != `"ok"` {
-			t.Errorf("%+v, %v", result, err)
-		}
-		want := hub.DesiredChange{Patch: []byte(`{"a":1}`), Version: 7}
-		if err := hub.DeliverDesired(c.nodes[0].Hub, t.Context(), "plant", id, want); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(&want, <-changes); diff != "" {
-			t.Error(diff)
-		}
-		conn.session.deliver = func(hub.Delivery) {}
-		_, err = call(time.Minute)
-		wantCode(t, "a device that does not answer", err, hubward.CodeGatewayTimeout)
-		conn.session.deliver = func(d hub.Delivery) {
-			d.(*hub.MethodCall).Respond(hub.MethodResult{}, hubward.Errorf(hubward.CodeDeviceNotOnline, "it does not listen"))
-		}
-		_, err = call(time.Minute)
-		wantCode(t, "a device that does not listen", err, hubward.CodeDeviceNotOnline)
-		conn.Disconnect()
-		if err := hub.DeliverDesired(c.nodes[0].Hub, t.Context(), "plant", id, want); err != nil {
-			t.Errorf("nobody to tell: %v", err)
 		}
 	})
 }

@@ -157,6 +157,9 @@ func (f *fixture) verbs() []verb {
 			return f.Hub.SendC2D(ctx, p, d1, &hubward.Message{Ack: "unknown"})
 		}},
 		{"PurgeC2D", with(service, "owner-of-d1"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.PurgeC2D(ctx, p, d1)) }},
+		{"InvokeMethod", service, func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.InvokeMethod(ctx, p, d1, hubward.MethodCall{}))
+		}},
 		{"TakeC2D", with(ofD1, "d2 module"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.TakeC2D(ctx, p, time.Hour)) }},
 		{"SettleC2D", with(ofD1, "d2 module"), func(ctx context.Context, p *access.Principal) error {
 			return f.Hub.SettleC2D(ctx, p, "no token", hub.C2DComplete)

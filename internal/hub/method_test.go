@@ -1,0 +1,549 @@
+package hub_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+)
+
+// invoke calls a method of a device, as a back end on the first node.
+func (c *crew) invoke(device string, call hubward.MethodCall) (hubward.MethodResult, error) {
+	call.Name = cmp.Or(call.Name, "reboot")
+	return c.nodes[0].InvokeMethod(c.t.Context(), "plant", hubward.Identity{Device: device}, call)
+}
+
+// invocation is a call that is under way.
+type invocation struct {
+	t      *testing.T
+	done   chan struct{}
+	result hubward.MethodResult
+	err    error
+	took   time.Duration
+	cancel func()
+}
+
+func (c *crew) begin(device string, call hubward.MethodCall) *invocation {
+	return c.beginAs(hubward.Identity{Device: device}, call)
+}
+
+func (c *crew) beginAs(id hubward.Identity, call hubward.MethodCall) *invocation {
+	call.Name = cmp.Or(call.Name, "reboot")
+	ctx, cancel := context.WithCancel(c.t.Context())
+	i := &invocation{t: c.t, done: make(chan struct{}), cancel: cancel}
+	begin := time.Now()
+	go func() {
+		defer close(i.done)
+		i.result, i.err = c.nodes[0].InvokeMethod(ctx, "plant", id, call)
+		i.took = time.Since(begin)
+	}()
+	synctest.Wait()
+	return i
+}
+
+func (i *invocation) wantPending() {
+	i.t.Helper()
+	synctest.Wait()
+	select {
+	case <-i.done:
+		i.t.Errorf("the call has ended: %+v, %v", i.result, i.err)
+	default:
+	}
+}
+
+func (i *invocation) wantError(what string, want hubward.Code, took time.Duration) {
+	i.t.Helper()
+	<-i.done
+	wantCode(i.t, what, i.err, want)
+	if i.took != took {
+		i.t.Errorf("%s took %v, want %v", what, i.took, took)
+	}
+}
+
+func (i *invocation) wantResult(status int, payload string) {
+	i.t.Helper()
+	<-i.done
+	if i.err != nil || i.result.Status != status || string(i.result.Payload) != payload {
+		i.t.Errorf("got %d %s, %v, want %d %s", i.result.Status, i.result.Payload, i.err, status, payload)
+	}
+}
+
+// callee is a connected device that takes methods.
+type callee struct {
+	connection
+	mu    sync.Mutex
+	calls []hub.MethodCall
+}
+
+// takes connects a device that takes methods and answers none.
+func (c *crew) takes(node int, d *hubward.Device) *callee {
+	c.t.Helper()
+	e := &callee{connection: c.connect(node, d)}
+	e.session.deliver = func(d hub.Delivery) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.calls = append(e.calls, *d.(*hub.MethodCall))
+	}
+	e.TakeMethods(true)
+	return e
+}
+
+// got returns what has come, once nothing more does.
+func (e *callee) got() []hub.MethodCall {
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	calls := e.calls
+	e.calls = nil
+	return calls
+}
+
+func (e *callee) one(t *testing.T) hub.MethodCall {
+	t.Helper()
+	calls := e.got()
+	if len(calls) != 1 {
+		t.Fatalf("%d calls came, want one", len(calls))
+	}
+	return calls[0]
+}
+
+// A back end reaches a device whichever node each of them is on: name and payload come as they are, and so does the answer.
+func TestInvokeMethod(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		e := c.takes(c.other(), c.device("d1"))
+		for name, call := range map[string]struct {
+			payload, comes string
+			answer         string
+			status         int
+			back           string
+		}{
+			"object":  {`{"in":5.0,"<":"ü"}`, `{"in":5.0,"<":"ü"}`, `{"a":1.00,"<":"&"}`, 200, `{"a":1.00,"<":"&"}`},
+			"nothing": {"", "null", "", 0, "null"},
+			"null":    {"null", "null", "null", -1, "null"},
+			"texts":   {`""`, `""`, `"foo"`, math.MaxInt32, `"foo"`},
+			"numbers": {"12345678901234567890", "12345678901234567890", "1e21", math.MinInt32, "1e21"},
+			"arrays":  {"[]", "[]", "[1,[2]]", 404, "[1,[2]]"},
+		} {
+			i := c.begin("d1", hubward.MethodCall{Name: "component*" + name, Payload: []byte(call.payload)})
+			got := e.one(t)
+			if got.Name != "component*"+name || string(got.Payload) != call.comes {
+				t.Errorf("%s: %s %s came, want %s", name, got.Name, got.Payload, call.comes)
+			}
+			e.RespondMethod(got.ID, call.status, []byte(call.answer))
+			i.wantResult(call.status, call.back)
+		}
+	})
+}
+
+func TestInvokeMethod_badCalls(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		e := c.takes(c.other(), c.device("d1"))
+		e.session.deliver = func(d hub.Delivery) { e.RespondMethod(d.(*hub.MethodCall).ID, 200, nil) }
+		text := func(n int) []byte { return []byte(`"` + strings.Repeat("x", n-2) + `"`) }
+		good := hubward.Code(0)
+		for name, test := range map[string]struct {
+			call hubward.MethodCall
+			want hubward.Code
+		}{
+			"no name":                 {hubward.MethodCall{Name: " "}, good}, // a blank is one
+			"name of 100 characters":  {hubward.MethodCall{Name: strings.Repeat("ü", 100)}, good},
+			"name of 101 characters":  {hubward.MethodCall{Name: strings.Repeat("x", 101)}, hubward.CodeArgumentInvalid},
+			"name not UTF-8":          {hubward.MethodCall{Name: "a\xff"}, hubward.CodeArgumentInvalid},
+			"name with a slash":       {hubward.MethodCall{Name: "a/b"}, hubward.CodeArgumentInvalid},
+			"name with a mark":        {hubward.MethodCall{Name: "a?b"}, hubward.CodeArgumentInvalid},
+			"name with a number sign": {hubward.MethodCall{Name: "a#"}, hubward.CodeArgumentInvalid},
+			"name with a plus":        {hubward.MethodCall{Name: "+"}, hubward.CodeArgumentInvalid},
+			"name with a line":        {hubward.MethodCall{Name: "a\nb"}, hubward.CodeArgumentInvalid},
+			"name with a C1":          {hubward.MethodCall{Name: "a\u0085b"}, hubward.CodeArgumentInvalid},
+			"response below":          {hubward.MethodCall{ResponseTimeout: 4 * time.Second}, hubward.CodeArgumentInvalid},
+			"response least":          {hubward.MethodCall{ResponseTimeout: 5 * time.Second}, good},
+			"response most":           {hubward.MethodCall{ResponseTimeout: 300 * time.Second}, good},
+			"response above":          {hubward.MethodCall{ResponseTimeout: 301 * time.Second}, hubward.CodeArgumentInvalid},
+			"response in parts":       {hubward.MethodCall{ResponseTimeout: 5500 * time.Millisecond}, hubward.CodeArgumentInvalid},
+			"connect below":           {hubward.MethodCall{ConnectTimeout: -time.Second}, hubward.CodeArgumentInvalid},
+			"connect most":            {hubward.MethodCall{ResponseTimeout: 300 * time.Second, ConnectTimeout: 300 * time.Second}, good},
+			"connect above":           {hubward.MethodCall{ResponseTimeout: 300 * time.Second, ConnectTimeout: 301 * time.Second}, hubward.CodeArgumentInvalid},
+			"connect as the default":  {hubward.MethodCall{ConnectTimeout: 30 * time.Second}, good},
+			"connect above response":  {hubward.MethodCall{ConnectTimeout: 31 * time.Second}, hubward.CodeArgumentInvalid},
+			"payload most":            {hubward.MethodCall{Payload: text(hubward.MaxMethodPayload)}, good},
+			"payload above":           {hubward.MethodCall{Payload: text(hubward.MaxMethodPayload + 1)}, hubward.CodeMessageTooLarge},
+			"payload no JSON":         {hubward.MethodCall{Payload: []byte("{")}, hubward.CodeFormatError},
+			"payload NaN":             {hubward.MethodCall{Payload: []byte("NaN")}, hubward.CodeFormatError},
+		} {
+			_, err := c.invoke("d1", test.call)
+			if test.want == good && err != nil {
+				t.Errorf("%s: %v", name, err)
+			} else if test.want != good {
+				wantCode(t, name, err, test.want)
+			}
+		}
+		_, err := c.nodes[0].InvokeMethod(t.Context(), "plant", hubward.Identity{Device: "d1"}, hubward.MethodCall{})
+		wantCode(t, "no name", err, hubward.CodeArgumentInvalid)
+	})
+}
+
+// What cannot be reached is said at once, whoever it is.
+func TestInvokeMethod_whoIsNotThere(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		off, err := c.nodes[0].PutDevice(t.Context(), "plant", hubward.Device{DeviceID: "off", Status: hubward.StatusDisabled}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(what string, id hubward.Identity, want hubward.Code) {
+			t.Helper()
+			c.beginAs(id, hubward.MethodCall{ConnectTimeout: 0}).wantError(what, want, 0)
+		}
+		want("unknown device", hubward.Identity{Device: "d2"}, hubward.CodeDeviceNotFound)
+		want("impossible device", hubward.Identity{Device: "d 2"}, hubward.CodeDeviceNotFound)
+		want("disabled device", hubward.Identity{Device: off.DeviceID}, hubward.CodeDeviceNotFound)
+		want("module of an unknown device", hubward.Identity{Device: "d2", Module: "m"}, hubward.CodeDeviceNotFound)
+		want("unknown module", hubward.Identity{Device: "d1", Module: "m"}, hubward.CodeModuleNotFound)
+		want("not connected", hubward.Identity{Device: "d1"}, hubward.CodeDeviceNotOnline)
+		conn := c.connect(c.other(), d)
+		conn.session.deliver = func(hub.Delivery) { t.Error("it takes no methods") }
+		want("takes no methods", hubward.Identity{Device: "d1"}, hubward.CodeDeviceNotOnline)
+		conn.TakeMethods(true)
+		conn.TakeMethods(false)
+		want("takes no methods any more", hubward.Identity{Device: "d1"}, hubward.CodeDeviceNotOnline)
+		// Only a call that would be made has to wait.
+		c.begin("off", hubward.MethodCall{ConnectTimeout: 5 * time.Second}).wantError("disabled device", hubward.CodeDeviceNotFound, 0)
+
+		conn.TakeMethods(true)
+		d.Status = hubward.StatusDisabled
+		if _, err := c.nodes[0].PutDevice(t.Context(), "plant", *d, "*"); err != nil {
+			t.Fatal(err)
+		}
+		want("disabled a moment ago", hubward.Identity{Device: "d1"}, hubward.CodeDeviceNotFound)
+	})
+}
+
+// A module is called as a device is, and neither gets what is the other's.
+func TestInvokeMethod_module(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		c.device("d1")
+		id := hubward.Identity{Device: "d1", Module: "m1"}
+		registerModule(t, c.store, id)
+		p, err := c.nodes[0].as(t.Context(), "plant", id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &session{}
+		link, err := c.nodes[c.other()].Connect(t.Context(), p, hub.ConnectRequest{Identity: id, Session: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.deliver = func(d hub.Delivery) { link.RespondMethod(d.(*hub.MethodCall).ID, 201, nil) }
+		link.TakeMethods(true)
+		c.beginAs(id, hubward.MethodCall{}).wantResult(201, "null")
+		c.begin("d1", hubward.MethodCall{}).wantError("the device", hubward.CodeDeviceNotOnline, 0)
+	})
+}
+
+func TestInvokeMethod_noAnswer(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		e := c.takes(c.other(), c.device("d1"))
+		c.begin("d1", hubward.MethodCall{}).wantError("by default", hubward.CodeGatewayTimeout, 30*time.Second)
+		late := e.one(t)
+		i := c.begin("d1", hubward.MethodCall{ResponseTimeout: 7 * time.Second})
+		e.RespondMethod(late.ID, 200, []byte(`"late"`))
+		i.wantError("an answer to the call before", hubward.CodeGatewayTimeout, 7*time.Second)
+	})
+}
+
+// Answers that nobody waits for are dropped, and reach no other call.
+func TestRespondMethod_dropped(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		foreign := c.takes(0, c.device("d2"))
+		e := c.takes(c.other(), d)
+		first := c.begin("d1", hubward.MethodCall{})
+		call := e.one(t)
+		second := c.begin("d1", hubward.MethodCall{})
+		other := e.one(t)
+		foreign.RespondMethod(call.ID, 500, nil)
+		e.RespondMethod(call.ID+1000, 500, nil)
+		e.RespondMethod(0, 500, nil)
+		first.wantPending()
+		e.RespondMethod(call.ID, 200, []byte(`"first"`))
+		e.RespondMethod(call.ID, 500, []byte(`"twice"`))
+		first.wantResult(200, `"first"`)
+		second.wantPending()
+		again := c.takes(0, d) // takes over
+		second.wantError("a call to the connection before", hubward.CodeDeviceConnectionClosed, 0)
+		third := c.begin("d1", hubward.MethodCall{})
+		e.RespondMethod(other.ID, 500, nil)
+		again.RespondMethod(other.ID, 500, nil)
+		third.wantPending()
+		again.RespondMethod(again.one(t).ID, 200, nil)
+		third.wantResult(200, "null")
+	})
+}
+
+func TestInvokeMethod_badAnswers(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		e := c.takes(c.other(), c.device("d1"))
+		text := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
+		try := func(status int, answer string) *invocation {
+			i := c.begin("d1", hubward.MethodCall{})
+			e.RespondMethod(e.one(t).ID, status, []byte(answer))
+			return i
+		}
+		try(200, text(hubward.MaxMethodPayload)).wantResult(200, text(hubward.MaxMethodPayload))
+		for name, i := range map[string]*invocation{
+			"too long":       try(200, text(hubward.MaxMethodPayload+1)),
+			"no JSON":        try(200, "ok"),
+			"two values":     try(200, "1 2"),
+			"half an object": try(200, `{"a":1`),
+			"status above":   try(math.MaxInt32+1, "1"),
+			"status below":   try(math.MinInt32-1, "1"),
+		} {
+			i.wantError(name, hubward.CodeBadDeviceResponse, 0)
+		}
+	})
+}
+
+// Whatever ends a connection ends its calls at once.
+func TestInvokeMethod_connectionEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, c *crew, e *callee, d *hubward.Device){
+		"disconnected": func(_ *testing.T, _ *crew, e *callee, _ *hubward.Device) { e.Disconnect() },
+		"taken over":   func(_ *testing.T, c *crew, _ *callee, d *hubward.Device) { c.connect(0, d) },
+		"disabled": func(t *testing.T, c *crew, _ *callee, d *hubward.Device) {
+			d.Status = hubward.StatusDisabled
+			if _, err := c.nodes[0].PutDevice(t.Context(), "plant", *d, "*"); err != nil {
+				t.Error(err)
+			}
+		},
+		"deleted": func(t *testing.T, c *crew, _ *callee, d *hubward.Device) {
+			if err := c.nodes[0].DeleteDevice(t.Context(), "plant", d.DeviceID, "*"); err != nil {
+				t.Error(err)
+			}
+		},
+		"node killed": func(_ *testing.T, c *crew, e *callee, _ *hubward.Device) {
+			if len(c.nodes) == 1 {
+				e.Disconnect()
+				return
+			}
+			c.nodes[1].cluster.Kill(c.nodes[1].name)
+			e.Disconnect() // the machine is gone, this process is not
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onOneAndTwo(t, func(t *testing.T, c *crew) {
+				d := c.device("d1")
+				e := c.takes(c.other(), d)
+				i := c.begin("d1", hubward.MethodCall{ConnectTimeout: 30 * time.Second})
+				e.one(t)
+				i.wantPending()
+				end(t, c, e, d)
+				i.wantError(name, hubward.CodeDeviceConnectionClosed, 0)
+				e.TakeMethods(true) // it has ended
+				if name != "taken over" {
+					_, err := c.invoke("d1", hubward.MethodCall{})
+					if code := hubward.CodeOf(err); code != hubward.CodeDeviceNotOnline && code != hubward.CodeDeviceNotFound {
+						t.Errorf("the next call: %v", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A node that stops in good order does not wait for the calls that others have made there.
+func TestInvokeMethod_nodeStops(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		c.takes(1, c.device("d1"))
+		i := c.begin("d1", hubward.MethodCall{ResponseTimeout: 300 * time.Second})
+		c.nodes[1].stop()
+		i.wantError("its node stops", hubward.CodeDeviceConnectionClosed, 0)
+	})
+}
+
+// A device that appears in time gets the call, whether it connects or begins to take methods.
+func TestInvokeMethod_waitsForTheDevice(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		i := c.begin("d1", hubward.MethodCall{ConnectTimeout: 20 * time.Second, ResponseTimeout: 20 * time.Second})
+		time.Sleep(13 * time.Second)
+		conn := c.connect(c.other(), d)
+		time.Sleep(6 * time.Second)
+		i.wantPending()
+		var got []*hub.MethodCall
+		conn.session.deliver = func(d hub.Delivery) { got = append(got, d.(*hub.MethodCall)) }
+		conn.TakeMethods(true)
+		synctest.Wait()
+		if len(got) != 1 {
+			t.Fatalf("%d calls at once", len(got))
+		}
+		// The time for the answer begins with the hand-over.
+		time.Sleep(19 * time.Second)
+		i.wantPending()
+		conn.RespondMethod(got[0].ID, 200, nil)
+		i.wantResult(200, "null")
+
+		conn.Disconnect()
+		c.begin("d1", hubward.MethodCall{ConnectTimeout: 7 * time.Second}).wantError("nobody comes", hubward.CodeDeviceNotOnline, 7*time.Second)
+	})
+}
+
+// Also when no node is told of another one's waiting, a device is found.
+func TestInvokeMethod_looksForItself(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		deaf := func(subject string) error {
+			if subject == "method.taken" {
+				return errors.New("lost")
+			}
+			return nil
+		}
+		c.nodes[1].hooks.call.Store(&deaf)
+		i := c.begin("d1", hubward.MethodCall{ConnectTimeout: 20 * time.Second})
+		e := c.takes(1, d)
+		time.Sleep(10 * time.Second)
+		e.RespondMethod(e.one(t).ID, 200, nil)
+		i.wantResult(200, "null")
+	})
+}
+
+func TestInvokeMethod_hubDeleted(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		c.second()
+		i := &invocation{t: t, done: make(chan struct{})}
+		go func() {
+			defer close(i.done)
+			_, i.err = c.nodes[0].InvokeMethod(t.Context(), "second", hubward.Identity{Device: "d1"}, hubward.MethodCall{Name: "m", ConnectTimeout: 30 * time.Second})
+		}()
+		synctest.Wait()
+		if err := c.nodes[1].DeleteHub(t.Context(), "second"); err != nil {
+			t.Fatal(err)
+		}
+		i.wantError("a call that waits", hubward.CodeNoSuchHub, 0)
+	})
+}
+
+// A caller that leaves makes room, on the device's node too, and the answer reaches nobody.
+func TestInvokeMethod_callerLeaves(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		e := c.takes(c.other(), d)
+		for name, call := range map[string]func() *invocation{
+			"in the call": func() *invocation { return c.begin("d1", hubward.MethodCall{}) },
+			"while it waits": func() *invocation {
+				e.TakeMethods(false)
+				return c.begin("d1", hubward.MethodCall{ConnectTimeout: 9 * time.Second})
+			},
+			"in the next call": func() *invocation { e.TakeMethods(true); return c.begin("d1", hubward.MethodCall{}) },
+		} {
+			i := call()
+			i.wantPending()
+			i.cancel()
+			<-i.done
+			if !errors.Is(i.err, context.Canceled) {
+				t.Errorf("%s: %v", name, i.err)
+			}
+			for _, left := range e.got() {
+				e.RespondMethod(left.ID, 200, nil)
+			}
+			if n, bytes := hub.WaitingCalls(e.Link); n != 0 || bytes != 0 {
+				t.Errorf("%s: %d calls and %d bytes are left", name, n, bytes)
+			}
+			e.TakeMethods(true)
+		}
+	})
+}
+
+// On a bus that does not tell a handler that its caller has given up, the caller's node does.
+func TestInvokeMethod_callerLeavesUnnoticed(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		e := c.takes(1, c.device("d1"))
+		c.nodes[0].hooks.detached.Store(true)
+		i := c.begin("d1", hubward.MethodCall{ResponseTimeout: 100 * time.Second})
+		e.one(t)
+		i.cancel()
+		<-i.done
+		synctest.Wait()
+		if n, _ := hub.WaitingCalls(e.Link); n != 0 || !errors.Is(i.err, context.Canceled) {
+			t.Errorf("%d calls are left, %v", n, i.err)
+		}
+	})
+}
+
+// The answers of a thousand calls at once come in any order, each to its own.
+func TestInvokeMethod_thousand(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		e := c.takes(c.other(), c.device("d1"))
+		const n = 1000
+		var all []*invocation
+		for k := range n {
+			ctx, cancel := context.WithCancel(t.Context())
+			i := &invocation{t: t, done: make(chan struct{}), cancel: cancel}
+			go func() {
+				defer close(i.done)
+				i.result, i.err = c.nodes[0].InvokeMethod(ctx, "plant", hubward.Identity{Device: "d1"}, hubward.MethodCall{Name: "echo", Payload: fmt.Append(nil, k)})
+			}()
+			all = append(all, i)
+		}
+		calls := e.got()
+		c.begin("d1", hubward.MethodCall{}).wantError("one more", hubward.CodeThrottled, 0)
+		seen := make(map[uint64]bool)
+		rand.New(rand.NewPCG(1, 2)).Shuffle(len(calls), func(i, j int) { calls[i], calls[j] = calls[j], calls[i] })
+		for _, call := range calls {
+			seen[call.ID] = true
+			e.RespondMethod(call.ID, 200, call.Payload)
+		}
+		if len(seen) != n {
+			t.Errorf("%d ids of %d calls", len(seen), n)
+		}
+		for k, i := range all {
+			i.wantResult(200, fmt.Sprint(k))
+		}
+	})
+}
+
+// The payloads of the calls under way are bounded too.
+func TestInvokeMethod_bytes(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		e := c.takes(c.other(), c.device("d1"))
+		large := []byte(`"` + strings.Repeat("x", hubward.MaxMethodPayload-2) + `"`)
+		var all []*invocation
+		for range 4 << 20 / hubward.MaxMethodPayload {
+			all = append(all, c.begin("d1", hubward.MethodCall{Payload: large}))
+		}
+		c.begin("d1", hubward.MethodCall{Payload: []byte("1")}).wantError("one byte more", hubward.CodeThrottled, 0)
+		calls := e.got()
+		e.RespondMethod(calls[0].ID, 200, nil)
+		all[0].wantResult(200, "null")
+		last := c.begin("d1", hubward.MethodCall{Payload: large})
+		last.wantPending()
+		e.Disconnect()
+		last.wantError("the end", hubward.CodeDeviceConnectionClosed, 0)
+	})
+}
+
+// Who waits for devices is bounded, and what they wait with.
+func TestInvokeMethod_waitersBounded(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		large := []byte(`"` + strings.Repeat("x", hubward.MaxMethodPayload-2) + `"`)
+		c.device("d1")
+		var all []*invocation
+		for range 64 << 20 / hubward.MaxMethodPayload {
+			all = append(all, c.begin("d1", hubward.MethodCall{Payload: large, ConnectTimeout: 5 * time.Second}))
+		}
+		c.begin("d1", hubward.MethodCall{Payload: []byte("1"), ConnectTimeout: 5 * time.Second}).wantError("one more", hubward.CodeThrottled, 0)
+		for _, i := range all {
+			i.wantError("nobody comes", hubward.CodeDeviceNotOnline, 5*time.Second)
+		}
+		again := c.begin("d1", hubward.MethodCall{ConnectTimeout: 5 * time.Second})
+		again.wantError("there is room again", hubward.CodeDeviceNotOnline, 5*time.Second)
+	})
+}
