@@ -20,6 +20,9 @@ func (s Section) Merge(p *Patch, at time.Time) (Section, error) {
 	m := merger{old: reader{text: s.document()}, patch: reader{text: p.doc}, size: s.Size}
 	if p.kind != Tags {
 		old, err := s.metadata(p.kind)
+		if err == nil && old.width != stampWidth(p.kind) {
+			err = errDamaged
+		}
 		if err != nil {
 			return Section{}, err
 		}
@@ -64,7 +67,7 @@ func (s Section) next(k Kind) Section {
 }
 
 func (s Section) document() []byte {
-	if len(s.Document) == 0 {
+	if len(s.Document) < len(`{}`) {
 		return []byte(`{}`)
 	}
 	return s.Document

@@ -59,15 +59,16 @@ func stampWidth(k Kind) int {
 	return 8
 }
 
-// metadata takes the metadata of a section of properties apart. All of what was never written has the time zero.
+// metadata takes the metadata of a section of properties apart. k matters only for one that was never written: then all has the
+// time zero.
 func (s Section) metadata(k Kind) (metadata, error) {
 	if len(s.Metadata) == 0 {
-		return uniformMetadata(s.document(), k, stamp{0, s.Version}), nil
+		return uniformMetadata(s.document(), k, stamp{}), nil
 	}
-	return decodeMetadata(s.Metadata, k)
+	return decodeMetadata(s.Metadata)
 }
 
-func decodeMetadata(data []byte, k Kind) (metadata, error) {
+func decodeMetadata(data []byte) (metadata, error) {
 	if len(data) < metadataHeader {
 		return metadata{}, errDamaged
 	}
@@ -75,9 +76,12 @@ func decodeMetadata(data []byte, k Kind) (metadata, error) {
 		return metadata{}, fmt.Errorf("twindoc: the stored metadata has version %d, this program knows %d", data[0], metadataVersion)
 	}
 	m := metadata{width: int(data[1])}
+	if m.width != stampWidth(Desired) && m.width != stampWidth(Reported) {
+		return metadata{}, errDamaged
+	}
 	size := int(binary.BigEndian.Uint16(data[2:])) * m.width
 	data = data[metadataHeader:]
-	if m.width != stampWidth(k) || size == 0 || len(data) < size+nodeWidth || (len(data)-size)%nodeWidth != 0 {
+	if size == 0 || len(data) < size+nodeWidth || (len(data)-size)%nodeWidth != 0 {
 		return metadata{}, errDamaged
 	}
 	m.stamps, m.nodes = data[:size], data[size:]

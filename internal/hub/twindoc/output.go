@@ -12,15 +12,14 @@ func (s Section) AppendDocument(dst []byte) []byte {
 	return s.appendVersion(appendMembers(dst, s.document()))
 }
 
-// AppendFull appends the section as back ends see it: with $metadata and $version, which tags have none of. The stored section
-// does not say of which kind it is.
+// AppendFull appends the section as back ends see it: with $metadata and $version, which tags have none of.
 //
 // Errors: what is stored is damaged, or of a newer program.
-func (s Section) AppendFull(dst []byte, k Kind) ([]byte, error) {
-	if k == Tags {
+func (s Section) AppendFull(dst []byte) ([]byte, error) {
+	if s.Version == 0 {
 		return append(dst, s.document()...), nil
 	}
-	m, err := s.metadata(k)
+	m, err := s.metadata(Reported)
 	if err != nil {
 		return nil, err
 	}
@@ -154,14 +153,16 @@ func (w *metadataWriter) value(text []byte) {
 	w.dst = append(w.dst, '}')
 }
 
-// appendStampText appends $lastUpdated and, if asked for, $lastUpdatedVersion. Time zero has no fraction, as in the cloud.
+// appendStampText appends $lastUpdated and, if it is kept, $lastUpdatedVersion. What nobody has written has no version, and a time
+// without a fraction.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema, where the example of a life cycle event shows
+// the sections of a new module, and that of a twin change event what is written.
 func appendStampText(dst []byte, s stamp, withVersion bool) []byte {
-	dst = append(dst, `"$lastUpdated":"`...)
 	if s.ticks == 0 {
-		dst = append(dst, "0001-01-01T00:00:00Z"...)
-	} else {
-		dst = s.time().AppendFormat(dst, hubward.TimeLayout)
+		return append(dst, `"$lastUpdated":"0001-01-01T00:00:00Z"`...)
 	}
+	dst = s.time().AppendFormat(append(dst, `"$lastUpdated":"`...), hubward.TimeLayout)
 	dst = append(dst, '"')
 	if withVersion {
 		dst = strconv.AppendInt(append(dst, `,"$lastUpdatedVersion":`...), s.version, 10)

@@ -139,15 +139,15 @@ func (r *reader) skipString() {
 			return
 		}
 		i += n + 1
-		if !endsEscaped(r.text[r.at+1 : i-1]) {
+		if r.text[i-2] != '\\' || !isEscaped(r.text[r.at+1:i-1]) {
 			r.at = i
 			return
 		}
 	}
 }
 
-// endsEscaped reports whether what follows text is escaped by a backslash at its end.
-func endsEscaped(text []byte) bool {
+// isEscaped reports whether what follows text in a string is escaped by a backslash at the end of text.
+func isEscaped(text []byte) bool {
 	n := 0
 	for n < len(text) && text[len(text)-1-n] == '\\' {
 		n++
