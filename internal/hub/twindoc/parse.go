@@ -101,17 +101,17 @@ func (p *parser) enter(at place) *fault {
 	if at.depth >= p.maxDepth {
 		return invalid("more than %d nested objects and arrays", p.maxDepth)
 	}
-	if p.limits && at.objects > maxObjects { // the section itself is one of them
-		return invalid("more than %d nested objects", maxObjects)
-	}
 	return nil
 }
 
 func (p *parser) object(at place) *fault {
-	inside := place{depth: at.depth + 1, objects: at.objects + 1, inArray: at.inArray}
 	if f := p.enter(at); f != nil {
 		return f
 	}
+	if p.limits && at.objects > maxObjects { // the section itself is one of them
+		return invalid("more than %d nested objects", maxObjects)
+	}
+	inside := place{depth: at.depth + 1, objects: at.objects + 1, inArray: at.inArray}
 	p.at++
 	start, first := len(p.out), len(p.members)
 	p.out = append(p.out, '{')
