@@ -201,7 +201,13 @@ type OutboxStore interface {
 	DeleteOutbox(ctx context.Context, hub string, ids []int64) error
 }
 
-// HubEventBatch is the events that were stored together, up to 256 KiB of them, or one that is larger.
+// Bounds of a HubEventBatch. One event that is larger is a batch of its own.
+const (
+	MaxEventBatch      = 256     // events
+	MaxEventBatchBytes = 1 << 18 // bytes of their Data
+)
+
+// HubEventBatch is events that were stored together.
 type HubEventBatch struct {
 	ID     int64 // no other batch ever has it; it says nothing of the order
 	Events []HubEvent

@@ -12,6 +12,7 @@ import (
 var connectionTests = []test{
 	{"keepEveryField", testConnectionFields},
 	{"touchNothingElse", testConnectionAlone},
+	{"keepTheModel", testConnectionModel},
 	{"ofANewIdentity", testConnectionNew},
 	{"leaveOutWhoIsNotRegistered", testConnectionUnknown},
 	{"runInOrderOnOneAnothersRows", testConnectionOrder},
@@ -110,6 +111,33 @@ func testConnectionAlone(t *testing.T, s hub.Store) {
 	a.ConnectionStateUpdatedTime, a.LastActivityTime = hubward.Time{Time: connected}, hubward.Time{Time: active}
 	b.ConnectionStateUpdatedTime, b.LastActivityTime = hubward.Time{Time: active}, hubward.Time{Time: connected}
 	wantDevices(t, s, homeHub, 10, *a, *b)
+}
+
+// testConnectionModel: who names no model does not take back the one that was named; an edit of the identity neither.
+func testConnectionModel(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	create(t, s, homeHub, anIdentity(mod("d", "m")))
+	for _, id := range []hubward.Identity{dev("d"), mod("d", "m")} {
+		for _, c := range []struct{ named, want string }{
+			{"", ""}, {"dtmi:example:Pump;1", "dtmi:example:Pump;1"}, {"", "dtmi:example:Pump;1"}, {"dtmi:example:Pump;2", "dtmi:example:Pump;2"},
+		} {
+			editConnections(t, s, homeHub, connectionEdit(id, func(old hub.Connection) hub.Connection {
+				old.ModelID = c.named
+				return old
+			}))
+			mustEdit(t, s, homeHub, put(id))
+			if got, stored := connection(t, s, id).ModelID, identity(t, s, homeHub, id).ModelID; got != c.want || stored != c.want {
+				t.Errorf("%s, after %q was named: %q and %q, want %q", id, c.named, got, stored, c.want)
+			}
+		}
+	}
+	connect(t, s, homeHub, hub.Connection{ID: dev("d"), State: hubward.Connected})
+	wantConnected(t, s, homeHub, hub.Connection{ID: dev("d"), State: hubward.Connected, ModelID: "dtmi:example:Pump;2"})
+	edit(t, s, homeHub, dev("d"), remove)
+	create(t, s, homeHub, aDevice("d"))
+	if got := device(t, s, homeHub, "d").ModelID; got != "" {
+		t.Errorf("the next one of that name has the model %q", got)
+	}
 }
 
 // testConnectionNew: no claim of an identity that was deleted is known of the next one of that name.

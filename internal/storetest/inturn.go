@@ -8,6 +8,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/c2d"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
 // inTurn is two stores on one database. Calls go to one and to the other in turn.
@@ -58,6 +59,26 @@ func (s *inTurn) DeviceStatistics(ctx context.Context, hubName string) (hubward.
 	return s.next().DeviceStatistics(ctx, hubName)
 }
 
+func (s *inTurn) Twin(ctx context.Context, hubName string, id hubward.Identity) (*hub.Registration, error) {
+	return s.next().Twin(ctx, hubName, id)
+}
+
+func (s *inTurn) Twins(ctx context.Context, hubName, after string, limit int) ([]hub.Registration, error) {
+	return s.next().Twins(ctx, hubName, after, limit)
+}
+
+func (s *inTurn) DesiredProperties(ctx context.Context, hubName string, id hubward.Identity) (twindoc.Section, []hub.DesiredChange, error) {
+	return s.next().DesiredProperties(ctx, hubName, id)
+}
+
+func (s *inTurn) EditTwins(ctx context.Context, hubName string, edits []*hub.TwinEdit) error {
+	return s.next().EditTwins(ctx, hubName, edits)
+}
+
+func (s *inTurn) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit) error {
+	return s.next().EditReported(ctx, hubName, edits)
+}
+
 func (s *inTurn) EditConnections(ctx context.Context, hubName string, edits []*hub.ConnectionEdit) error {
 	return s.next().EditConnections(ctx, hubName, edits)
 }
@@ -66,11 +87,11 @@ func (s *inTurn) Connected(ctx context.Context, hubName string, after hubward.Id
 	return s.next().Connected(ctx, hubName, after, limit)
 }
 
-func (s *inTurn) Outbox(ctx context.Context, hubName string, limit int) ([]hub.HubEvent, error) {
+func (s *inTurn) Outbox(ctx context.Context, hubName string, limit int) ([]hub.HubEventBatch, error) {
 	return s.next().Outbox(ctx, hubName, limit)
 }
 
-func (s *inTurn) DeleteOutbox(ctx context.Context, hubName string, ids []string) error {
+func (s *inTurn) DeleteOutbox(ctx context.Context, hubName string, ids []int64) error {
 	return s.next().DeleteOutbox(ctx, hubName, ids)
 }
 

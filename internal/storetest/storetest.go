@@ -33,7 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 		tests []test
 	}{
 		{"Hubs", hubTests}, {"Identities", identityTests}, {"EditIdentities", editTests}, {"Modules", moduleTests},
-		{"Connections", connectionTests}, {"Outbox", outboxTests}, {"Sessions", sessionTests},
+		{"Twins", twinTests}, {"Connections", connectionTests}, {"Outbox", outboxTests}, {"Sessions", sessionTests},
 		{"EditQueues", queueTests}, {"Notifications", notificationTests}, {"Concurrent", concurrentTests}, {"Whole", wholeTests},
 	}
 	for _, g := range groups {

@@ -28,25 +28,31 @@ func testEndedContext(t *testing.T, s hub.Store) {
 	home := saveHub(t, s, aHub(homeHub, aTime))
 	create(t, s, homeHub, aDevice("d"))
 	tell(t, s, homeHub, dev("d"), "kept")
+	kept := outboxBatches(t, s, homeHub, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	id, key := dev("d"), c2d.Key{Hub: homeHub, Identity: dev("d")}
 	calls := map[string]func() error{
-		"Hubs":             func() error { _, err := s.Hubs(ctx); return err },
-		"SaveHub":          func() error { return s.SaveHub(ctx, aHub("late", aTime)) },
-		"DeleteHub":        func() error { return s.DeleteHub(ctx, homeHub) },
-		"DeletedLogs":      func() error { _, err := s.DeletedLogs(ctx); return err },
-		"ForgetDeletedLog": func() error { return s.ForgetDeletedLog(ctx, homeHub) },
-		"Identity":         func() error { _, err := s.Identity(ctx, homeHub, id); return err },
-		"Devices":          func() error { _, err := s.Devices(ctx, homeHub, "", 1); return err },
-		"EditIdentities":   func() error { return s.EditIdentities(ctx, homeHub, []*hub.IdentityEdit{identityEdit(id, remove)}) },
-		"DeviceStatistics": func() error { _, err := s.DeviceStatistics(ctx, homeHub); return err },
-		"EditConnections":  func() error { return s.EditConnections(ctx, homeHub, []*hub.ConnectionEdit{connectionEdit(id, keep)}) },
-		"Connected":        func() error { _, err := s.Connected(ctx, homeHub, hubward.Identity{}, 1); return err },
-		"Outbox":           func() error { _, err := s.Outbox(ctx, homeHub, 1); return err },
-		"DeleteOutbox":     func() error { return s.DeleteOutbox(ctx, homeHub, []string{told(id, "kept").ID}) },
-		"Session":          func() error { _, _, err := s.Session(ctx, homeHub, id); return err },
-		"SaveSession":      func() error { return s.SaveSession(ctx, homeHub, id, 1, aState) },
+		"Hubs":              func() error { _, err := s.Hubs(ctx); return err },
+		"SaveHub":           func() error { return s.SaveHub(ctx, aHub("late", aTime)) },
+		"DeleteHub":         func() error { return s.DeleteHub(ctx, homeHub) },
+		"DeletedLogs":       func() error { _, err := s.DeletedLogs(ctx); return err },
+		"ForgetDeletedLog":  func() error { return s.ForgetDeletedLog(ctx, homeHub) },
+		"Identity":          func() error { _, err := s.Identity(ctx, homeHub, id); return err },
+		"Devices":           func() error { _, err := s.Devices(ctx, homeHub, "", 1); return err },
+		"EditIdentities":    func() error { return s.EditIdentities(ctx, homeHub, []*hub.IdentityEdit{identityEdit(id, remove)}) },
+		"DeviceStatistics":  func() error { _, err := s.DeviceStatistics(ctx, homeHub); return err },
+		"EditConnections":   func() error { return s.EditConnections(ctx, homeHub, []*hub.ConnectionEdit{connectionEdit(id, keep)}) },
+		"Connected":         func() error { _, err := s.Connected(ctx, homeHub, hubward.Identity{}, 1); return err },
+		"Outbox":            func() error { _, err := s.Outbox(ctx, homeHub, 1); return err },
+		"DeleteOutbox":      func() error { return s.DeleteOutbox(ctx, homeHub, []int64{kept[0].ID}) },
+		"Twin":              func() error { _, err := s.Twin(ctx, homeHub, id); return err },
+		"Twins":             func() error { _, err := s.Twins(ctx, homeHub, "", 1); return err },
+		"DesiredProperties": func() error { _, _, err := s.DesiredProperties(ctx, homeHub, id); return err },
+		"EditTwins":         func() error { return s.EditTwins(ctx, homeHub, []*hub.TwinEdit{twinEdit(id, fill)}) },
+		"EditReported":      func() error { return s.EditReported(ctx, homeHub, []*hub.ReportedEdit{reportedEdit(id, report)}) },
+		"Session":           func() error { _, _, err := s.Session(ctx, homeHub, id); return err },
+		"SaveSession":       func() error { return s.SaveSession(ctx, homeHub, id, 1, aState) },
 		"EditQueues": func() error {
 			return s.EditQueues(ctx, []*c2d.Edit{{Key: key, Edit: func(*c2dqueue.Queue) error { return nil }}})
 		},

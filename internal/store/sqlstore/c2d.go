@@ -54,7 +54,7 @@ type storedQueue struct {
 // a queue has none before its first message, and an outer join cannot be locked.
 func (s *Store) readQueue(tx *writeTx, key c2d.Key) (*storedQueue, error) {
 	id := key.Identity
-	err := s.lock(tx, `SELECT etag FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`, key.Hub, id.Device, id.Module)
+	err := s.lock(tx, lockIdentity, key.Hub, id.Device, id.Module)
 	if err != nil {
 		return nil, err
 	}

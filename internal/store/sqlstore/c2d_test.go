@@ -137,8 +137,8 @@ func TestSchema_messagesReadIndexes(t *testing.T) {
 			"(hub=? AND kind=? AND lock_token=?)",
 		`SELECT expires FROM notifications WHERE hub = 'h' AND kind = 'k' AND lock_until <= 5 AND expires > 5 ORDER BY id LIMIT 1`: "SEARCH notifications USING INDEX notifications_in_order (hub=? AND kind=?)",
 		`DELETE FROM notifications WHERE expires <= 5 AND lock_until <= 5`:                                                         "SEARCH notifications USING INDEX notifications_expiry (expires<?)",
-		`SELECT data FROM outbox WHERE hub = 'h' ORDER BY id LIMIT 9`:                                                              "SEARCH outbox USING INDEX outbox_in_order (hub=?)",
-		`DELETE FROM outbox WHERE hub = 'h' AND event_id = 'e'`:                                                                    "SEARCH outbox USING COVERING INDEX outbox_by_event (hub=? AND event_id=?)",
+		`SELECT events FROM outbox WHERE hub = 'h' ORDER BY id LIMIT 9`:                                                            "SEARCH outbox USING INDEX outbox_in_order (hub=?)",
+		`DELETE FROM outbox WHERE id = 5 AND hub = 'h'`:                                                                            "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)",
 	} {
 		if got := sqlstore.Plan(t, s, text); got != want {
 			t.Errorf("%s\nplan %q, want %q", text, got, want)

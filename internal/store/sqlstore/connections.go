@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,12 +11,12 @@ import (
 )
 
 // connectionColumns are what scanConnection reads of an identity whose ids are known.
-const connectionColumns = `connection_fence, connection_state, connection_state_updated, last_activity`
+const connectionColumns = `connection_fence, connection_state, connection_state_updated, last_activity, model_id`
 
 // scanConnection reads connectionColumns into c, and the columns before them into first.
 func scanConnection(row scanner, c *hub.Connection, first ...any) error {
 	var updated, activity sql.NullInt64
-	err := row.Scan(append(first, &c.Fence, &c.State, &updated, &activity)...)
+	err := row.Scan(append(first, &c.Fence, &c.State, &updated, &activity, &c.ModelID)...)
 	c.StateUpdated, c.LastActivity = timeOf(updated), timeOf(activity)
 	return err
 }
@@ -53,18 +54,20 @@ func (s *Store) editConnection(tx *writeTx, hubName string, e *hub.ConnectionEdi
 	if err := saveConnection(tx, hubName, e.ID, &old, &next); err != nil {
 		return err
 	}
-	return saveEvents(tx, hubName, events)
+	tx.tell(hubName, events)
+	return nil
 }
 
 func saveConnection(tx *writeTx, hubName string, id hubward.Identity, old, next *hub.Connection) error {
-	updated, activity := nullTicks(next.StateUpdated), nullTicks(next.LastActivity)
+	updated, activity, model := nullTicks(next.StateUpdated), nullTicks(next.LastActivity), cmp.Or(next.ModelID, old.ModelID)
 	if next.Fence == old.Fence && next.State == old.State &&
-		updated == nullTicks(old.StateUpdated) && activity == nullTicks(old.LastActivity) {
+		updated == nullTicks(old.StateUpdated) && activity == nullTicks(old.LastActivity) && model == old.ModelID {
 		return nil
 	}
-	_, err := tx.exec(`UPDATE devices SET connection_fence = $4, connection_state = $5, connection_state_updated = $6, last_activity = $7
+	_, err := tx.exec(`UPDATE devices SET connection_fence = $4, connection_state = $5, connection_state_updated = $6, last_activity = $7,
+			model_id = $8
 		WHERE hub = $1 AND device_id = $2 AND module_id = $3`,
-		hubName, id.Device, id.Module, next.Fence, string(next.State), updated, activity)
+		hubName, id.Device, id.Module, next.Fence, string(next.State), updated, activity, model)
 	return err
 }
 

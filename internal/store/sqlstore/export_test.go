@@ -117,10 +117,27 @@ func Gather(n int) (sizes []int) {
 // Plan returns the first step of SQLite's plan for a statement.
 func Plan(t testing.TB, s *Store, text string) string {
 	t.Helper()
-	var id, parent, unused int
-	var detail string
-	if err := s.read.db.QueryRowContext(t.Context(), "EXPLAIN QUERY PLAN "+text).Scan(&id, &parent, &unused, &detail); err != nil {
+	return Plans(t, s, text)[0]
+}
+
+// Plans returns the steps of SQLite's plan for a statement.
+func Plans(t testing.TB, s *Store, text string) (steps []string) {
+	t.Helper()
+	rows, err := s.read.db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return detail
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }

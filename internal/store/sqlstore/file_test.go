@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -13,10 +14,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -182,8 +185,8 @@ func TestOpen_newerSchema(t *testing.T) {
 }
 
 // TestOpen_olderSchemas opens the file that each older version, and this one, left behind. What they left is in
-// testdata/sqlite/NNNN.sql, which a new migration comes with: one hub, one device with a twin, one session; from version 2
-// on messages to the device, and feedback of two earlier ones.
+// testdata/sqlite/NNNN.sql, which a new migration comes with: one hub, one device, one session; from version 2
+// on messages to the device, and feedback of two earlier ones; from version 6 on a twin.
 func TestOpen_olderSchemas(t *testing.T) {
 	for version := 1; version <= len(sqlstore.Migrations(t)); version++ {
 		t.Run(fmt.Sprintf("%04d", version), func(t *testing.T) {
@@ -201,6 +204,7 @@ func TestOpen_olderSchemas(t *testing.T) {
 			if version >= 3 {
 				wantOldNodes(t, s)
 			}
+			wantOldTwin(t, s, version)
 			if got := sqlstore.Value[int](t, s, `SELECT max(version) FROM schema_migrations`); got != len(sqlstore.Migrations(t)) {
 				t.Errorf("schema %d after opening", got)
 			}
@@ -235,18 +239,13 @@ func wantOldContent(t *testing.T, s *sqlstore.Store) {
 			X509Thumbprint: hubward.X509Thumbprint{PrimaryThumbprint: "A1", SecondaryThumbprint: "B2"},
 		},
 		Capabilities: hubward.Capabilities{IotEdge: true}, DeviceScope: "scope", ParentScopes: []string{"parent"},
-	}}
+	}, ModelID: "dtmi:x;1"}
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Errorf("device (-want +got):\n%s", diff)
 	}
 	state, present, err := s.Session(t.Context(), "old", dev("d"))
 	if err != nil || !present || string(state) != `[{"filter":"devices/d/messages/devicebound/#","qos":1}]` {
 		t.Errorf("session %s, %v, %v", state, present, err)
-	}
-	twin := sqlstore.Value[string](t, s, `SELECT concat_ws(' ', model_id, twin_etag, twin_version, desired_version, reported_version, tags, desired, reported)
-		FROM devices WHERE hub = 'old' AND module_id = ''`)
-	if twin != `dtmi:x;1 8 7 6 5 {"a":1} {"b":2} {"c":3}` {
-		t.Errorf("twin %s", twin)
 	}
 	wantOldHosts(t, s, c)
 }
@@ -287,9 +286,66 @@ func wantOldNodes(t *testing.T, s *sqlstore.Store) {
 	if hubward.CodeOf(err) != hubward.CodeConnectionClosedOnNewOne {
 		t.Errorf("the fence of an ended session: %v", err)
 	}
-	events, err := s.Outbox(t.Context(), "old", 10)
-	if err != nil || len(events) != 1 || events[0].Identity != module || events[0].ID != "e" || string(events[0].Data) != "hello" {
-		t.Errorf("outbox %+v, %v", events, err)
+	batches, err := s.Outbox(t.Context(), "old", 10)
+	want := []hub.HubEventBatch{{ID: 7, Events: []hub.HubEvent{{Identity: module, ID: "e", Data: []byte("hello")}}}}
+	if diff := cmp.Diff(want, batches); err != nil || diff != "" {
+		t.Errorf("outbox: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// wantOldTwin looks for the twin of testdata/sqlite/0006.sql. Before that version nobody could write to one.
+func wantOldTwin(t *testing.T, s *sqlstore.Store, version int) {
+	t.Helper()
+	want := hub.NewTwin()
+	if version >= 6 {
+		want = &hub.StoredTwin{
+			ETag: 8, Tags: twindoc.Section{Document: []byte(`{"a":1}`), Size: 7},
+			Desired:        twindoc.Section{Document: []byte(`{"b":2}`), Metadata: []byte("M"), Version: 6, Size: 9},
+			Reported:       twindoc.Section{Document: []byte(`{"c":3}`), Metadata: []byte("N"), Version: 5, Size: 4},
+			DesiredChanges: []hub.DesiredChange{{Version: 6, Patch: []byte(`{"b":2,"$version":6}`)}},
+		}
+	}
+	got, err := s.Twin(t.Context(), "old", dev("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Twin); diff != "" {
+		t.Errorf("twin (-want +got):\n%s", diff)
+	}
+}
+
+// TestOpen_oldOutbox: events that waited before there were batches wait on, in their order, each byte of them.
+func TestOpen_oldOutbox(t *testing.T) {
+	path := file(t.TempDir())
+	var script strings.Builder
+	script.WriteString(`INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups) VALUES ('h', '[]', 1, 1, '[]');`)
+	var want []hub.HubEventBatch
+	for i, size := range []int{0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152} {
+		id := hubward.Identity{Device: strings.Repeat("\u00fc", 1+i), Module: strings.Repeat("m", min(size, 128))}
+		e := hub.HubEvent{Identity: id, ID: fmt.Sprint("event ", i), Data: bytes.Repeat([]byte{0, 0xff, byte(i)}, size)[:size]}
+		row := int64(10 + 3*i)
+		fmt.Fprintf(&script, `INSERT INTO outbox (id, hub, device_id, module_id, event_id, data) VALUES (%d, 'h', '%s', '%s', '%s', x'%x');`,
+			row, id.Device, id.Module, e.ID, e.Data)
+		want = append(want, hub.HubEventBatch{ID: row, Events: []hub.HubEvent{e}})
+	}
+	sqlstore.CreateAt(t, path, 5, script.String())
+	s := open(t, path)
+	var got []hub.HubEventBatch
+	for {
+		batches, err := s.Outbox(t.Context(), "h", 1)
+		if err != nil || len(batches) > 1 {
+			t.Fatal(batches, err)
+		}
+		if len(batches) == 0 {
+			break
+		}
+		got = append(got, batches[0])
+		if err := s.DeleteOutbox(t.Context(), "h", []int64{batches[0].ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("outbox (-want +got):\n%.2000s", diff)
 	}
 }
 

@@ -11,11 +11,14 @@ import (
 )
 
 // identityColumns are what scanIdentity reads of an identity whose ids are known.
-const identityColumns = `managed_by, generation_id, etag, connection_state, status, status_reason,
+const identityColumns = `managed_by, generation_id, devices.etag, connection_state, status, status_reason,
 	connection_state_updated, status_updated, last_activity, auth_type, primary_key, secondary_key,
-	primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, parent_scopes,
+	primary_thumbprint, secondary_thumbprint, iot_edge, device_scope, parent_scopes, model_id,
 	coalesce((SELECT q.pending FROM c2d_queues q
 		WHERE q.hub = devices.hub AND q.device_id = devices.device_id AND q.module_id = devices.module_id), 0)`
+
+// lockIdentity is for Store.lock.
+const lockIdentity = `SELECT etag FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`
 
 const selectIdentity = `SELECT ` + identityColumns + ` FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`
 
@@ -80,7 +83,7 @@ func scanIdentity(row scanner, r *hub.Registration, first ...any) error {
 	)
 	err := row.Scan(append(first, &r.ManagedBy, &r.GenerationID, &r.ETag, &r.ConnectionState, &r.Status, &reason,
 		&stateUpdated, &statusUpdated, &activity, &authType, &key1, &key2,
-		&th1, &th2, &r.Capabilities.IotEdge, &r.DeviceScope, &parents, &r.CloudToDeviceMessageCount)...)
+		&th1, &th2, &r.Capabilities.IotEdge, &r.DeviceScope, &parents, &r.ModelID, &r.CloudToDeviceMessageCount)...)
 	if err != nil {
 		return err
 	}
@@ -100,7 +103,7 @@ func scanIdentity(row scanner, r *hub.Registration, first ...any) error {
 }
 
 // EditIdentities runs edits in order, in one job of the writer. An identity is stored under its edit's ID, whatever ids
-// it says it has. What it stores of an identity that exists leaves the twin and the connection fields alone.
+// it says it has. What it stores of an identity that exists leaves the connection fields alone.
 func (s *Store) EditIdentities(ctx context.Context, hubName string, edits []*hub.IdentityEdit) error {
 	if len(edits) == 0 {
 		return nil
@@ -129,7 +132,7 @@ func (s *Store) editIdentity(op string, tx *writeTx, hubName string, e *hub.Iden
 }
 
 func (s *Store) tryIdentity(op string, tx *writeTx, hubName string, e *hub.IdentityEdit) (done bool, err error) {
-	old, err := s.lockIdentity(tx, hubName, e.ID)
+	old, twin, err := s.lockForEdit(tx, hubName, e)
 	if err != nil {
 		return false, err
 	}
@@ -142,16 +145,51 @@ func (s *Store) tryIdentity(op string, tx *writeTx, hubName string, e *hub.Ident
 	done = true
 	switch {
 	case exists && next == nil:
-		e.Modules, err = s.deleteIdentity(tx, hubName, e.ID)
+		e.Modules, err = s.deleteIdentity(tx, hubName, e.ID, e.WithTwin)
 	case exists:
 		err = updateIdentity(tx, hubName, e.ID, next)
 	case next != nil:
 		done, err = s.createIdentity(op, tx, hubName, e, next)
+	case len(events) > 0:
+		err = s.lockHub(op, tx, hubName) // no identity says that the hub is there
 	}
 	if err != nil || !done || e.Err != nil {
 		return done, err
 	}
-	return true, saveEvents(tx, hubName, events)
+	if next != nil && next.Twin != nil {
+		if err := s.replaceTwin(tx, hubName, e.ID, twin, next.Twin); err != nil {
+			return true, err
+		}
+	}
+	tx.tell(hubName, events)
+	return true, nil
+}
+
+// lockForEdit reads an identity that is written back, nil when there is none, and its twin if the edit is to have it.
+func (s *Store) lockForEdit(tx *writeTx, hubName string, e *hub.IdentityEdit) (*hub.Registration, *twinRows, error) {
+	r, err := s.lockIdentity(tx, hubName, e.ID)
+	if err != nil || r == nil || !e.WithTwin {
+		return r, nil, err
+	}
+	twin, err := readTwin(tx, hubName, e.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Twin = twin.copy()
+	return r, twin, nil
+}
+
+// lockHub fails when there is no such hub.
+func (s *Store) lockHub(op string, tx *writeTx, hubName string) error {
+	found := false
+	err := tx.each(func(scanner) error {
+		found = true
+		return nil
+	}, lockHub+s.dialect.forUpdate, hubName)
+	if err == nil && !found {
+		err = noHub(op, nil)
+	}
+	return err
 }
 
 // lockIdentity reads an identity that is written back, nil when there is none.
@@ -169,8 +207,8 @@ func (s *Store) lockIdentity(tx *writeTx, hubName string, id hubward.Identity) (
 }
 
 // deleteIdentity removes an identity, with its modules if it is a device, and returns those; the schema removes their
-// sessions, queues and feedback.
-func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity) (modules []hub.Registration, err error) {
+// twins, sessions, queues and feedback.
+func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity, withTwins bool) (modules []hub.Registration, err error) {
 	if id.Module != "" {
 		_, err := tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`, hubName, id.Device, id.Module)
 		return nil, err
@@ -179,6 +217,16 @@ func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity)
 		WHERE hub = $1 AND device_id = $2 AND module_id <> '' ORDER BY module_id`+s.dialect.forUpdate, hubName, id.Device)
 	if err != nil {
 		return nil, err
+	}
+	for i := range modules {
+		if !withTwins {
+			break
+		}
+		twin, err := readTwin(tx, hubName, modules[i].Identity())
+		if err != nil {
+			return nil, err
+		}
+		modules[i].Twin = twin.copy()
 	}
 	_, err = tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2`, hubName, id.Device)
 	return modules, err

@@ -18,6 +18,8 @@ var readsUnderALock = []string{
 	"SELECT min(lock_until) FROM notifications",                               // the hub is locked
 	"SELECT device_id, module_id, generation_id, message_id, status, at FROM", // records of a notification that is locked
 	"SELECT devices.generation_id, devices.status, q.next_sequence",           // the identity is locked
+	"SELECT t.id, coalesce(t.etag, 1)",                                        // the identity is locked
+	"SELECT coalesce(t.etag, 1), r.id",                                        // the identity is locked
 	"SELECT hub FROM hub_hosts",                                               // whose name it is, for the error
 }
 

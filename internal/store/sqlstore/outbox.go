@@ -2,37 +2,91 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// saveEvents appends events to the outbox, in the transaction of the change that they tell of. Whoever changes an
-// identity has its row locked, so that its events get their numbers in the order of its changes.
-func saveEvents(tx *writeTx, hubName string, events []hub.HubEvent) error {
+// maxOutbox bounds what one call of Outbox reads, in bytes of batches: the one that reaches it is the last.
+const maxOutbox = 1 << 20
+
+// toldEvent is an event of a transaction that is under way.
+type toldEvent struct {
+	hub   string
+	event *hub.HubEvent
+}
+
+// tell stores events with what the transaction changes. Whoever changes an identity has its row locked until the end, and
+// all events get their place at the end: so those of one identity stand in the order of its changes, whichever
+// transactions they come from.
+func (t *writeTx) tell(hubName string, events []hub.HubEvent) {
 	for i := range events {
-		e := &events[i]
-		_, err := tx.exec(`INSERT INTO outbox (hub, device_id, module_id, event_id, data) VALUES ($1, $2, $3, $4, $5)`,
-			hubName, e.Identity.Device, e.Identity.Module, e.ID, notNull(e.Data))
-		if err != nil {
+		t.told = append(t.told, toldEvent{hubName, &events[i]})
+	}
+}
+
+// storeEvents stores what was told in batches, those of each hub apart.
+func (t *writeTx) storeEvents() error {
+	for len(t.told) > 0 {
+		hubName := t.told[0].hub
+		var rest []toldEvent
+		var batch []byte
+		n, size := 0, 0
+		for _, e := range t.told {
+			if e.hub != hubName {
+				rest = append(rest, e)
+				continue
+			}
+			if n == hub.MaxEventBatch || n > 0 && size+len(e.event.Data) > hub.MaxEventBatchBytes {
+				if err := t.storeBatch(hubName, batch); err != nil {
+					return err
+				}
+				batch, n, size = batch[:0], 0, 0
+			}
+			batch = appendEvent(batch, e.event)
+			n, size = n+1, size+len(e.event.Data)
+		}
+		if err := t.storeBatch(hubName, batch); err != nil {
 			return err
 		}
+		t.told = rest
 	}
 	return nil
 }
 
-// Outbox returns the oldest events that are not moved yet; none when limit is not positive.
+// storeBatch leaves out the events of a hub that is gone by now: they would go with it.
+func (t *writeTx) storeBatch(hubName string, batch []byte) error {
+	_, err := t.exec(`INSERT INTO outbox (hub, events) SELECT name, $2 FROM hubs WHERE name = $1`, hubName, batch)
+	return err
+}
+
+// errEnough ends a query.
+var errEnough = errors.New("enough")
+
+// Outbox returns batches of events that are not moved yet; none when limit is not positive. With an engine of several writers
+// ids say nothing of the order in which batches are committed: one with a lower id may come later, but with events of
+// other identities.
 func (s *Store) Outbox(ctx context.Context, hubName string, limit int) ([]hub.HubEventBatch, error) {
 	var batches []hub.HubEventBatch
+	events, size := 0, 0
 	err := s.read.each(ctx, func(row scanner) error {
-		var e hub.HubEvent
-		var id int64
-		if err := row.Scan(&id, &e.Identity.Device, &e.Identity.Module, &e.ID, &e.Data); err != nil {
+		var b hub.HubEventBatch
+		var column []byte
+		if err := row.Scan(&b.ID, &column); err != nil {
 			return err
 		}
-		batches = append(batches, hub.HubEventBatch{ID: id, Events: []hub.HubEvent{e}})
+		var err error
+		if b.Events, err = eventsOf(column); err != nil {
+			return fmt.Errorf("outbox, row %d: %w", b.ID, err)
+		}
+		batches = append(batches, b)
+		if events, size = events+len(b.Events), size+len(column); events >= limit || size >= maxOutbox {
+			return errEnough
+		}
 		return nil
-	}, `SELECT id, device_id, module_id, event_id, data FROM outbox WHERE hub = $1 ORDER BY id LIMIT $2`, hubName, max(limit, 0))
-	if err != nil {
+	}, `SELECT id, events FROM outbox WHERE hub = $1 ORDER BY id LIMIT $2`, hubName, max(limit, 0))
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, s.fail("sqlstore.Outbox", err)
 	}
 	return batches, nil
@@ -45,7 +99,7 @@ func (s *Store) DeleteOutbox(ctx context.Context, hubName string, ids []int64) e
 	}
 	return s.update(ctx, "sqlstore.DeleteOutbox", func(tx *writeTx) error {
 		for _, id := range ids {
-			if _, err := tx.exec(`DELETE FROM outbox WHERE hub = $1 AND id = $2`, hubName, id); err != nil {
+			if _, err := tx.exec(`DELETE FROM outbox WHERE id = $1 AND hub = $2`, id, hubName); err != nil {
 				return err
 			}
 		}

@@ -1,50 +1,72 @@
 package sqlstore_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
-const selectTwin = `SELECT tags || desired || reported || desired_version || reported_version || twin_version || twin_etag || model_id
-	FROM devices WHERE hub = 'h' AND device_id = 'd' AND module_id = ''`
-
-const freshTwin = `{}{}{}1121`
-
-// TestEditIdentities_keepsTwin: the twin lives in the identity's row and is not the registry's to change, nor a
-// connection's.
-func TestEditIdentities_keepsTwin(t *testing.T) {
+// TestTwins_leaveNoRow: an identity whose twin nobody writes to costs no row of it, and an edit that changes nothing no write.
+func TestTwins_leaveNoRow(t *testing.T) {
 	s := withHub(t, sqlstore.Memory)
-	if got := sqlstore.Value[string](t, s, selectTwin); got != freshTwin {
-		t.Errorf("new twin %s", got)
+	sameTwin := &hub.TwinEdit{ID: dev("d"), Edit: func(*hub.Registration) ([]hub.HubEvent, error) { return nil, nil }}
+	sameReported := &hub.ReportedEdit{ID: dev("d"), Edit: func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
+		return old, nil, nil
+	}}
+	sameIdentity := edit("d", func(old *hub.Registration) (*hub.Registration, error) { return old, nil })
+	sameIdentity.WithTwin = true
+	nothing := func() {
+		t.Helper()
+		mustEdit(t, s, sameIdentity)
+		err := errors.Join(s.EditTwins(t.Context(), "h", []*hub.TwinEdit{sameTwin}), s.EditReported(t.Context(), "h", []*hub.ReportedEdit{sameReported}))
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.Exec(t, `UPDATE devices SET tags = '{"a":1}', desired = '{"b":2}', reported = '{"c":3}', desired_version = 4,
-		reported_version = 5, twin_version = 6, twin_etag = 7, model_id = 'dtmi:x;1'`)
-	mustEdit(t, s, put("d"))
-	mustConnect(t, s, hub.Connection{ID: dev("d"), Fence: 1, State: hubward.Connected, StateUpdated: now})
-	if got := sqlstore.Value[string](t, s, selectTwin); got != `{"a":1}{"b":2}{"c":3}4567dtmi:x;1` {
-		t.Errorf("twin after an edit of the identity: %s", got)
+	fresh := put("fresh")
+	fresh.Edit = func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
+		r := registration("fresh")
+		r.Twin = hub.NewTwin()
+		return r, nil, nil
 	}
-	mustEdit(t, s, edit("d", remove), put("d"))
-	if got := sqlstore.Value[string](t, s, selectTwin); got != freshTwin {
-		t.Errorf("twin of the next device of that name: %s", got)
+	mustEdit(t, s, fresh)
+	nothing()
+	if n := sqlstore.Value[int](t, s, `SELECT (SELECT count(*) FROM twins) + (SELECT count(*) FROM twin_reported)`); n != 0 {
+		t.Errorf("%d rows", n)
 	}
+	mustEdit(t, s, edit("d", func(old *hub.Registration) (*hub.Registration, error) {
+		old.Twin = &hub.StoredTwin{ETag: 2, Reported: twindoc.Section{Version: 2}}
+		return old, nil
+	}))
+	for _, table := range []string{"twins", "twin_reported"} {
+		s.Exec(t, fmt.Sprintf(`CREATE TEMP TRIGGER no_write_%s BEFORE UPDATE ON %[1]s BEGIN SELECT raise(ABORT, 'an update that changes nothing'); END`, table))
+	}
+	nothing()
 }
 
-// TestSchema_twinsStandLast: what is read of identities and connections comes before the long documents, behind which it
-// would cost reading those.
-//
-// Source: sqlite.org/fileformat2.html, record format and overflow pages.
-func TestSchema_twinsStandLast(t *testing.T) {
+// TestSchema_twinsReadIndexes: what is read of a twin comes by the keys of the identity, and what is written by the row's.
+func TestSchema_twinsReadIndexes(t *testing.T) {
 	s := withHub(t, sqlstore.Memory)
-	last := sqlstore.Value[string](t, s, `SELECT group_concat(name, ' ') FROM
-		(SELECT name FROM pragma_table_info('devices') ORDER BY cid LIMIT 3 OFFSET (SELECT count(*) - 3 FROM pragma_table_info('devices')))`)
-	if last != "tags desired reported" {
-		t.Errorf("the last columns are %s", last)
+	got := sqlstore.Plans(t, s, `SELECT t.etag, r.document FROM devices
+		LEFT JOIN twins t ON t.hub = devices.hub AND t.device_id = devices.device_id AND t.module_id = devices.module_id
+		LEFT JOIN twin_reported r ON r.hub = devices.hub AND r.device_id = devices.device_id AND r.module_id = devices.module_id
+		WHERE devices.hub = 'h' AND devices.device_id = 'd' AND devices.module_id = ''`)
+	want := []string{
+		"SEARCH devices USING COVERING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id=? AND module_id=?)",
+		"SEARCH t USING INDEX sqlite_autoindex_twins_1 (hub=? AND device_id=? AND module_id=?) LEFT-JOIN",
+		"SEARCH r USING INDEX sqlite_autoindex_twin_reported_1 (hub=? AND device_id=? AND module_id=?) LEFT-JOIN",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
 	}
 }
 

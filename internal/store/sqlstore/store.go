@@ -150,9 +150,13 @@ func (s *Store) fail(op string, err error) error {
 		return err
 	case s.dialect.isForeignKey(err):
 		// Rows refer to their hub, or to an identity that their writer has locked; sessions tell for themselves.
-		return &hubward.Error{Code: hubward.CodeHubNotFound, Op: op, Message: "The hub does not exist.", Err: err}
+		return noHub(op, err)
 	case s.write.isClosing():
 		return hubward.Wrap(hubward.CodeServiceUnavailable, op, err)
 	}
 	return hubward.Wrap(hubward.CodeServerError, op, err)
+}
+
+func noHub(op string, err error) error {
+	return &hubward.Error{Code: hubward.CodeHubNotFound, Op: op, Message: "The hub does not exist.", Err: err}
 }

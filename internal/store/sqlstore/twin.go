@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"github.com/hubward/hubward"
@@ -9,29 +10,163 @@ import (
 	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
-var errNotBuilt = errors.New("not built")
-
-// Twin returns an identity with its twin.
+// Twin returns an identity with its twin. It is one query, so that both are of the same moment.
 func (s *Store) Twin(ctx context.Context, hubName string, id hubward.Identity) (*hub.Registration, error) {
-	return nil, errNotBuilt
+	const op = "sqlstore.Twin"
+	row, err := s.read.row(ctx, `SELECT `+twinColumns+`, `+identityColumns+` FROM devices`+joinTwin+whoseTwin,
+		hubName, id.Device, id.Module)
+	if err != nil {
+		return nil, s.fail(op, err)
+	}
+	var twin twinRows
+	r := withID(id)
+	err = scanIdentity(row, r, twin.columns()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, notFound(op, id)
+	}
+	if err == nil {
+		err = twin.complete()
+	}
+	if err != nil {
+		return nil, s.fail(op, err)
+	}
+	r.Twin = &twin.StoredTwin
+	return r, nil
 }
 
-// Twins is as Devices, with the twins.
+// Twins returns up to limit devices behind after with their twins, ordered by id; none when limit is not positive.
 func (s *Store) Twins(ctx context.Context, hubName, after string, limit int) ([]hub.Registration, error) {
-	return nil, errNotBuilt
+	var devices []hub.Registration
+	err := s.read.each(ctx, func(row scanner) error {
+		var r hub.Registration
+		var twin twinRows
+		if err := scanIdentity(row, &r, append(twin.columns(), &r.DeviceID)...); err != nil {
+			return err
+		}
+		r.Twin = &twin.StoredTwin
+		devices = append(devices, r)
+		return twin.complete()
+	}, `SELECT `+twinColumns+`, devices.device_id, `+identityColumns+` FROM devices`+joinTwin+`
+		WHERE devices.hub = $1 AND devices.device_id > $2 AND devices.module_id = ''
+		ORDER BY devices.device_id LIMIT $3`, hubName, after, max(limit, 0))
+	if err != nil {
+		return nil, s.fail("sqlstore.Twins", err)
+	}
+	return devices, nil
 }
 
 // DesiredProperties returns the desired properties of an identity, and their newest changes.
 func (s *Store) DesiredProperties(ctx context.Context, hubName string, id hubward.Identity) (twindoc.Section, []hub.DesiredChange, error) {
-	return twindoc.Section{}, nil, errNotBuilt
+	const op = "sqlstore.DesiredProperties"
+	row, err := s.read.row(ctx, `SELECT coalesce(t.desired_version, 1), coalesce(t.desired_size, 0), t.desired_changes, t.desired_metadata, t.desired
+		FROM devices`+joinTwins+whoseTwin, hubName, id.Device, id.Module)
+	if err != nil {
+		return twindoc.Section{}, nil, s.fail(op, err)
+	}
+	var twin twinRows
+	d := &twin.Desired
+	err = row.Scan(&d.Version, &d.Size, &twin.changes, &d.Metadata, &d.Document)
+	if errors.Is(err, sql.ErrNoRows) {
+		return twindoc.Section{}, nil, notFound(op, id)
+	}
+	if err == nil {
+		err = twin.complete()
+	}
+	if err != nil {
+		return twindoc.Section{}, nil, s.fail(op, err)
+	}
+	return twin.Desired, twin.DesiredChanges, nil
 }
 
-// EditTwins is as EditIdentities, for twins.
+// EditTwins runs edits in order, in one job of the writer. It writes what differs from what was read.
 func (s *Store) EditTwins(ctx context.Context, hubName string, edits []*hub.TwinEdit) error {
-	return errNotBuilt
+	if len(edits) == 0 {
+		return nil
+	}
+	const op = "sqlstore.EditTwins"
+	return s.update(ctx, op, func(tx *writeTx) error {
+		for _, e := range edits {
+			if err := s.editTwin(op, tx, hubName, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// EditReported is EditTwins for the reported properties alone.
+// editTwin sets e.Err to what e's function says, before anything is written; an error of its own fails the whole job.
+func (s *Store) editTwin(op string, tx *writeTx, hubName string, e *hub.TwinEdit) error {
+	r, err := s.lockIdentity(tx, hubName, e.ID)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		e.Err = notFound(op, e.ID)
+		return nil
+	}
+	old, err := readTwin(tx, hubName, e.ID)
+	if err != nil {
+		return err
+	}
+	r.Twin = old.copy()
+	events, err := e.Edit(r)
+	if e.Err = err; err != nil {
+		return nil
+	}
+	if err := saveTwin(tx, hubName, e.ID, old, r.Twin); err != nil {
+		return err
+	}
+	tx.tell(hubName, events)
+	return nil
+}
+
+// EditReported runs edits in order, in one job of the writer. Each reads one row, and writes one if what it stores differs.
 func (s *Store) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit) error {
-	return errNotBuilt
+	if len(edits) == 0 {
+		return nil
+	}
+	const op = "sqlstore.EditReported"
+	return s.update(ctx, op, func(tx *writeTx) error {
+		for _, e := range edits {
+			if err := s.editReported(op, tx, hubName, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// editReported locks the identity's row: the twin has none before it is written to, and an outer join cannot be locked.
+func (s *Store) editReported(op string, tx *writeTx, hubName string, e *hub.ReportedEdit) error {
+	if err := s.lock(tx, lockIdentity, hubName, e.ID.Device, e.ID.Module); err != nil {
+		return err
+	}
+	row, err := tx.row(`SELECT coalesce(t.etag, 1), r.id, coalesce(r.version, 1), coalesce(r.size, 0), r.metadata, r.document
+		FROM devices`+joinTwin+whoseTwin, hubName, e.ID.Device, e.ID.Module)
+	if err != nil {
+		return err
+	}
+	var (
+		etag int64
+		id   sql.NullInt64
+		old  twindoc.Section
+	)
+	err = row.Scan(&etag, &id, &old.Version, &old.Size, &old.Metadata, &old.Document)
+	if errors.Is(err, sql.ErrNoRows) {
+		e.Err = notFound(op, e.ID)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	old.Document = documentOf(old.Document)
+	next, events, err := e.Edit(etag, old)
+	if e.Err = err; err != nil {
+		return nil
+	}
+	if err := saveReported(tx, hubName, e.ID, id, &old, &next); err != nil {
+		return err
+	}
+	tx.tell(hubName, events)
+	return nil
 }

@@ -204,6 +204,10 @@ func (w *writer) transact(group []*job) error {
 			return err
 		}
 	}
+	if err := t.storeEvents(); err != nil {
+		tx.Rollback()
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

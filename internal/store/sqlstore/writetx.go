@@ -12,6 +12,7 @@ type writeTx struct {
 	w     *writer
 	tx    *sql.Tx
 	stmts map[string]*sql.Stmt // of this transaction
+	told  []toldEvent          // by the jobs that have not failed; stored at the end
 }
 
 // attempt runs j in a savepoint and sets its err. It returns errLost when the transaction itself is gone: on a full or
@@ -21,8 +22,10 @@ func (t *writeTx) attempt(j *job) error {
 	if _, err := t.exec(`SAVEPOINT job`); err != nil {
 		return fmt.Errorf("%w: %w", errLost, err)
 	}
+	told := len(t.told)
 	j.err = t.guarded(j.run)
 	if j.err != nil {
+		t.told = t.told[:told]
 		if t.w.dialect.isConflict(j.err) {
 			return j.err
 		}

@@ -1,0 +1,540 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/twindoc"
+)
+
+var twinTests = []test{
+	{"newAreFresh", testTwinFresh},
+	{"keepEveryField", testTwinFields},
+	{"keepLargeDocuments", testTwinLarge},
+	{"canBecomeEmpty", testTwinEmptied},
+	{"unknownIsNotFound", testTwinUnknown},
+	{"listInPages", testTwinPages},
+	{"storedWithTheirIdentity", testTwinOfEditedIdentity},
+	{"createdAgainAreFresh", testTwinDeleted},
+	{"goWithTheirDevice", testTwinsOfModulesDeleted},
+	{"areApart", testTwinsApart},
+	{"editsTouchNothingElse", testTwinAlone},
+	{"editsGetACopy", testTwinCopy},
+	{"editsRunInOrderOnOneAnothersRows", testTwinOrder},
+	{"failureIsItsOwn", testTwinFailure},
+	{"panicFailsTheCallAlone", testTwinPanic},
+	{"tellEvents", testTwinEvents},
+}
+
+// aTwin returns a twin with every field set, the larger of size bytes or a few.
+func aTwin(size int) *hub.StoredTwin {
+	text := strings.Repeat(`\"ü' <&>`, size/9+1)
+	section := func(name string, version int64) twindoc.Section {
+		return twindoc.Section{
+			Document: fmt.Appendf(nil, `{"%s":1.50,"text":"%s"}`, name, text), Version: version,
+			Metadata: []byte("\x00\xff" + name + text), Size: 100 + len(text),
+		}
+	}
+	t := &hub.StoredTwin{ETag: 7, Tags: section("a", 0), Desired: section("b", 5), Reported: section("c", 9)}
+	t.Tags.Metadata = nil
+	for v := t.Desired.Version - 1; v <= t.Desired.Version; v++ {
+		t.DesiredChanges = append(t.DesiredChanges, hub.DesiredChange{Version: v, Patch: fmt.Appendf(nil, `{"$version":%d,"b":"<%s>"}`, v, text)})
+	}
+	return t
+}
+
+// withTwin is an identity that has a twin.
+func withTwin(r *hub.Registration, twin *hub.StoredTwin) *hub.Registration {
+	r.Twin = twin
+	return r
+}
+
+// twinEdit is an edit that tells events that bear names.
+func twinEdit(id hubward.Identity, change func(*hub.StoredTwin), names ...string) *hub.TwinEdit {
+	return &hub.TwinEdit{ID: id, Edit: func(r *hub.Registration) ([]hub.HubEvent, error) {
+		change(r.Twin)
+		var events []hub.HubEvent
+		for _, name := range names {
+			events = append(events, told(id, name))
+		}
+		return events, nil
+	}}
+}
+
+// fill is a change that sets every field.
+func fill(t *hub.StoredTwin) { *t = *aTwin(0) }
+
+// reportedEdit is an edit that tells events that bear names.
+func reportedEdit(id hubward.Identity, change func(etag int64, old twindoc.Section) twindoc.Section, names ...string) *hub.ReportedEdit {
+	return &hub.ReportedEdit{ID: id, Edit: func(etag int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
+		var events []hub.HubEvent
+		for _, name := range names {
+			events = append(events, told(id, name))
+		}
+		return change(etag, old), events, nil
+	}}
+}
+
+// report is a change that sets every field, and raises the version.
+func report(_ int64, old twindoc.Section) twindoc.Section {
+	next := aTwin(0).Reported
+	next.Version = old.Version + 1
+	return next
+}
+
+// editTwins runs edits that have to succeed.
+func editTwins(t *testing.T, s hub.Store, hubName string, edits ...*hub.TwinEdit) {
+	t.Helper()
+	if err := s.EditTwins(t.Context(), hubName, edits); err != nil {
+		t.Fatalf("EditTwins: %v", err)
+	}
+	for _, e := range edits {
+		if e.Err != nil {
+			t.Fatalf("edit of the twin of %s: %v", e.ID, e.Err)
+		}
+	}
+}
+
+// editReported runs edits that have to succeed.
+func editReported(t *testing.T, s hub.Store, hubName string, edits ...*hub.ReportedEdit) {
+	t.Helper()
+	if err := s.EditReported(t.Context(), hubName, edits); err != nil {
+		t.Fatalf("EditReported: %v", err)
+	}
+	for _, e := range edits {
+		if e.Err != nil {
+			t.Fatalf("edit of what %s reports: %v", e.ID, e.Err)
+		}
+	}
+}
+
+// wantTwin checks all that is read of an identity with its twin.
+func wantTwin(t *testing.T, s hub.Store, hubName string, want *hub.Registration) {
+	t.Helper()
+	id := want.Identity()
+	got, err := s.Twin(t.Context(), hubName, id)
+	if err != nil {
+		t.Fatalf("Twin(%s, %s): %v", hubName, id, err)
+	}
+	wantEqual(t, "twin of "+id.String(), got, want)
+	desired, changes, err := s.DesiredProperties(t.Context(), hubName, id)
+	if err != nil {
+		t.Fatalf("DesiredProperties(%s, %s): %v", hubName, id, err)
+	}
+	wantEqual(t, "desired properties of "+id.String(), desired, want.Twin.Desired)
+	wantEqual(t, "changes of the desired properties of "+id.String(), changes, want.Twin.DesiredChanges)
+	err = s.EditReported(t.Context(), hubName, []*hub.ReportedEdit{reportedEdit(id, func(etag int64, old twindoc.Section) twindoc.Section {
+		wantEqual(t, "reported properties of "+id.String(), old, want.Twin.Reported)
+		wantEqual(t, "etag of the twin of "+id.String(), etag, want.Twin.ETag)
+		return old
+	})})
+	if err != nil {
+		t.Fatalf("EditReported: %v", err)
+	}
+}
+
+func testTwinFresh(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	create(t, s, homeHub, anIdentity(mod("d", "m")))
+	for _, id := range []hubward.Identity{dev("d"), mod("d", "m")} {
+		wantTwin(t, s, homeHub, withTwin(anIdentity(id), hub.NewTwin()))
+		if got := identity(t, s, homeHub, id); got.Twin != nil {
+			t.Errorf("%s has a twin that was not asked for: %v", id, got.Twin)
+		}
+	}
+	wantTwins(t, s, "", 10, *withTwin(aDevice("d"), hub.NewTwin()))
+}
+
+func wantTwins(t *testing.T, s hub.Store, after string, limit int, want ...hub.Registration) {
+	t.Helper()
+	got, err := s.Twins(t.Context(), homeHub, after, limit)
+	if err != nil {
+		t.Fatalf("Twins: %v", err)
+	}
+	wantEqual(t, fmt.Sprintf("twins behind %q, limit %d", after, limit), got, want)
+}
+
+func testTwinFields(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	create(t, s, homeHub, anIdentity(mod("d", "m")))
+	for _, id := range []hubward.Identity{dev("d"), mod("d", "m")} {
+		for range 2 { // the second time it is there
+			editTwins(t, s, homeHub, twinEdit(id, fill))
+			wantTwin(t, s, homeHub, withTwin(anIdentity(id), aTwin(0)))
+		}
+	}
+	wantTwins(t, s, "", 10, *withTwin(aDevice("d"), aTwin(0)))
+	more := aTwin(0)
+	more.ETag, more.Tags.Size, more.Desired.Version, more.Reported.Version = 1<<62, 1, 1<<61, 1<<60
+	editTwins(t, s, homeHub, twinEdit(dev("d"), func(t *hub.StoredTwin) { *t = *more }))
+	wantTwin(t, s, homeHub, withTwin(aDevice("d"), more))
+}
+
+// testTwinLarge: documents may grow and shrink.
+func testTwinLarge(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	for _, size := range []int{100, 60_000, 60_001, 1000, 200_000, 0} {
+		editTwins(t, s, homeHub, twinEdit(dev("d"), func(t *hub.StoredTwin) { *t = *aTwin(size) }))
+		wantTwin(t, s, homeHub, withTwin(aDevice("d"), aTwin(size)))
+	}
+	want := aTwin(0)
+	for _, size := range []int{60_000, 60_001, 0, 200_000} {
+		want.Reported = aTwin(size).Reported
+		editReported(t, s, homeHub, reportedEdit(dev("d"), func(int64, twindoc.Section) twindoc.Section { return want.Reported }))
+		wantTwin(t, s, homeHub, withTwin(aDevice("d"), want))
+	}
+}
+
+// testTwinEmptied: a document without members is as good as none; versions stay.
+func testTwinEmptied(t *testing.T, s hub.Store) {
+	withHome(t, s, "d", "e")
+	editTwins(t, s, homeHub, twinEdit(dev("d"), fill), twinEdit(dev("e"), fill))
+	want := &hub.StoredTwin{ETag: 8, Desired: twindoc.Section{Version: 6}, Reported: twindoc.Section{Version: 10}}
+	editTwins(t, s, homeHub, twinEdit(dev("d"), func(t *hub.StoredTwin) { *t = *want }))
+	wantTwin(t, s, homeHub, withTwin(aDevice("d"), want))
+
+	e := aTwin(0)
+	e.Reported = twindoc.Section{Version: 10}
+	editReported(t, s, homeHub, reportedEdit(dev("e"), func(int64, twindoc.Section) twindoc.Section {
+		return twindoc.Section{Version: 10, Document: []byte("{}")}
+	}))
+	wantTwin(t, s, homeHub, withTwin(aDevice("e"), e))
+}
+
+func testTwinUnknown(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	for _, c := range []struct {
+		hubName string
+		id      hubward.Identity
+	}{
+		{homeHub, dev("unknown")}, {homeHub, mod("d", "unknown")}, {homeHub, dev("D")}, {"nowhere", dev("d")}, {"nowhere", mod("d", "m")},
+	} {
+		r, err := s.Twin(t.Context(), c.hubName, c.id)
+		wantNotFound(t, err, c.id)
+		if r != nil {
+			t.Errorf("Twin(%s) = %v besides its error", c.id, r)
+		}
+		_, _, err = s.DesiredProperties(t.Context(), c.hubName, c.id)
+		wantNotFound(t, err, c.id)
+
+		never := func() { t.Errorf("edit of %s, which is not registered", c.id) }
+		twin := &hub.TwinEdit{ID: c.id, Edit: func(*hub.Registration) ([]hub.HubEvent, error) { never(); return nil, nil }}
+		reported := &hub.ReportedEdit{ID: c.id, Edit: func(int64, twindoc.Section) (next twindoc.Section, _ []hub.HubEvent, _ error) { never(); return }}
+		if err := errors.Join(s.EditTwins(t.Context(), c.hubName, []*hub.TwinEdit{twin}), s.EditReported(t.Context(), c.hubName, []*hub.ReportedEdit{reported})); err != nil {
+			t.Fatal(err)
+		}
+		wantNotFound(t, twin.Err, c.id)
+		wantNotFound(t, reported.Err, c.id)
+	}
+	if got, err := s.Twins(t.Context(), "nowhere", "", 10); err != nil || len(got) != 0 {
+		t.Errorf("twins of an unknown hub: %v, %v", got, err)
+	}
+	editTwins(t, s, homeHub)
+	editReported(t, s, homeHub)
+}
+
+// testTwinPages has modules among the devices, another hub behind them, and twins that nobody has written to.
+func testTwinPages(t *testing.T, s hub.Store) {
+	ids := []string{"#", "-", "B", "a", "a'b", "a10", "a9", "b"}
+	withHome(t, s, ids...)
+	saveHub(t, s, aHub(homeHub+"2", aTime))
+	create(t, s, homeHub+"2", withTwin(aDevice("c"), aTwin(0)))
+	create(t, s, homeHub, withTwin(anIdentity(mod("a", "m")), aTwin(0)))
+	var all []hub.Registration
+	for i, id := range ids {
+		twin := hub.NewTwin()
+		if i%3 == 0 {
+			twin = aTwin(10 * i)
+			editTwins(t, s, homeHub, twinEdit(dev(id), func(t *hub.StoredTwin) { *t = *twin }))
+		} else if i%3 == 1 {
+			twin.Reported = aTwin(10 * i).Reported
+			editReported(t, s, homeHub, reportedEdit(dev(id), func(int64, twindoc.Section) twindoc.Section { return twin.Reported }))
+		}
+		all = append(all, *withTwin(aDevice(id), twin))
+	}
+	wantTwins(t, s, "", 0)
+	wantTwins(t, s, "", -1)
+	for limit := 1; limit <= len(ids)+1; limit++ {
+		for from := 0; from <= len(ids); from++ {
+			after := ""
+			if from > 0 {
+				after = ids[from-1]
+			}
+			wantTwins(t, s, after, limit, all[from:min(from+limit, len(all))]...)
+		}
+	}
+	wantTwins(t, s, "a1", 1, all[5])
+}
+
+// testTwinOfEditedIdentity: an edit of an identity stores the twin that it returns, and leaves alone one that it does not.
+func testTwinOfEditedIdentity(t *testing.T, s hub.Store) {
+	withHome(t, s)
+	create(t, s, homeHub, withTwin(aDevice("d"), aTwin(10)))
+	wantTwin(t, s, homeHub, withTwin(aDevice("d"), aTwin(10)))
+	create(t, s, homeHub, withTwin(aDevice("fresh"), hub.NewTwin()))
+	wantTwin(t, s, homeHub, withTwin(aDevice("fresh"), hub.NewTwin()))
+
+	edit(t, s, homeHub, dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
+		if old.Twin != nil {
+			t.Error("the edit gets a twin that it did not ask for")
+		}
+		old.ETag = "edited"
+		return old, nil
+	})
+	want := withTwin(aDevice("d"), aTwin(10))
+	want.ETag = "edited"
+	wantTwin(t, s, homeHub, want)
+
+	e := identityEdit(dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
+		wantEqual(t, "the twin that was asked for", old.Twin, aTwin(10))
+		old.Twin.ETag, old.Twin.Tags = 8, twindoc.Section{}
+		return old, nil
+	})
+	e.WithTwin = true
+	mustEdit(t, s, homeHub, e)
+	want.Twin.ETag, want.Twin.Tags = 8, twindoc.Section{}
+	wantTwin(t, s, homeHub, want)
+
+	edit(t, s, homeHub, dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
+		old.Twin = aTwin(20) // in place of one that was not read
+		return old, nil
+	})
+	want.Twin = aTwin(20)
+	wantTwin(t, s, homeHub, want)
+
+	e = identityEdit(mod("d", "m"), func(old *hub.Registration) (*hub.Registration, error) {
+		if old != nil {
+			t.Errorf("it is there already: %v", old)
+		}
+		return withTwin(anIdentity(mod("d", "m")), aTwin(30)), nil
+	})
+	e.WithTwin = true
+	mustEdit(t, s, homeHub, e)
+	wantTwin(t, s, homeHub, withTwin(anIdentity(mod("d", "m")), aTwin(30)))
+}
+
+func testTwinDeleted(t *testing.T, s hub.Store) {
+	withHome(t, s, "d", "e")
+	editTwins(t, s, homeHub, twinEdit(dev("d"), fill))
+	editReported(t, s, homeHub, reportedEdit(dev("e"), report))
+	e := identityEdit(dev("d"), func(old *hub.Registration) (*hub.Registration, error) {
+		wantEqual(t, "the twin that goes", old.Twin, aTwin(0))
+		return nil, nil
+	})
+	e.WithTwin = true
+	again := put(dev("d"))
+	again.WithTwin = true
+	mustEdit(t, s, homeHub, e, identityEdit(dev("e"), remove), again, put(dev("e")))
+	for _, id := range []string{"d", "e"} {
+		wantTwin(t, s, homeHub, withTwin(aDevice(id), hub.NewTwin()))
+	}
+	if err := s.DeleteHub(t.Context(), homeHub); err != nil {
+		t.Fatal(err)
+	}
+	withHome(t, s, "d")
+	wantTwin(t, s, homeHub, withTwin(aDevice("d"), hub.NewTwin()))
+}
+
+// testTwinsOfModulesDeleted: whoever deletes a device with its twin is told those of its modules, too.
+func testTwinsOfModulesDeleted(t *testing.T, s hub.Store) {
+	for _, withTwins := range []bool{true, false} {
+		name := fmt.Sprint("hub-", withTwins)
+		saveHub(t, s, aHub(name, aTime))
+		create(t, s, name, aDevice("d"))
+		create(t, s, name, anIdentity(mod("d", "a")))
+		create(t, s, name, withTwin(anIdentity(mod("d", "b")), aTwin(0)))
+		e := identityEdit(dev("d"), remove)
+		e.WithTwin = withTwins
+		mustEdit(t, s, name, e)
+		want := []hub.Registration{*anIdentity(mod("d", "a")), *anIdentity(mod("d", "b"))}
+		if withTwins {
+			want[0].Twin, want[1].Twin = hub.NewTwin(), aTwin(0)
+		}
+		wantEqual(t, "modules that went along", e.Modules, want)
+		create(t, s, name, aDevice("d"))
+		create(t, s, name, anIdentity(mod("d", "b")))
+		wantTwin(t, s, name, withTwin(anIdentity(mod("d", "b")), hub.NewTwin()))
+	}
+}
+
+// testTwinsApart: one id in two hubs, a device and its modules.
+func testTwinsApart(t *testing.T, s hub.Store) {
+	withHome(t, s)
+	saveHub(t, s, aHub(homeHub+"2", aTime))
+	ids := []hubward.Identity{dev("d"), mod("d", "d"), mod("d", "m")}
+	for _, name := range []string{homeHub, homeHub + "2"} {
+		for _, id := range ids {
+			create(t, s, name, anIdentity(id))
+		}
+	}
+	want := func(name string, fullAt int) {
+		t.Helper()
+		for i, id := range ids {
+			twin := hub.NewTwin()
+			if i == fullAt {
+				twin = aTwin(0)
+			}
+			wantTwin(t, s, name, withTwin(anIdentity(id), twin))
+		}
+	}
+	editTwins(t, s, homeHub, twinEdit(ids[1], fill))
+	want(homeHub, 1)
+	want(homeHub+"2", -1)
+	editReported(t, s, homeHub+"2", reportedEdit(ids[2], func(int64, twindoc.Section) twindoc.Section { return aTwin(0).Reported }))
+	want(homeHub, 1)
+	editTwins(t, s, homeHub+"2", twinEdit(ids[2], fill))
+	want(homeHub+"2", 2)
+	edit(t, s, homeHub+"2", ids[2], remove)
+	want(homeHub, 1)
+}
+
+// testTwinAlone: what edits of a twin do to the rest of the identity, and those of one part of it to the others.
+func testTwinAlone(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	connected := hub.Connection{ID: dev("d"), Fence: 3, State: hubward.Connected, StateUpdated: aTime, LastActivity: aTime, ModelID: "dtmi:other;2"}
+	connect(t, s, homeHub, connected)
+	want := aDevice("d")
+	want.ConnectionState, want.ModelID = hubward.Connected, connected.ModelID
+	want.ConnectionStateUpdatedTime, want.LastActivityTime = hubward.Time{Time: aTime}, hubward.Time{Time: aTime}
+	e := &hub.TwinEdit{ID: dev("d"), Edit: func(r *hub.Registration) ([]hub.HubEvent, error) {
+		wantEqual(t, "what the edit gets", r, withTwin(want, hub.NewTwin()))
+		r.Device, r.ModelID, r.ManagedBy = hubward.Device{DeviceID: "other"}, "other", "other"
+		r.Twin.Desired = aTwin(0).Desired
+		return nil, nil
+	}}
+	editTwins(t, s, homeHub, e)
+	want.Twin = hub.NewTwin()
+	want.Twin.Desired = aTwin(0).Desired
+	wantTwin(t, s, homeHub, want)
+	wantEqual(t, "connection", connection(t, s, dev("d")), connected)
+
+	editReported(t, s, homeHub, reportedEdit(dev("d"), report))
+	want.Twin.Reported = report(0, hub.NewTwin().Reported)
+	wantTwin(t, s, homeHub, want)
+
+	editTwins(t, s, homeHub, twinEdit(dev("d"), func(t *hub.StoredTwin) { t.Tags = aTwin(0).Tags }))
+	want.Twin.Tags = aTwin(0).Tags
+	wantTwin(t, s, homeHub, want)
+
+	connected.Fence, connected.LastActivity = 4, aTime.Add(time.Hour)
+	connect(t, s, homeHub, connected)
+	want.LastActivityTime = hubward.Time{Time: connected.LastActivity}
+	wantTwin(t, s, homeHub, want)
+}
+
+// testTwinCopy: what an edit gets and gives shares nothing with what is stored, and what fails leaves it alone.
+func testTwinCopy(t *testing.T, s hub.Store) {
+	withHome(t, s)
+	given := aTwin(0)
+	create(t, s, homeHub, withTwin(aDevice("d"), given))
+	spoil := func(twin *hub.StoredTwin) {
+		twin.ETag = 99
+		for _, b := range [][]byte{
+			twin.Tags.Document, twin.Desired.Document, twin.Desired.Metadata, twin.Reported.Document, twin.Reported.Metadata, twin.DesiredChanges[0].Patch,
+		} {
+			b[len(b)-1] = 'x'
+		}
+		twin.DesiredChanges[0].Version = 99
+	}
+	spoil(given)
+	refusal := errors.New("after spoiling")
+	twin := &hub.TwinEdit{ID: dev("d"), Edit: func(r *hub.Registration) ([]hub.HubEvent, error) {
+		spoil(r.Twin)
+		return nil, refusal
+	}}
+	reported := &hub.ReportedEdit{ID: dev("d"), Edit: func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
+		old.Document[0], old.Metadata[0] = 'x', 'x'
+		return old, nil, refusal
+	}}
+	err := errors.Join(s.EditTwins(t.Context(), homeHub, []*hub.TwinEdit{twin}), s.EditReported(t.Context(), homeHub, []*hub.ReportedEdit{reported}))
+	if err != nil || twin.Err != refusal || reported.Err != refusal {
+		t.Fatalf("%v, %v, %v", err, twin.Err, reported.Err)
+	}
+	wantTwin(t, s, homeHub, withTwin(aDevice("d"), aTwin(0)))
+}
+
+func testTwinOrder(t *testing.T, s hub.Store) {
+	withHome(t, s, "d")
+	var seen []int64
+	next := func(twin *hub.StoredTwin) {
+		seen = append(seen, twin.ETag)
+		twin.ETag += 2
+		twin.DesiredChanges = append(twin.DesiredChanges, hub.DesiredChange{Version: twin.ETag, Patch: []byte(`{}`)})
+	}
+	editTwins(t, s, homeHub, twinEdit(dev("d"), next), twinEdit(dev("d"), next), twinEdit(dev("d"), next))
+	wantEqual(t, "etags seen", seen, []int64{1, 3, 5})
+	seen = nil
+	nextReported := func(_ int64, old twindoc.Section) twindoc.Section {
+		seen = append(seen, old.Version)
+		old.Version += 2
+		return old
+	}
+	editReported(t, s, homeHub, reportedEdit(dev("d"), nextReported), reportedEdit(dev("d"), nextReported), reportedEdit(dev("d"), nextReported))
+	wantEqual(t, "versions seen", seen, []int64{1, 3, 5})
+	want := &hub.StoredTwin{ETag: 7, Desired: twindoc.Section{Version: 1}, Reported: twindoc.Section{Version: 7}}
+	for v := int64(3); v <= 7; v += 2 {
+		want.DesiredChanges = append(want.DesiredChanges, hub.DesiredChange{Version: v, Patch: []byte(`{}`)})
+	}
+	wantTwin(t, s, homeHub, withTwin(aDevice("d"), want))
+}
+
+// testTwinFailure: an edit that fails leaves its twin alone, and tells nothing; the others stand.
+func testTwinFailure(t *testing.T, s hub.Store) {
+	withHome(t, s, "a", "b", "c")
+	refusal := hubward.Errorf(hubward.CodePreconditionFailed, "not this one")
+	twins := []*hub.TwinEdit{twinEdit(dev("a"), fill, "a"), twinEdit(dev("b"), fill), twinEdit(dev("c"), fill, "c")}
+	twins[1].Edit = func(r *hub.Registration) ([]hub.HubEvent, error) {
+		fill(r.Twin)
+		return []hub.HubEvent{told(dev("b"), "refused")}, refusal
+	}
+	twins[0].Err = errors.New("from an earlier call")
+	if err := s.EditTwins(t.Context(), homeHub, twins); err != nil || twins[0].Err != nil || twins[1].Err != refusal || twins[2].Err != nil {
+		t.Fatal(err, twins[0].Err, twins[1].Err, twins[2].Err)
+	}
+	reported := []*hub.ReportedEdit{reportedEdit(dev("b"), report), reportedEdit(dev("c"), report, "c reported")}
+	reported[0].Edit = func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
+		return report(0, old), []hub.HubEvent{told(dev("b"), "refused")}, refusal
+	}
+	reported[1].Err = errors.New("from an earlier call")
+	if err := s.EditReported(t.Context(), homeHub, reported); err != nil || reported[0].Err != refusal || reported[1].Err != nil {
+		t.Fatal(err, reported[0].Err, reported[1].Err)
+	}
+	wantTwin(t, s, homeHub, withTwin(aDevice("a"), aTwin(0)))
+	wantTwin(t, s, homeHub, withTwin(aDevice("b"), hub.NewTwin()))
+	c := aTwin(0)
+	c.Reported.Version++
+	wantTwin(t, s, homeHub, withTwin(aDevice("c"), c))
+	wantOutbox(t, s, homeHub, told(dev("a"), "a"), told(dev("c"), "c"), told(dev("c"), "c reported"))
+}
+
+func testTwinPanic(t *testing.T, s hub.Store) {
+	withHome(t, s, "a", "b")
+	panicking := &hub.TwinEdit{ID: dev("b"), Edit: func(*hub.Registration) ([]hub.HubEvent, error) { panic("out of its mind") }}
+	wantCode(t, s.EditTwins(t.Context(), homeHub, []*hub.TwinEdit{twinEdit(dev("a"), fill, "rolled back"), panicking}), hubward.CodeServerError)
+	reporting := &hub.ReportedEdit{ID: dev("b"), Edit: func(int64, twindoc.Section) (twindoc.Section, []hub.HubEvent, error) { panic("out of its mind") }}
+	wantCode(t, s.EditReported(t.Context(), homeHub, []*hub.ReportedEdit{reportedEdit(dev("a"), report, "rolled back"), reporting}), hubward.CodeServerError)
+	wantTwin(t, s, homeHub, withTwin(aDevice("a"), hub.NewTwin()))
+	wantOutbox(t, s, homeHub)
+}
+
+// testTwinEvents: events are told with an edit, in order, whether or not it changed the twin.
+func testTwinEvents(t *testing.T, s hub.Store) {
+	withHome(t, s, "a", "b")
+	nothing := func(*hub.StoredTwin) {}
+	same := func(_ int64, old twindoc.Section) twindoc.Section { return old }
+	editTwins(t, s, homeHub, twinEdit(dev("a"), fill, "a1", "a2"), twinEdit(dev("b"), nothing, "b1"), twinEdit(dev("a"), nothing, "a3"))
+	editReported(t, s, homeHub, reportedEdit(dev("b"), same, "b2"), reportedEdit(dev("a"), report, "a4", "a5"))
+	e := telling(put(dev("a")), "a6")
+	e.WithTwin = true
+	mustEdit(t, s, homeHub, e)
+	var want []hub.HubEvent
+	for _, name := range []string{"a1", "a2", "b1", "a3", "b2", "a4", "a5", "a6"} {
+		want = append(want, told(dev(name[:1]), name))
+	}
+	wantOutbox(t, s, homeHub, want...)
+}
