@@ -228,5 +228,8 @@ func (silent) TelemetryStored(string, int)                {}
 func (silent) TelemetryRefused(string, hubward.Code, int) {}
 func (silent) LoginRefused(string, access.Reason)         {}
 func (silent) EventStreams(string, string, int)           {}
+func (silent) MethodCalled(string, bool, int, int)        {}
+func (silent) TwinRead(string, Initiator, bool, int)      {}
+func (silent) TwinUpdated(string, Initiator, bool, int)   {}
 func (silent) DeviceBytes(string, int)                    {}
 func (silent) CloudToDevice(string, c2d.Counted, int)     {}

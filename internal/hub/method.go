@@ -36,7 +36,13 @@ func (h *Hub) InvokeMethod(ctx context.Context, p *access.Principal, id hubward.
 	if err != nil {
 		return hubward.MethodResult{}, err
 	}
-	c, err := newCallMethod(s.ref.Name, id, &call)
+	result, err := h.invokeMethod(ctx, s, id, &call)
+	h.observer.MethodCalled(s.ref.Name, err == nil, len(call.Payload), len(result.Payload))
+	return result, err
+}
+
+func (h *Hub) invokeMethod(ctx context.Context, s *state, id hubward.Identity, call *hubward.MethodCall) (hubward.MethodResult, error) {
+	c, err := newCallMethod(s.ref.Name, id, call)
 	if err != nil {
 		return hubward.MethodResult{}, err
 	}
@@ -45,8 +51,8 @@ func (h *Hub) InvokeMethod(ctx context.Context, p *access.Principal, id hubward.
 		return result, err
 	}
 	// Who is connected is registered and enabled: only of others the registry has to be asked.
-	if err := h.checkCallable(ctx, s, id); err != nil {
-		return hubward.MethodResult{}, err
+	if unknown := h.checkCallable(ctx, s, id); unknown != nil {
+		return hubward.MethodResult{}, unknown
 	}
 	if call.ConnectTimeout == 0 {
 		return hubward.MethodResult{}, err

@@ -139,9 +139,11 @@ func (l *Link) callMethod(ctx context.Context, c *callMethod) (hubward.MethodRes
 	defer l.calls.remove(id)
 	timeout := time.NewTimer(c.Timeout)
 	defer timeout.Stop()
+	l.hub.observer.DeviceBytes(c.Hub, len(c.Payload))
 	l.session.Deliver(&MethodCall{ID: id, Name: c.Name, Payload: c.Payload})
 	select {
 	case a := <-answers:
+		l.hub.observer.DeviceBytes(c.Hub, len(a.payload))
 		return a.result()
 	case <-timeout.C:
 		return hubward.MethodResult{}, errNoAnswer(c.Identity)

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 )
@@ -546,4 +548,22 @@ func TestInvokeMethod_waitersBounded(t *testing.T) {
 		again := c.begin("d1", hubward.MethodCall{ConnectTimeout: 5 * time.Second})
 		again.wantError("there is room again", hubward.CodeDeviceNotOnline, 5*time.Second)
 	})
+}
+
+func TestInvokeMethod_isCounted(t *testing.T) {
+	f := newFixture(t)
+	link, s, err := f.connect(f.createDevice("d1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.deliver = func(d hub.Delivery) { link.RespondMethod(d.(*hub.MethodCall).ID, 200, []byte("true")) }
+	link.TakeMethods(true)
+	if _, err := f.InvokeMethod(t.Context(), "plant", hubward.Identity{Device: "d1"}, hubward.MethodCall{Name: "m", Payload: []byte("12")}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.InvokeMethod(t.Context(), "plant", hubward.Identity{Device: "d2"}, hubward.MethodCall{Name: "m"})
+	wantCode(t, "another device", err, hubward.CodeDeviceNotFound)
+	if diff := gocmp.Diff([]calledMethod{{"plant", true, 2, 4}, {"plant", false, 0, 0}}, f.seen.methods); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -18,6 +18,19 @@ type observer struct {
 	mu      sync.Mutex
 	logins  []refusedLogin
 	streams map[string]int // by hub/consumer group
+	methods []calledMethod
+}
+
+type calledMethod struct {
+	Hub               string
+	OK                bool
+	Request, Response int
+}
+
+func (o *observer) MethodCalled(hub string, ok bool, request, response int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.methods = append(o.methods, calledMethod{hub, ok, request, response})
 }
 
 type refusedLogin struct {
@@ -40,11 +53,13 @@ func (o *observer) EventStreams(hub, group string, change int) {
 	o.streams[hub+"/"+group] += change
 }
 
-func (*observer) TelemetryAttempt(string, int)               {}
-func (*observer) TelemetryStored(string, int)                {}
-func (*observer) TelemetryRefused(string, hubward.Code, int) {}
-func (*observer) DeviceBytes(string, int)                    {}
-func (*observer) CloudToDevice(string, c2d.Counted, int)     {}
+func (*observer) TelemetryAttempt(string, int)                 {}
+func (*observer) TelemetryStored(string, int)                  {}
+func (*observer) TelemetryRefused(string, hubward.Code, int)   {}
+func (*observer) TwinRead(string, hub.Initiator, bool, int)    {}
+func (*observer) TwinUpdated(string, hub.Initiator, bool, int) {}
+func (*observer) DeviceBytes(string, int)                      {}
+func (*observer) CloudToDevice(string, c2d.Counted, int)       {}
 
 // take returns the refused log-ins since the last take.
 func (o *observer) take() []refusedLogin {

@@ -372,5 +372,26 @@ type Observer interface {
 	LoginRefused(hub string, reason access.Reason)
 	// EventStreams is told the change in the number of readers that ReadEvents serves: 1 or -1.
 	EventStreams(hub, consumerGroup string, change int)
+	// MethodCalled counts calls of direct methods, with the bytes of the payloads, of those that were answered.
+	MethodCalled(hub string, ok bool, request, response int)
+	// TwinRead and TwinUpdated count reads and writes of twins, with the bytes of those that were done: of the document that was
+	// read, of what was written.
+	TwinRead(hub string, by Initiator, ok bool, bytes int)
+	TwinUpdated(hub string, by Initiator, ok bool, bytes int)
 	c2d.Observer // DeviceBytes counts both directions
 }
+
+// Initiator is the side that reads or writes a twin.
+type Initiator int
+
+// The initiators.
+const (
+	ByDevice  Initiator = iota // or a module
+	ByService                  // a back end
+)
+
+// Initiators are how many there are.
+const Initiators = 2
+
+// String returns the initiator as metrics name it.
+func (i Initiator) String() string { return [Initiators]string{"device", "service"}[i] }

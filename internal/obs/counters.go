@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 )
@@ -22,6 +23,41 @@ type hubCounters struct {
 	logins   loginCounters
 	groups   copyOnWrite[string, groupCounters] // by consumer group
 	c2d      [c2d.CountedKinds]atomic.Int64
+
+	methods         results
+	methodRequests  atomic.Int64 // bytes
+	methodResponses atomic.Int64 // bytes
+	twinReads       [hub.Initiators]sizedResults
+	twinUpdates     [hub.Initiators]sizedResults
+}
+
+// results count what went well, and what did not.
+type results struct{ success, failure atomic.Int64 }
+
+func (r *results) add(ok bool) {
+	if ok {
+		r.success.Add(1)
+	} else {
+		r.failure.Add(1)
+	}
+}
+
+// collect makes the two metrics, which differ in the label result, the last one.
+func (r *results) collect(ch chan<- prometheus.Metric, d *prometheus.Desc, labels ...string) {
+	counter(ch, d, r.success.Load(), append(slices.Clip(labels), "success")...)
+	counter(ch, d, r.failure.Load(), append(slices.Clip(labels), "failure")...)
+}
+
+type sizedResults struct {
+	results
+	bytes atomic.Int64 // of what went well
+}
+
+func (r *sizedResults) add(ok bool, bytes int) {
+	r.results.add(ok)
+	if ok {
+		r.bytes.Add(int64(bytes))
+	}
 }
 
 // groupCounters are the counters of one consumer group. They are touched once per batch of events.
@@ -131,6 +167,26 @@ func (m *Metrics) DeviceBytes(hub string, n int) { m.hubs.at(hub).bytes.Add(int6
 // CloudToDevice counts what happened to messages to devices.
 func (m *Metrics) CloudToDevice(name string, what c2d.Counted, n int) {
 	m.hubs.at(name).c2d[what].Add(int64(n))
+}
+
+// MethodCalled counts calls of direct methods, with the bytes of the payloads.
+func (m *Metrics) MethodCalled(name string, ok bool, request, response int) {
+	c := m.hubs.at(name)
+	c.methods.add(ok)
+	if ok {
+		c.methodRequests.Add(int64(request))
+		c.methodResponses.Add(int64(response))
+	}
+}
+
+// TwinRead counts reads of twins, with the bytes of the documents.
+func (m *Metrics) TwinRead(name string, by hub.Initiator, ok bool, bytes int) {
+	m.hubs.at(name).twinReads[by].add(ok, bytes)
+}
+
+// TwinUpdated counts writes of twins, with the bytes of what was written.
+func (m *Metrics) TwinUpdated(name string, by hub.Initiator, ok bool, bytes int) {
+	m.hubs.at(name).twinUpdates[by].add(ok, bytes)
 }
 
 // EventsDelivered counts events that were handed to readers, with the bytes of their messages.

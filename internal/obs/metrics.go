@@ -121,6 +121,14 @@ var (
 	descDeliveries = perHub("iothub_c2d_deliveries_total", "Times that a message was handed to a device.")
 	descSettled    = perHub("iothub_c2d_settled_total", "Outcomes of messages to devices.", "outcome")
 
+	descMethods         = perHub("iothub_methods_total", "Calls of direct methods.", "result")
+	descMethodRequests  = perHub("iothub_method_request_bytes_total", "Bytes of the payloads of calls that were answered.")
+	descMethodResponses = perHub("iothub_method_response_bytes_total", "Bytes of the payloads of the answers.")
+	descTwinReads       = perHub("iothub_twin_reads_total", "Reads of twins.", "initiator", "result")
+	descTwinReadBytes   = perHub("iothub_twin_read_bytes_total", "Bytes of the twins that were read.", "initiator")
+	descTwinUpdates     = perHub("iothub_twin_updates_total", "Writes of twins.", "initiator", "result")
+	descTwinUpdateBytes = perHub("iothub_twin_update_bytes_total", "Bytes that were written to twins.", "initiator")
+
 	descLogins = perHub("hubward_logins_refused_total", "Log-ins that were refused, by reason; without a hub, to none of ours.", "reason")
 
 	descDelivered      = perHub("eventhub_outgoing_messages_total", "Events that were handed to readers.", "consumer_group")
@@ -162,7 +170,8 @@ func perProtocol(name, help string) *prometheus.Desc {
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
-		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descLogins, descDelivered, descDeliveredBytes, descReaders,
+		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descMethods, descMethodRequests,
+		descMethodResponses, descTwinReads, descTwinReadBytes, descTwinUpdates, descTwinUpdateBytes, descLogins, descDelivered, descDeliveredBytes, descReaders,
 		descStreams, descReady, descCertificate, descEvents, descDiskBytes, descDamaged,
 	} {
 		ch <- d
@@ -248,11 +257,25 @@ func (c *hubCounters) collect(ch chan<- prometheus.Metric, name string) {
 	for what, outcome := range c2dOutcomes {
 		counter(ch, descSettled, c.c2d[what].Load(), name, outcome)
 	}
+	c.collectMethodsAndTwins(ch, name)
 	for group, g := range c.groups.all() {
 		counter(ch, descDelivered, g.events.Load(), name, group)
 		counter(ch, descDeliveredBytes, g.bytes.Load(), name, group)
 		gauge(ch, descReaders, g.readers.Load(), name, group)
 		gauge(ch, descStreams, g.streams.Load(), name, group)
+	}
+}
+
+func (c *hubCounters) collectMethodsAndTwins(ch chan<- prometheus.Metric, name string) {
+	c.methods.collect(ch, descMethods, name)
+	counter(ch, descMethodRequests, c.methodRequests.Load(), name)
+	counter(ch, descMethodResponses, c.methodResponses.Load(), name)
+	for by := range hub.Initiator(hub.Initiators) {
+		reads, updates := &c.twinReads[by], &c.twinUpdates[by]
+		reads.collect(ch, descTwinReads, name, by.String())
+		counter(ch, descTwinReadBytes, reads.bytes.Load(), name, by.String())
+		updates.collect(ch, descTwinUpdates, name, by.String())
+		counter(ch, descTwinUpdateBytes, updates.bytes.Load(), name, by.String())
 	}
 }
 

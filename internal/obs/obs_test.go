@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/obs"
@@ -34,6 +35,32 @@ func wantLines(t *testing.T, text string, lines ...string) {
 			t.Errorf("metrics lack %s", line)
 		}
 	}
+}
+
+func TestMetrics_methodsAndTwins(t *testing.T) {
+	m := obs.NewMetrics(obs.Options{})
+	m.MethodCalled("a", true, 10, 20)
+	m.MethodCalled("a", true, 1, 2)
+	m.MethodCalled("a", false, 100, 200)
+	m.TwinRead("a", hub.ByDevice, true, 5)
+	m.TwinRead("a", hub.ByDevice, false, 500)
+	m.TwinUpdated("a", hub.ByService, true, 7)
+	m.TwinUpdated("a", hub.ByService, true, 8)
+	wantLines(t, scrape(t, m),
+		`iothub_methods_total{hub="a",result="success"} 2`,
+		`iothub_methods_total{hub="a",result="failure"} 1`,
+		`iothub_method_request_bytes_total{hub="a"} 11`,
+		`iothub_method_response_bytes_total{hub="a"} 22`,
+		`iothub_twin_reads_total{hub="a",initiator="device",result="success"} 1`,
+		`iothub_twin_reads_total{hub="a",initiator="device",result="failure"} 1`,
+		`iothub_twin_reads_total{hub="a",initiator="service",result="success"} 0`,
+		`iothub_twin_read_bytes_total{hub="a",initiator="device"} 5`,
+		`iothub_twin_read_bytes_total{hub="a",initiator="service"} 0`,
+		`iothub_twin_updates_total{hub="a",initiator="service",result="success"} 2`,
+		`iothub_twin_updates_total{hub="a",initiator="device",result="failure"} 0`,
+		`iothub_twin_update_bytes_total{hub="a",initiator="service"} 15`,
+		`iothub_twin_update_bytes_total{hub="a",initiator="device"} 0`,
+	)
 }
 
 func TestMetrics_countsByHub(t *testing.T) {
