@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
 const (
@@ -99,10 +99,7 @@ func canonicalPayload(payload []byte) ([]byte, error) {
 	if len(payload) == 0 {
 		return []byte("null"), nil
 	}
-	if !json.Valid(payload) { // until twindoc.CanonicalValue is there
-		return nil, hubward.Errorf(hubward.CodeFormatError, "the payload is no JSON")
-	}
-	return payload, nil
+	return twindoc.CanonicalValue(make([]byte, 0, len(payload)), payload, maxPayloadDepth)
 }
 
 // checkMethodName sees that a name can be a level of the topic of a call, and be found there: clients split the topic at '/',
