@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
@@ -41,17 +42,18 @@ type BulkItem struct {
 	ManagedBy string // of a module
 	ETag      string // for the …IfMatchETag modes; "*" matches any
 	Mode      ImportMode
+
+	// Tags and Desired are JSON, nil or null for a section that the row does not have. They are what a new twin begins with, and
+	// replace the sections of one that is there; the twin modes merge them.
+	Tags, Desired []byte
+	// TwinETag is what the etag of a twin that is there has to be, in whatever mode; empty or "*" match any, but for
+	// updateTwinIfMatchETag, which needs one.
+	TwinETag string
 }
 
-// RegistersDevice reports whether the row, when it succeeds, leaves a registered device: its mode is none that deletes or
-// changes a twin.
-func (item *BulkItem) RegistersDevice() bool {
-	mode, err := parseImportMode(item.Mode)
-	switch mode {
-	case ModeDelete, ModeDeleteIfMatchETag, ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
-		return false
-	}
-	return err == nil && item.ModuleID == ""
+// changesTwin reports whether the row is for the twin alone.
+func (item *BulkItem) changesTwin() bool {
+	return item.Mode == ModeUpdateTwin || item.Mode == ModeUpdateTwinIfMatchETag
 }
 
 // BulkError says why one row failed.
@@ -78,9 +80,9 @@ func (h *Hub) BulkDevices(ctx context.Context, p *access.Principal, items []Bulk
 	outcomes := make([]error, len(items))
 	edits := make([]*IdentityEdit, len(items))
 	var runnable []*IdentityEdit
-	parents := h.newParents(s.ref.Name)
+	b := &bulk{h: h, state: s, p: p, parents: h.newParents(s.ref.Name)}
 	for i := range items {
-		if edits[i], outcomes[i] = h.bulkEdit(ctx, &items[i], parents); outcomes[i] == nil {
+		if edits[i], outcomes[i] = b.edit(ctx, &items[i]); outcomes[i] == nil {
 			runnable = append(runnable, edits[i])
 		}
 	}
@@ -116,8 +118,16 @@ func checkBulk(items []BulkItem) error {
 	return nil
 }
 
-// bulkEdit turns a row into an edit, or says what is wrong with it.
-func (h *Hub) bulkEdit(ctx context.Context, item *BulkItem, parents *parents) (*IdentityEdit, error) {
+// bulk is one bulk call.
+type bulk struct {
+	h       *Hub
+	state   *state
+	p       *access.Principal
+	parents *parents
+}
+
+// edit turns a row into an edit, or says what is wrong with it.
+func (b *bulk) edit(ctx context.Context, item *BulkItem) (*IdentityEdit, error) {
 	mode, err := parseImportMode(item.Mode)
 	if err != nil {
 		return nil, err
@@ -130,44 +140,90 @@ func (h *Hub) bulkEdit(ctx context.Context, item *BulkItem, parents *parents) (*
 		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "managedBy: a device has no such member, a module has")
 	}
 	id := hubward.Identity{Device: item.Device.DeviceID}
-	var apply func(old *Registration) (*Registration, []HubEvent, error)
-	switch mode {
-	case ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
-		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have device twins yet")
-	case ModeDelete, ModeDeleteIfMatchETag:
-		if err := hubward.ValidateID(id.Device); err != nil {
-			return nil, err
-		}
-		remove, err := h.newRemoval(parents.hub)
-		if err != nil {
-			return nil, err
-		}
-		apply = remove.apply
-	default:
-		put, err := h.newPut(ctx, &Registration{Device: item.Device}, parents)
-		if err != nil {
-			return nil, err
-		}
-		apply = put.apply
+	if err := hubward.ValidateID(id.Device); err != nil {
+		return nil, err
 	}
-	return &IdentityEdit{ID: id, Edit: func(old *Registration) (*Registration, []HubEvent, error) {
+	apply, err := b.rule(ctx, item)
+	if err != nil {
+		return nil, err
+	}
+	return &IdentityEdit{ID: id, WithTwin: true, Edit: func(old *Registration) (*Registration, []HubEvent, error) {
 		if err := checkMatch(old, id, item.match(old)); err != nil {
+			return nil, nil, err
+		}
+		if err := item.checkTwin(old); err != nil {
 			return nil, nil, err
 		}
 		return apply(old)
 	}}, nil
 }
 
+// rule is what a row does to the identity that is stored.
+func (b *bulk) rule(ctx context.Context, item *BulkItem) (func(old *Registration) (*Registration, []HubEvent, error), error) {
+	if item.Mode == ModeDelete || item.Mode == ModeDeleteIfMatchETag {
+		remove, err := b.h.newRemoval(b.parents.hub)
+		if err != nil {
+			return nil, err
+		}
+		return remove.apply, nil
+	}
+	change, err := b.h.newTwinChange(b.state, b.p, TwinUpdate{Tags: given(item.Tags), Desired: given(item.Desired)}, !item.changesTwin())
+	if err != nil {
+		return nil, err
+	}
+	if item.changesTwin() {
+		return change.applyToIdentity, nil
+	}
+	put, err := b.h.newPut(ctx, &Registration{Device: item.Device}, change, b.parents)
+	if err != nil {
+		return nil, err
+	}
+	return put.apply, nil
+}
+
+// given is a section of a row; tools write null for one that they do not have.
+func given(section []byte) []byte {
+	if string(bytes.TrimSpace(section)) == "null" {
+		return nil
+	}
+	return section
+}
+
+// applyToIdentity writes to the twin of an identity that exists.
+func (c *twinChange) applyToIdentity(old *Registration) (*Registration, []HubEvent, error) {
+	if c.isNone() {
+		return old, nil, nil
+	}
+	next := *old
+	event, err := c.apply(&next)
+	return &next, []HubEvent{event}, err
+}
+
+// checkTwin compares the row's etag of the twin with that of the stored one.
+func (item *BulkItem) checkTwin(old *Registration) error {
+	etag := item.TwinETag
+	if etag == "" && item.Mode == ModeUpdateTwinIfMatchETag {
+		etag = noETag
+	}
+	if old == nil {
+		return nil
+	}
+	return checkTwinMatch(old, etag)
+}
+
+// noETag matches no etag.
+const noETag = `""`
+
 // match turns a mode into the If-Match value of a single call, given what is stored.
 func (item *BulkItem) match(old *Registration) string {
 	etag := item.ETag
 	if etag == "" {
-		etag = `""` // matches no etag
+		etag = noETag
 	}
 	switch item.Mode {
 	case ModeCreate:
 		return ""
-	case ModeUpdate, ModeDelete:
+	case ModeUpdate, ModeDelete, ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
 		return "*"
 	case ModeUpdateIfMatchETag, ModeDeleteIfMatchETag:
 		return etag

@@ -154,6 +154,7 @@ func (l *Link) Disconnect() {
 	l.ended.Do(func() {
 		l.hub.links.remove(l)
 		l.calls.end()
+		l.twin.end()
 		// Behind remove: a receiver that was not there yet finds, when it is, that the link has ended.
 		if r := l.receiver.Load(); r != nil {
 			r.Stop()

@@ -38,6 +38,7 @@ type connectionChange struct {
 	state        hubward.ConnectionState
 	at           time.Time
 	lastActivity time.Time
+	modelID      string // of who connects
 }
 
 func newConnectionRecorder() *connectionRecorder {
@@ -47,7 +48,7 @@ func newConnectionRecorder() *connectionRecorder {
 }
 
 func (r *connectionRecorder) connected(l *Link, now time.Time) {
-	r.add(l, connectionChange{state: hubward.Connected, at: now, lastActivity: now})
+	r.add(l, connectionChange{state: hubward.Connected, at: now, lastActivity: now, modelID: l.ModelID})
 }
 
 func (r *connectionRecorder) disconnected(l *Link, now time.Time) {
@@ -204,7 +205,12 @@ func (h *Hub) connectionEdit(hub string, c *connectionChange) (*ConnectionEdit, 
 		if change.state != old.State || len(events) > 0 {
 			events = append(events, connectionEvent(hub, ids[1], &change))
 		}
-		next := Connection{ID: old.ID, Fence: change.fence, State: change.state, StateUpdated: change.at, LastActivity: old.LastActivity}
+		next := Connection{
+			ID: old.ID, Fence: change.fence, State: change.state, StateUpdated: change.at, LastActivity: old.LastActivity, ModelID: old.ModelID,
+		}
+		if change.state == hubward.Connected {
+			next.ModelID = change.modelID
+		}
 		if change.lastActivity.After(next.LastActivity) {
 			next.LastActivity = change.lastActivity
 		}

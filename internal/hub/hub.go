@@ -180,14 +180,17 @@ type tasks struct {
 	over bool // guarded by mu: no more begin
 }
 
-// background runs f on a goroutine of its own, with a context that ends with Run; not any more once Run has ended.
-func (h *Hub) background(f func(ctx context.Context)) {
+// background runs f on a goroutine of its own, with a context that ends with Run; not any more once Run has ended, and then it
+// returns false.
+func (h *Hub) background(f func(ctx context.Context)) bool {
 	t := &h.tasks
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.over {
-		t.running.Go(func() { f(t.ctx) })
+	if t.over {
+		return false
 	}
+	t.running.Go(func() { f(t.ctx) })
+	return true
 }
 
 func (t *tasks) end() {

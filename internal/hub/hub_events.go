@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/eventcodec"
 )
 
-// The hub's own events tell of what is no telemetry: creation and deletion of identities, and their connections. They are
+// The hub's own events tell of what is no telemetry: creation and deletion of identities, their connections, and changes of twins. They are
 // stored in the transaction of what they tell of, in an outbox, and moved from there into EndpointHubEvents by one node at
 // a time. An event that was moved and not yet deleted, because the node went in between, is known by its message id.
 
@@ -31,6 +30,7 @@ type hubEvent struct {
 	source    string
 	schema    string
 	operation string // opType
+	updatedBy string // empty: it says nothing of that
 	body      []byte // JSON
 }
 
@@ -45,6 +45,9 @@ func (e hubEvent) encode() HubEvent {
 	if e.identity.Module != "" {
 		properties = append(properties, hubward.Property{Name: "moduleId", Value: e.identity.Module})
 	}
+	if e.updatedBy != "" {
+		properties = append(properties, hubward.Property{Name: updatedBy, Value: e.updatedBy})
+	}
 	m := hubward.Message{
 		MessageID: e.id, CorrelationID: e.id, UserID: e.hub, ContentType: contentJSON, ContentEncoding: encodingUTF8,
 		Schema: e.schema, Properties: properties, Body: e.body,
@@ -53,38 +56,14 @@ func (e hubEvent) encode() HubEvent {
 	return HubEvent{Identity: e.identity, ID: e.id, Data: eventcodec.Append(nil, stamps, e.at, &m)}
 }
 
-// lifecycleBody is the twin of an identity as its creation or deletion shows it.
+// lifecycleEvent encodes the creation or deletion of an identity with its twin.
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema, device lifecycle events.
-type lifecycleBody struct {
-	DeviceID   string              `json:"deviceId"`
-	ModuleID   string              `json:"moduleId,omitempty"`
-	ETag       string              `json:"etag"`
-	Version    int                 `json:"version"`
-	Properties lifecycleProperties `json:"properties"`
-}
-
-type lifecycleProperties struct {
-	Desired  json.RawMessage `json:"desired"`
-	Reported json.RawMessage `json:"reported"`
-}
-
-// newProperties are the properties of a twin that nobody has touched.
-var newProperties = json.RawMessage(`{"$metadata":{"$lastUpdated":"0001-01-01T00:00:00Z"},"$version":1}`)
-
-// lifecycleEvent encodes the creation or deletion of an identity.
-func lifecycleEvent(hub, id string, r *Registration, operation string, at time.Time) (HubEvent, error) {
-	body, err := json.Marshal(lifecycleBody{
-		DeviceID: r.DeviceID, ModuleID: r.ModuleID, ETag: "AAAAAAAAAAE=", Version: 2,
-		Properties: lifecycleProperties{Desired: newProperties, Reported: newProperties},
-	})
-	if err != nil {
-		return HubEvent{}, hubward.Wrap(hubward.CodeServerError, "hub.lifecycleEvent", err)
-	}
+func lifecycleEvent(hub, id string, r *Registration, t *StoredTwin, operation string, at time.Time) HubEvent {
 	return hubEvent{
 		hub: hub, id: id, identity: r.Identity(), at: at, operation: operation,
-		source: eventcodec.SourceLifecycle, schema: "deviceLifecycleNotification", body: body,
-	}.encode(), nil
+		source: eventcodec.SourceLifecycle, schema: "deviceLifecycleNotification", body: appendTwin(nil, r, t),
+	}.encode()
 }
 
 // outboxNews are the hubs whose events wait to be moved.

@@ -35,15 +35,18 @@ type Link struct {
 
 	receiver atomic.Pointer[C2DReceiver] // the newest; nil: the identity does not receive
 	calls    calls                       // of direct methods
+	twin     linkTwin                    // requests and who follows
 }
 
 func (l *Link) key() linkKey { return linkKey{l.state.ref.Name, l.Principal.Identity} }
 
 func (l *Link) lastActive() time.Time { return time.UnixMilli(l.active.Load()).UTC() }
 
-// close ends what the link does at once, and tells the front end to end the connection.
+// close ends what the link does at once, and tells the front end to end the connection. What the identity asks for from then on
+// might be for a later one of its name.
 func (l *Link) close(reason error) {
 	l.calls.end()
+	l.twin.end()
 	l.session.Close(reason)
 }
 

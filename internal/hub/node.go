@@ -92,7 +92,10 @@ func (n node) Call(ctx context.Context, subject string, request []byte) ([]byte,
 	case subjectMethodTaken:
 		return nil, decoded(request, n.wakeMethodWaiters)
 	case subjectDesired:
-		return nil, errNotBuilt
+		return nil, decoded(request, func(k c2d.Key) error {
+			n.wakeDesired(k)
+			return nil
+		})
 	case subjectReaderEnter:
 		return nil, decoded(request, func(r enterReader) error { return n.registerReader(ctx, r) })
 	case subjectReaderLeave:

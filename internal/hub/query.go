@@ -26,16 +26,16 @@ type Query struct {
 	MaxItems     int    // rows of the page: 0 means 100, as does everything above
 }
 
-// QueryPage is a page of twins, each of which shows its device's identity.
+// QueryPage is a page of a query's rows.
 type QueryPage struct {
-	Devices      []hubward.Device
+	Twins        []hubward.Twin
 	Continuation string // what the next page is asked for with; empty: this was the last one
 }
 
 // Query returns one page of a query's rows. The only one that this hub has yet is SELECT * FROM devices, by which clients list
 // more devices than Devices lists. Rows come in the order of their ids; a device that is there all the time is in exactly
-// one of the pages. p has ServiceConnect or RegistryRead: twins need the first, and what is shown here, which is less than
-// Devices shows, the second.
+// one of the pages. p has ServiceConnect or RegistryRead: the cloud's pages name the first for what is done with twins, and the
+// second for queries.
 //
 // Errors: CodeUnauthorizedAccess, CodeNoSuchHub; CodeArgumentInvalid names what is wrong; CodeInvalidOperation for any other query.
 //
@@ -60,14 +60,21 @@ func (h *Hub) Query(ctx context.Context, p *access.Principal, q Query) (QueryPag
 		limit = min(q.MaxItems, maxQueryPage)
 	}
 	// One more tells whether there is another page: clients fail on an empty one.
-	devices, err := h.devices(ctx, s.ref.Name, after, limit+1)
+	rows, err := h.store.Twins(ctx, s.ref.Name, after, limit+1)
 	if err != nil {
 		return QueryPage{}, err
 	}
-	page := QueryPage{Devices: devices}
-	if len(devices) > limit {
-		page.Devices = devices[:limit]
-		page.Continuation = newContinuation(devices[limit-1].DeviceID)
+	page := QueryPage{}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		page.Continuation = newContinuation(rows[limit-1].DeviceID)
+	}
+	for i := range rows {
+		twin, err := h.liveTwin(ctx, s.ref.Name, &rows[i])
+		if err != nil {
+			return QueryPage{}, err
+		}
+		page.Twins = append(page.Twins, *twin)
 	}
 	return page, nil
 }

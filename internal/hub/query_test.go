@@ -16,8 +16,8 @@ const allDevices = "SELECT * FROM devices"
 // query asks for one page.
 func (f *fixture) query(q hub.Query) (ids []string, continuation string, err error) {
 	page, err := f.Query(f.t.Context(), f.of("plant"), q)
-	for i := range page.Devices {
-		ids = append(ids, page.Devices[i].DeviceID)
+	for i := range page.Twins {
+		ids = append(ids, page.Twins[i].DeviceID)
 	}
 	return ids, page.Continuation, err
 }

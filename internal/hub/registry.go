@@ -84,6 +84,7 @@ func (h *Hub) addLiveState(ctx context.Context, hub string, r *Registration) {
 	if l != nil {
 		r.ConnectionStateUpdatedTime = hubward.Time{Time: l.since}
 		r.LastActivityTime = hubward.Time{Time: l.lastActive()}
+		r.ModelID = l.ModelID
 	}
 }
 
@@ -100,7 +101,7 @@ func (h *Hub) PutDevice(ctx context.Context, p *access.Principal, d hubward.Devi
 	if err != nil {
 		return nil, err
 	}
-	put, err := h.newPut(ctx, &Registration{Device: d}, h.newParents(s.ref.Name))
+	put, err := h.newPut(ctx, &Registration{Device: d}, nil, h.newParents(s.ref.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (h *Hub) DeleteDevice(ctx context.Context, p *access.Principal, id, ifMatch
 		return hubward.Errorf(hubward.CodePreconditionFailed, "deleting needs an If-Match header with the etag or *")
 	}
 	h.recordOnce(ctx) // what happened to its connection happened before
-	edit := &IdentityEdit{ID: hubward.Identity{Device: id}}
+	edit := &IdentityEdit{ID: hubward.Identity{Device: id}, WithTwin: true}
 	remove, err := h.newRemoval(s.ref.Name)
 	if err != nil {
 		return err
@@ -170,16 +171,19 @@ func (h *Hub) editIdentity(ctx context.Context, s *state, edit *IdentityEdit) er
 	return edit.Err
 }
 
-// editIdentities runs edits in the store and then closes the connections of identities that may no longer have them.
+// editIdentities runs edits in the store, then closes the connections of identities that may no longer have them, and tells the
+// others what has changed for them.
 func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEdit) error {
 	closings := make([]error, len(edits))
+	desired := make([]bool, len(edits)) // has changed
 	for i, e := range edits {
 		rule := e.Edit
 		e.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
 			next, events, err := rule(old)
-			closings[i] = nil
+			closings[i], desired[i] = nil, false
 			if err == nil {
 				closings[i] = reasonToClose(old, next)
+				desired[i] = old != nil && next != nil && next.Twin != nil && next.Twin.Desired.Version != old.Twin.Desired.Version
 			}
 			return next, events, err
 		}
@@ -188,12 +192,18 @@ func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEd
 		return err
 	}
 	h.eventsAdded(s.ref.Name)
+	var changed []hubward.Identity
 	for i, e := range edits {
-		if e.Err == nil && closings[i] != nil {
+		switch {
+		case e.Err != nil:
+		case closings[i] != nil:
 			withModules := e.ID.Module == "" && closings[i] != errRekeyed
 			h.closeIdentity(ctx, s.ref.Name, e.ID, withModules, closings[i])
+		case desired[i]:
+			changed = append(changed, e.ID)
 		}
 	}
+	h.desiredChanged(ctx, s.ref.Name, changed...)
 	return nil
 }
 
@@ -246,10 +256,13 @@ type put struct {
 	etag       string
 	created    HubEvent // for an identity that is new
 	noParent   error    // what is wrong with the scope of its parent; nil: nothing, or it has none
+
+	twin  *twinChange // what comes with the identity; nil: nothing
+	fresh *StoredTwin // of an identity that is new
 }
 
-// newPut checks r. parents are what is known of the scopes of parents.
-func (h *Hub) newPut(ctx context.Context, r *Registration, parents *parents) (*put, error) {
+// newPut checks r, and takes what is to be in its twin. parents are what is known of the scopes of parents.
+func (h *Hub) newPut(ctx context.Context, r *Registration, twin *twinChange, parents *parents) (*put, error) {
 	if err := checkDevice(&r.Device); err != nil {
 		return nil, err
 	}
@@ -269,10 +282,14 @@ func (h *Hub) newPut(ctx context.Context, r *Registration, parents *parents) (*p
 	if err != nil {
 		return nil, err
 	}
-	created, err := lifecycleEvent(parents.hub, id, r, "createDeviceIdentity", now)
+	fresh, err := twin.fresh()
+	if err != nil {
+		return nil, err
+	}
 	return &put{
-		hub: parents.hub, next: *r, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag, created: created, noParent: noParent,
-	}, err
+		hub: parents.hub, next: *r, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag, noParent: noParent,
+		created: lifecycleEvent(parents.hub, id, r, fresh, "createDeviceIdentity", now), twin: twin, fresh: fresh,
+	}, nil
 }
 
 // apply returns what to store in place of old.
@@ -281,6 +298,9 @@ func (p *put) apply(old *Registration) (*Registration, []HubEvent, error) {
 	next.ETag, next.GenerationID = p.etag, p.generation
 	next.StatusUpdatedTime = hubward.Time{}
 	if old == nil {
+		if !p.twin.isNone() {
+			next.Twin = p.fresh
+		}
 		return &next, []HubEvent{p.created}, p.applyScope(nil, &next.Device)
 	}
 	next.GenerationID = old.GenerationID
@@ -288,10 +308,16 @@ func (p *put) apply(old *Registration) (*Registration, []HubEvent, error) {
 	if old.Status != next.Status {
 		next.StatusUpdatedTime = hubward.Time{Time: p.now}
 	}
-	return &next, nil, p.applyScope(&old.Device, &next.Device)
+	if err := p.applyScope(&old.Device, &next.Device); err != nil || p.twin.isNone() {
+		return &next, nil, err
+	}
+	next.Twin = old.Twin
+	event, err := p.twin.apply(&next)
+	return &next, []HubEvent{event}, err
 }
 
-// removal is the deletion of an identity, as put is its storing. The store deletes a device's modules with it.
+// removal is the deletion of an identity, as put is its storing. The store deletes a device's modules with it. Its edit has the
+// twin.
 type removal struct {
 	hub string
 	id  string // of the event
@@ -307,8 +333,7 @@ func (r *removal) apply(old *Registration) (*Registration, []HubEvent, error) {
 	if old == nil {
 		return nil, nil, nil
 	}
-	deleted, err := lifecycleEvent(r.hub, r.id, old, "deleteDeviceIdentity", r.now)
-	return nil, []HubEvent{deleted}, err
+	return nil, []HubEvent{lifecycleEvent(r.hub, r.id, old, old.Twin, "deleteDeviceIdentity", r.now)}, nil
 }
 
 // ticks counts 100 ns steps since the year 1, the form of generation ids.

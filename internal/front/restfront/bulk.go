@@ -3,7 +3,6 @@ package restfront
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
@@ -20,33 +19,11 @@ type bulkItem struct {
 	ManagedBy  string         `json:"managedBy"`
 	identityBody
 
-	Tags       twinSection `json:"tags"`
+	TwinETag   string          `json:"twinETag"`
+	Tags       json.RawMessage `json:"tags"`
 	Properties struct {
-		Desired  twinSection `json:"desired"`
-		Reported twinSection `json:"reported"`
+		Desired json.RawMessage `json:"desired"` // reported properties are the device's own, and passed over
 	} `json:"properties"`
-}
-
-// hasTwin reports whether the row brings more than the twin that every new device has.
-func (row *bulkItem) hasTwin() bool {
-	return row.Tags.holds() || row.Properties.Desired.holds() || row.Properties.Reported.holds()
-}
-
-// twinSection is the tags, or the desired or reported properties, of a row.
-type twinSection map[string]json.RawMessage
-
-// holds reports whether anything is in the section besides what the hub itself writes there, $metadata and $version. Names of
-// properties hold no $.
-//
-// Source: learn.microsoft.com/azure/iot-hub/iot-hub-bulk-identity-mgmt, for rows of an export;
-// learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins, for names.
-func (s twinSection) holds() bool {
-	for name := range s {
-		if !strings.HasPrefix(name, "$") {
-			return true
-		}
-	}
-	return false
 }
 
 // bulkResult is the answer of bulkDevices.
@@ -65,31 +42,28 @@ type bulkError struct {
 	Operation   hub.ImportMode     `json:"operation"`
 }
 
-// bulkWarning says what was left out of a row that was done.
+// bulkWarning says what was left out of a row that was done: nothing is.
 type bulkWarning struct {
 	DeviceID      string `json:"deviceId"`
 	WarningCode   string `json:"warningCode"`
 	WarningStatus string `json:"warningStatus"`
 }
 
-// decodeBulk reads the body of bulkDevices: a bare array. twins names the devices that are to be registered by rows which also
-// bring a twin.
-func decodeBulk(body []byte) (items []hub.BulkItem, twins map[string]bool, err error) {
+// decodeBulk reads the body of bulkDevices: a bare array.
+func decodeBulk(body []byte) ([]hub.BulkItem, error) {
 	var rows []bulkItem
 	if err := decode(body, &rows); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	items, twins = make([]hub.BulkItem, len(rows)), map[string]bool{}
+	items := make([]hub.BulkItem, len(rows))
 	for i := range rows {
 		row := &rows[i]
 		items[i] = hub.BulkItem{
 			Device: row.device(row.ID), ModuleID: row.ModuleID, ManagedBy: row.ManagedBy, ETag: bareETag(row.ETag), Mode: row.ImportMode,
-		}
-		if row.hasTwin() && items[i].RegistersDevice() {
-			twins[row.ID] = true
+			Tags: row.Tags, Desired: row.Properties.Desired, TwinETag: bareETag(row.TwinETag),
 		}
 	}
-	return items, twins, nil
+	return items, nil
 }
 
 // bulkDevices runs up to 100 rows. Any failed one makes the status 400, with the result as body and a header that tells .NET
@@ -101,7 +75,7 @@ func bulkDevices(c *call) error {
 	if err != nil {
 		return err
 	}
-	items, twins, err := decodeBulk(body)
+	items, err := decodeBulk(body)
 	if err != nil {
 		return err
 	}
@@ -109,7 +83,7 @@ func bulkDevices(c *call) error {
 	if err != nil {
 		return err
 	}
-	result := bulkResult{IsSuccessful: len(failed) == 0, Errors: c.bulkErrors(failed), Warnings: twinWarnings(items, twins, failed)}
+	result := bulkResult{IsSuccessful: len(failed) == 0, Errors: c.bulkErrors(failed), Warnings: []bulkWarning{}}
 	if result.IsSuccessful {
 		return c.answer(http.StatusOK, result)
 	}
@@ -129,21 +103,4 @@ func (c *call) bulkErrors(failed []hub.BulkError) []bulkError {
 		}
 	}
 	return rows
-}
-
-// twinWarnings tells the caller that this hub did not store the twins of rows that brought one.
-func twinWarnings(items []hub.BulkItem, twins map[string]bool, failed []hub.BulkError) []bulkWarning {
-	for i := range failed {
-		delete(twins, failed[i].Identity.Device)
-	}
-	warnings := []bulkWarning{} // an array, never null
-	for i := range items {
-		if id := items[i].Device.DeviceID; twins[id] {
-			warnings = append(warnings, bulkWarning{
-				DeviceID: id, WarningCode: "DeviceRegisteredWithoutTwin",
-				WarningStatus: "The device is registered, its tags, desired and reported properties were not stored: this hub does not have device twins yet",
-			})
-		}
-	}
-	return warnings
 }

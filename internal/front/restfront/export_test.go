@@ -20,11 +20,8 @@ func SplitPath(escaped string) ([]string, bool) {
 	return segments, ok
 }
 
-// DecodeBulk is decodeBulk without the names of rows that bring a twin.
-func DecodeBulk(body []byte) ([]hub.BulkItem, error) {
-	items, _, err := decodeBulk(body)
-	return items, err
-}
+// DecodeBulk reads the rows of a bulk call.
+var DecodeBulk = decodeBulk
 
 // FailureStatus is the HTTP status that err gets.
 func FailureStatus(err error) int { return hubward.CodeOf(err).HTTPStatus() }
