@@ -173,6 +173,18 @@ func (a api) SettleFeedback(ctx context.Context, name, token string, outcome hub
 	return a.Hub.SettleNotification(ctx, a.of(name), hub.NotificationFeedback, token, outcome)
 }
 
+func (a api) Twin(ctx context.Context, name, device string) (*hubward.Twin, error) {
+	return a.Hub.Twin(ctx, a.of(name), hubward.Identity{Device: device})
+}
+
+func (a api) UpdateTwin(ctx context.Context, name, device string, u hub.TwinUpdate, ifMatch string) (*hubward.Twin, error) {
+	return a.Hub.UpdateTwin(ctx, a.of(name), hubward.Identity{Device: device}, u, ifMatch)
+}
+
+func (a api) ReplaceTwin(ctx context.Context, name, device string, u hub.TwinUpdate, ifMatch string) (*hubward.Twin, error) {
+	return a.Hub.ReplaceTwin(ctx, a.of(name), hubward.Identity{Device: device}, u, ifMatch)
+}
+
 func (a api) InvokeMethod(ctx context.Context, name string, id hubward.Identity, call hubward.MethodCall) (hubward.MethodResult, error) {
 	return a.Hub.InvokeMethod(ctx, a.of(name), id, call)
 }

@@ -15,7 +15,6 @@ import (
 func TestBulkDevices_everyMode(t *testing.T) {
 	const (
 		exists, conflict, none              = hubward.CodeDeviceAlreadyExists, hubward.CodePreconditionFailed, hubward.CodeDeviceNotFound
-		refused                             = hubward.CodeInvalidOperation
 		done                   hubward.Code = 0
 	)
 	for _, test := range []struct {
@@ -31,8 +30,6 @@ func TestBulkDevices_everyMode(t *testing.T) {
 		{mode: "createOrUpdateIfMatchETag", missing: done, noETag: conflict, any: done, right: done, stale: conflict},
 		{mode: "delete", missing: none, noETag: done, any: done, right: done, stale: done, deletes: true},
 		{mode: "deleteIfMatchETag", missing: none, noETag: conflict, any: done, right: done, stale: conflict, deletes: true},
-		{mode: "updateTwin", missing: refused, noETag: refused, any: refused, right: refused, stale: refused},
-		{mode: "updateTwinIfMatchETag", missing: refused, noETag: refused, any: refused, right: refused, stale: refused},
 	} {
 		for _, c := range []struct {
 			name, etag string

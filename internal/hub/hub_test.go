@@ -238,7 +238,7 @@ func TestBulkDevices_modesAndErrors(t *testing.T) {
 	}
 	want := map[string]hubward.Code{
 		"b": hubward.CodePreconditionFailed, "d": hubward.CodeDeviceNotFound, "f": hubward.CodeArgumentInvalid,
-		"g h": hubward.CodeArgumentInvalid, "i": hubward.CodeInvalidOperation,
+		"g h": hubward.CodeArgumentInvalid, "i": hubward.CodeDeviceNotFound,
 	}
 	if len(failed) != len(want) {
 		t.Errorf("%+v", failed)

@@ -53,7 +53,7 @@ func TestPermissions_everyVerb(t *testing.T) {
 }
 
 // kindsOfPrincipals are those of plant's five default policies, of a device and of its module, of another device, of a
-// policy that is limited to a device, of another hub's owner, of a deleted hub's owner, and the owner's after its time.
+// policy that is limited to a device, and to its twin, of another hub's owner, of a deleted hub's owner, and the owner's after its time.
 func (f *fixture) kindsOfPrincipals() []who {
 	f.t.Helper()
 	logIn := func(c access.Credential) access.Principal {
@@ -80,8 +80,9 @@ func (f *fixture) kindsOfPrincipals() []who {
 		who{"d2", logIn(access.Credential{Token: f.token(d2)})},
 		who{"policy-as-d1", logIn(access.Credential{Token: f.policyToken("device", "plant.example"), Identity: hubward.Identity{Device: "d1"}})},
 		who{"owner-of-d1", logIn(access.Credential{Token: f.policyToken("iothubowner", "plant.example/devices/d1")})},
+		who{"owner-of-twin-of-d1", logIn(access.Credential{Token: f.policyToken("iothubowner", "plant.example/twins/d1")})},
 	)
-	module := kinds[len(kinds)-4].p
+	module := kinds[len(kinds)-5].p
 	module.Identity.Module = "m"
 	kinds = append(kinds, who{"module", module})
 	kinds = append(kinds, who{"owner-of-second", f.ownerOf("second", "second.example")})
@@ -157,6 +158,13 @@ func (f *fixture) verbs() []verb {
 			return f.Hub.SendC2D(ctx, p, d1, &hubward.Message{Ack: "unknown"})
 		}},
 		{"PurgeC2D", with(service, "owner-of-d1"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.PurgeC2D(ctx, p, d1)) }},
+		{"Twin", with(service, "owner-of-d1 owner-of-twin-of-d1"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Twin(ctx, p, d1)) }},
+		{"UpdateTwin", with(service, "owner-of-d1 owner-of-twin-of-d1"), func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.UpdateTwin(ctx, p, d1, hub.TwinUpdate{}, "no etag"))
+		}},
+		{"ReplaceTwin", with(service, "owner-of-d1 owner-of-twin-of-d1"), func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.ReplaceTwin(ctx, p, d1, hub.TwinUpdate{}, "no etag"))
+		}},
 		{"InvokeMethod", service, func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.InvokeMethod(ctx, p, d1, hubward.MethodCall{}))
 		}},
@@ -197,7 +205,7 @@ func (f *fixture) verbs() []verb {
 		}},
 		{"PartitionBounds", service, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.PartitionBounds(ctx, p, 0)) }},
 		{"EventHub", service, func(_ context.Context, p *access.Principal) error { return done(f.EventHub(p)) }},
-		{"OwnHub", "iothubowner service device registryRead registryReadWrite d1 d2 module policy-as-d1 owner-of-d1 owner-of-second",
+		{"OwnHub", "iothubowner service device registryRead registryReadWrite d1 d2 module policy-as-d1 owner-of-d1 owner-of-twin-of-d1 owner-of-second",
 			func(_ context.Context, p *access.Principal) error { return done(f.OwnHub(p)) }},
 		{"Hubs", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.Hubs(p)) }},
 		{"Hub", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.Hub(p, "second")) }},

@@ -39,15 +39,12 @@ func twinOf(r *Registration) (*hubward.Twin, error) {
 		twin.AuthenticationType, twin.X509Thumbprint = auth.Type, auth.X509Thumbprint
 	}
 	for _, part := range []struct {
-		kind twindoc.Kind
 		from *twindoc.Section
 		to   *json.RawMessage
 	}{
-		{twindoc.Tags, &t.Tags, &twin.Tags},
-		{twindoc.Desired, &t.Desired, &twin.Properties.Desired},
-		{twindoc.Reported, &t.Reported, &twin.Properties.Reported},
+		{&t.Tags, &twin.Tags}, {&t.Desired, &twin.Properties.Desired}, {&t.Reported, &twin.Properties.Reported},
 	} {
-		text, err := part.from.AppendFull(nil, part.kind)
+		text, err := part.from.AppendFull(nil)
 		if err != nil {
 			return nil, &hubward.Error{Code: hubward.CodeServerError, Op: "hub.twinOf", Identity: r.Identity(), Err: err}
 		}
@@ -66,16 +63,16 @@ func appendTwin(dst []byte, r *Registration, t *StoredTwin) []byte {
 	}
 	dst = append(append(dst, `","etag":"`...), twinETag(t)...)
 	dst = strconv.AppendInt(append(dst, `","version":`...), t.Version(), 10)
-	dst = appendSection(append(dst, `,"tags":`...), t.Tags, twindoc.Tags)
-	dst = appendSection(append(dst, `,"properties":{"desired":`...), t.Desired, twindoc.Desired)
-	dst = appendSection(append(dst, `,"reported":`...), t.Reported, twindoc.Reported)
+	dst = appendSection(append(dst, `,"tags":`...), t.Tags)
+	dst = appendSection(append(dst, `,"properties":{"desired":`...), t.Desired)
+	dst = appendSection(append(dst, `,"reported":`...), t.Reported)
 	return append(dst, `}}`...)
 }
 
 // appendSection appends a section for an event: without its metadata if that is damaged, which is no reason to refuse, say, the
 // deletion of an identity.
-func appendSection(dst []byte, s twindoc.Section, k twindoc.Kind) []byte {
-	if full, err := s.AppendFull(dst, k); err == nil {
+func appendSection(dst []byte, s twindoc.Section) []byte {
+	if full, err := s.AppendFull(dst); err == nil {
 		return full
 	}
 	return s.AppendDocument(dst)
