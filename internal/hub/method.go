@@ -32,7 +32,7 @@ const (
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods.
 func (h *Hub) InvokeMethod(ctx context.Context, p *access.Principal, id hubward.Identity, call hubward.MethodCall) (hubward.MethodResult, error) {
-	s, _, err := h.permit(p, access.ServiceConnect, methodPath(id))
+	s, _, err := h.permit(p, access.ServiceConnect, methodPaths(id)...)
 	if err != nil {
 		return hubward.MethodResult{}, err
 	}
@@ -60,11 +60,12 @@ func (h *Hub) invokeMethod(ctx context.Context, s *state, id hubward.Identity, c
 	return h.callWhenTaken(ctx, s, c, call.ConnectTimeout)
 }
 
-// methodPath is what a token for calls may be limited to.
-func methodPath(id hubward.Identity) []string {
-	path := access.PathOf(id)
-	path[0] = "twins"
-	return append(path, "methods")
+// methodPaths are what a back end's token may be limited to when it calls methods of an identity: the path of the REST call, or
+// that of the identity.
+func methodPaths(id hubward.Identity) [][]string {
+	identity := access.PathOf(id)
+	path := append([]string{"twins"}, identity[1:]...)
+	return [][]string{append(path, "methods"), identity}
 }
 
 // newCallMethod checks a call.

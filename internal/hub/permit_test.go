@@ -165,7 +165,7 @@ func (f *fixture) verbs() []verb {
 		{"ReplaceTwin", with(service, "owner-of-d1 owner-of-twin-of-d1"), func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.ReplaceTwin(ctx, p, d1, hub.TwinUpdate{}, "no etag"))
 		}},
-		{"InvokeMethod", service, func(ctx context.Context, p *access.Principal) error {
+		{"InvokeMethod", with(service, "owner-of-d1 owner-of-twin-of-d1"), func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.InvokeMethod(ctx, p, d1, hubward.MethodCall{}))
 		}},
 		{"TakeC2D", with(ofD1, "d2 module"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.TakeC2D(ctx, p, time.Hour)) }},

@@ -12,7 +12,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 )
 
-// callTimeout is how long a call may wait for store, log and cluster, once its body has come.
+// callTimeout is how long a call may wait for store, log and cluster, once its body has come. Calls of methods have their own.
 const callTimeout = time.Minute
 
 // call is one request on its way through the steps of run. It belongs to the goroutine of its handler.
@@ -30,6 +30,7 @@ type call struct {
 	params    []string         // set by route
 	hub       string           // set by auth, for the log: the hub that Host names, or that the path names
 	principal access.Principal // set by auth: who calls
+	nested    bool             // set by handlers: errors that concern the identity have the nested form
 }
 
 func (s *server) newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -46,11 +47,13 @@ func (s *server) newCall(w http.ResponseWriter, r *http.Request) *call {
 }
 
 // renew gives the call the time that it may take, from now on.
-func (c *call) renew() {
+func (c *call) renew() { c.renewFor(callTimeout) }
+
+func (c *call) renewFor(d time.Duration) {
 	if c.cancel != nil {
 		c.cancel()
 	}
-	c.ctx, c.cancel = context.WithTimeout(c.r.Context(), callTimeout)
+	c.ctx, c.cancel = context.WithTimeout(c.r.Context(), d)
 }
 
 // requestID is the client's own id of the request, when it sent a sane one, else ours.

@@ -11,7 +11,8 @@ import (
 )
 
 // envelope is the body of every error: "ErrorCode:NAME;text" and "Tracking ID:…". Both members are always filled in: clients
-// in Go and Node demand it.
+// in Go and Node demand it. Calls of methods have a second form, as in the cloud: Message is the JSON of a nestedError, and
+// ExceptionMessage is empty.
 //
 // Source: common/transport/http/src/http.ts and rest_api_client.ts of Azure/azure-iot-sdk-node; amenzhinsky/iothub
 // iotservice/client.go.
@@ -46,7 +47,44 @@ func (c *call) fail(err error) {
 	if c.isBulk() {
 		c.setHeader("IotHubErrorCode", code.String())
 	}
+	if c.nested && concernsIdentity(code) {
+		c.answer(code.HTTPStatus(), c.nestedEnvelope(code, text))
+		return
+	}
 	c.answer(code.HTTPStatus(), c.envelope(code, text))
+}
+
+// concernsIdentity reports whether a code says that an identity is not there, or what it has not done.
+func concernsIdentity(code hubward.Code) bool {
+	return code.HTTPStatus() == 404 || isDevices(code)
+}
+
+// isDevices reports whether a code of 500 and above is of the device's doing, not the hub's.
+func isDevices(code hubward.Code) bool {
+	return code == hubward.CodeGatewayTimeout || code == hubward.CodeBadDeviceResponse
+}
+
+// nestedError is the text in the Message of the second form of errors. SDKs read the number.
+//
+// Source: ErrorMessageParser of Azure/azure-iot-sdk-java; ExceptionHandlingHelper.cs of Azure/azure-iot-sdk-csharp, which takes
+// no members that are objects.
+type nestedError struct {
+	ErrorCode    hubward.Code `json:"errorCode"`
+	TrackingID   string       `json:"trackingId"`
+	Message      string       `json:"message"`
+	TimestampUTC hubward.Time `json:"timestampUtc"`
+}
+
+func (c *call) nestedEnvelope(code hubward.Code, text string) envelope {
+	now := c.server.now().UTC()
+	inner, err := marshal(nestedError{
+		ErrorCode: code, TrackingID: c.id + "-G:0-TimeStamp:" + now.Format(trackingTime), Message: text,
+		TimestampUTC: hubward.Time{Time: now},
+	})
+	if err != nil {
+		return c.envelope(code, text)
+	}
+	return envelope{Message: string(inner)}
 }
 
 func (c *call) envelope(code hubward.Code, text string) envelope {
@@ -65,7 +103,7 @@ func describe(err error) (hubward.Code, string) {
 	var e *hubward.Error
 	if errors.As(err, &damage) {
 		text = damage.Text()
-	} else if errors.As(err, &e) && code.HTTPStatus() < 500 {
+	} else if errors.As(err, &e) && (code.HTTPStatus() < 500 || isDevices(code)) {
 		text = e.Message
 	}
 	return code, strings.ReplaceAll(cmp.Or(text, texts[code], code.String()), ";", ",")
@@ -87,14 +125,14 @@ func (c *call) isBulk() bool {
 
 func (c *call) logFailure(code hubward.Code, e *hubward.Error, err error) {
 	level := slog.LevelDebug // the client's doing
-	if code.HTTPStatus() >= 500 && c.r.Context().Err() == nil {
+	if code.HTTPStatus() >= 500 && !isDevices(code) && c.r.Context().Err() == nil {
 		level = slog.LevelError
 	}
 	device := ""
 	if e != nil {
 		device = e.Identity.String()
 	}
-	if device == "" && len(c.path) > 1 && strings.EqualFold(c.path[0], "devices") {
+	if device == "" && len(c.path) > 1 && (strings.EqualFold(c.path[0], "devices") || strings.EqualFold(c.path[0], "twins")) {
 		device = c.path[1]
 	}
 	c.log().Log(c.r.Context(), level, "request failed", "method", c.r.Method, "device", device, "code", code.String(), "error", err)

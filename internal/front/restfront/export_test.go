@@ -1,9 +1,6 @@
 package restfront
 
-import (
-	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
-)
+import "github.com/hubward/hubward"
 
 // Doors for the black-box tests.
 var (

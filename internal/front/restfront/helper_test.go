@@ -293,3 +293,16 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// createModule registers a module in the store: calls that do so are not there yet.
+func (f *fixture) createModule(id hubward.Identity) {
+	f.t.Helper()
+	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{
+		DeviceID: id.Device, GenerationID: "1", ETag: "e", Status: hubward.StatusEnabled,
+		Authentication: &hubward.Authentication{Type: hubward.AuthSAS},
+	}}
+	e := &hub.IdentityEdit{ID: id, Edit: func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) { return r, nil, nil }}
+	if err := f.store.EditIdentities(f.t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {
+		f.t.Fatal(err, e.Err)
+	}
+}

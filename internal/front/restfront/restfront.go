@@ -32,6 +32,9 @@ type Options struct {
 	// StreamWriteTimeout is how long a client may leave written bytes of an event stream unread before the stream is
 	// given up. Zero: 30 s.
 	StreamWriteTimeout time.Duration
+	// MethodDrain is how long calls of methods may go on when Stop is closed: less than the process takes to drain, so that
+	// they have an answer. Zero: 5 s.
+	MethodDrain time.Duration
 }
 
 // Observer is told what happens here; metrics implement it. Its methods must not block.
@@ -52,6 +55,7 @@ func (silent) Request(string, string, int, time.Duration) {}
 const (
 	defaultHeartbeat          = 15 * time.Second
 	defaultStreamWriteTimeout = 30 * time.Second
+	defaultMethodDrain        = 5 * time.Second
 )
 
 // server is the handler. It has no state of its own and is safe for concurrent use.
@@ -66,6 +70,7 @@ type server struct {
 	stop               <-chan struct{}
 	heartbeat          time.Duration
 	streamWriteTimeout time.Duration
+	methodDrain        time.Duration
 	routes             []route
 	missing            []feature
 }
@@ -74,7 +79,7 @@ type server struct {
 func New(h *hub.Hub, o Options) http.Handler {
 	s := &server{
 		hub: h, logger: o.Logger, now: o.Now, rand: o.Rand, observer: o.Observer, loggedIn: o.LoggedIn, stop: o.Stop, heartbeat: o.Heartbeat,
-		streamWriteTimeout: o.StreamWriteTimeout, routes: routes(), missing: missing(),
+		streamWriteTimeout: o.StreamWriteTimeout, methodDrain: o.MethodDrain, routes: routes(), missing: missing(),
 	}
 	if o.Version != "" {
 		s.version = "hubward/" + o.Version
@@ -93,6 +98,9 @@ func New(h *hub.Hub, o Options) http.Handler {
 	}
 	if s.streamWriteTimeout == 0 {
 		s.streamWriteTimeout = defaultStreamWriteTimeout
+	}
+	if s.methodDrain == 0 {
+		s.methodDrain = defaultMethodDrain
 	}
 	if s.observer == nil {
 		s.observer = silent{}
