@@ -26,8 +26,8 @@ func (s Section) Merge(p *Patch, at time.Time) (Section, error) {
 		if err != nil {
 			return Section{}, err
 		}
+		m.meta, m.now = old.begin(stampOf(at, next.Version), len(p.doc)/minMember) // may number the stamps anew
 		m.oldNodes = old.nodes
-		m.meta, m.now = old.begin(stampOf(at, next.Version), len(p.doc)/minMember)
 	}
 	m.out = make([]byte, 0, len(m.old.text)+len(p.doc))
 	m.section()
