@@ -1,9 +1,6 @@
 package twindoc
 
-import (
-	"bytes"
-	"time"
-)
+import "time"
 
 // Merge returns s with p merged into it at a time. The version grows by one, that of tags stays 0. Without a patch it is s.
 //
@@ -137,18 +134,12 @@ func (m *merger) members(first int) entry {
 	old := m.old.entry()
 	for p := m.patch.entry(); p.ok; p = m.patch.entry() {
 		// Members that the patch does not name stay as they are.
-		from, end, nodes, order := old.start, old.start, 0, -1
-		for old.ok {
-			if order = bytes.Compare(old.name, p.name); order >= 0 {
-				break
-			}
-			nodes += m.old.skip()
-			end = m.old.at
-			old = m.old.entry()
-		}
+		from := old.start
+		next, order, end, nodes := m.old.pass(old, p.name)
 		if end > from {
 			m.keep(first, from, nodes, end)
 		}
+		old = next
 		if order == 0 {
 			m.change(first, old, p)
 			old = m.old.entry()

@@ -162,7 +162,7 @@ func (m *metadata) use() (free, live int) {
 			live++
 		}
 	}
-	for free < m.count() && used[free/64]&(1<<(free%64)) != 0 {
+	for count := m.count(); free < count && used[free/64]&(1<<(free%64)) != 0; {
 		free++
 	}
 	return free, live

@@ -25,8 +25,9 @@ func (s Section) AppendFull(dst []byte) ([]byte, error) {
 	}
 	w := metadataWriter{doc: reader{text: s.document()}, metadata: m, number: -1}
 	w.dst = appendName(appendMembers(dst, s.document()), "$metadata")
+	isObject := w.doc.peek() == '{'
 	w.value(w.next())
-	if w.doc.failed || len(w.nodes) > 0 {
+	if !isObject || w.doc.failed || w.doc.at < len(w.doc.text) || len(w.nodes) > 0 {
 		return nil, errDamaged
 	}
 	return s.appendVersion(w.dst), nil

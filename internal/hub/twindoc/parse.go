@@ -41,6 +41,7 @@ type place struct {
 // section reads the text of a section, an object, or null if that is allowed.
 func (p *parser) section(nullAllowed bool) (isNull bool, f *fault) {
 	p.out = make([]byte, 0, len(p.text))
+	p.members = make([]member, 0, 16)
 	p.space()
 	isObject := p.peek() == '{'
 	p.limits = isObject // of what is no object only whether it is JSON matters

@@ -118,15 +118,20 @@ type run struct {
 // step writes one text to the section and to the model.
 func (r *run) step(text string, replaced bool, at time.Time) {
 	r.t.Helper()
+	r.write([]byte(text), decoded(r.t, []byte(text)), replaced, at)
+}
+
+// write writes a text, of which tree is what encoding/json makes.
+func (r *run) write(text []byte, tree any, replaced bool, at time.Time) {
+	r.t.Helper()
 	parse, write := twindoc.ParsePatch, twindoc.Section.Merge
 	if replaced {
 		parse, write = twindoc.ParseDocument, twindoc.Section.Replace
 	}
-	p, err := parse(r.model.kind, []byte(text))
+	p, err := parse(r.model.kind, text)
 	if err != nil {
 		r.t.Fatalf("%s: %v", text, err)
 	}
-	tree := decoded(r.t, []byte(text))
 	if members, ok := tree.(map[string]any); !replaced && ok && len(members) == 0 {
 		if p != nil {
 			r.t.Fatalf("%s is a patch", text)

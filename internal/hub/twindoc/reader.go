@@ -41,24 +41,37 @@ type entry struct {
 // entry reads the name of the next member of the object that r is in, up to its value. Behind the last one it reads the end of
 // the object, and the entry is not ok.
 func (r *reader) entry() entry {
-	if r.peek() == ',' {
-		r.at++
+	at := r.at
+	if at < len(r.text) && r.text[at] == ',' {
+		at++
 	}
-	start := r.at
-	switch r.peek() {
-	case '"':
-		r.skipString()
-		if r.peek() == ':' {
-			r.at++
-			return entry{ok: true, start: start, name: r.text[start+1 : r.at-2]}
+	start := at
+	if at < len(r.text) && r.text[at] == '"' {
+		if at = stringEnd(r.text, at+1); at > 0 && at < len(r.text) && r.text[at] == ':' {
+			r.at = at + 1
+			return entry{ok: true, start: start, name: r.text[start+1 : at-1]}
 		}
-		r.fail()
-	case '}':
-		r.at++
-	default:
-		r.fail()
+	} else if at < len(r.text) && r.text[at] == '}' {
+		r.at = at + 1
+		return entry{start: start}
 	}
+	r.fail()
 	return entry{start: start}
+}
+
+// pass reads on from e as long as names are smaller than name. It returns the first entry that is not, how it compares with name,
+// where what was read ends, and how many nodes it has. Most of a merge is spent here.
+func (r *reader) pass(e entry, name []byte) (next entry, order, end, nodes int) {
+	order, end = -1, e.start
+	for e.ok {
+		if order = bytes.Compare(e.name, name); order >= 0 {
+			break
+		}
+		nodes += r.skip()
+		end = r.at
+		e = r.entry()
+	}
+	return e, order, end, nodes
 }
 
 // skip reads a value, and returns how many nodes of metadata it has: one for itself, and one for each member of an object, but
@@ -132,16 +145,23 @@ func (r *reader) skipArray() {
 }
 
 func (r *reader) skipString() {
-	for i := r.at + 1; ; {
-		n := bytes.IndexByte(r.text[i:], '"')
+	if end := stringEnd(r.text, r.at+1); end > 0 {
+		r.at = end
+	} else {
+		r.fail()
+	}
+}
+
+// stringEnd returns where the string ends whose content begins at from, behind its last quote; 0 if it does not.
+func stringEnd(text []byte, from int) int {
+	for i := from; ; {
+		n := bytes.IndexByte(text[i:], '"')
 		if n < 0 {
-			r.fail()
-			return
+			return 0
 		}
 		i += n + 1
-		if r.text[i-2] != '\\' || !isEscaped(r.text[r.at+1:i-1]) {
-			r.at = i
-			return
+		if text[i-2] != '\\' || !isEscaped(text[from:i-1]) {
+			return i
 		}
 	}
 }
