@@ -29,14 +29,18 @@ func (l *Link) UpdateReported(ctx context.Context, patch []byte, ifVersion int64
 
 // getTwin carries out a GetTwin.
 func (l *Link) getTwin(ctx context.Context) ([]byte, error) {
-	r, err := l.hub.store.Twin(ctx, l.state.ref.Name, l.Principal.Identity)
+	hub := l.state.ref.Name
+	r, err := l.hub.store.Twin(ctx, hub, l.Principal.Identity)
 	if err != nil {
+		l.hub.observer.TwinRead(hub, ByDevice, false, 0)
 		return nil, err
 	}
 	l.twin.got(r.Twin.Desired.Version)
 	document := r.Twin.Desired.AppendDocument([]byte(`{"desired":`))
 	document = r.Twin.Reported.AppendDocument(append(document, `,"reported":`...))
-	return append(document, '}'), nil
+	document = append(document, '}')
+	l.hub.observer.TwinRead(hub, ByDevice, true, len(document))
+	return document, nil
 }
 
 // updateReported carries out calls of UpdateReported, in one transaction.
@@ -69,6 +73,7 @@ func (l *Link) updateReported(ctx context.Context, requests []twinRequest) {
 		if err != nil {
 			versions[i] = 0
 		}
+		l.hub.observer.TwinUpdated(hub, ByDevice, err == nil, r.size)
 		r.update(versions[i], err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -29,6 +30,10 @@ type hookedStore struct {
 	deleteOutbox    atomic.Pointer[func() error]     // in front
 	batchFeedback   atomic.Pointer[func(hub string)] // in front
 	hubs            atomic.Pointer[func()]
+	twin            atomic.Pointer[func()]
+	desired         atomic.Pointer[func()]
+	desiredFails    atomic.Pointer[func() error] // in front
+	editReported    atomic.Pointer[func() error] // in front
 }
 
 func call(hook *atomic.Pointer[func()]) {
@@ -86,6 +91,28 @@ func (s *hookedStore) DeleteOutbox(ctx context.Context, name string, ids []int64
 		return err
 	}
 	return s.Store.DeleteOutbox(ctx, name, ids)
+}
+
+func (s *hookedStore) Twin(ctx context.Context, name string, id hubward.Identity) (*hub.Registration, error) {
+	r, err := s.Store.Twin(ctx, name, id)
+	call(&s.twin)
+	return r, err
+}
+
+func (s *hookedStore) DesiredProperties(ctx context.Context, name string, id hubward.Identity) (twindoc.Section, []hub.DesiredChange, error) {
+	if err := try(&s.desiredFails); err != nil {
+		return twindoc.Section{}, nil, err
+	}
+	section, changes, err := s.Store.DesiredProperties(ctx, name, id)
+	call(&s.desired)
+	return section, changes, err
+}
+
+func (s *hookedStore) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit) error {
+	if err := try(&s.editReported); err != nil {
+		return err
+	}
+	return s.Store.EditReported(ctx, name, edits)
 }
 
 func (s *hookedStore) BatchFeedback(ctx context.Context, name string, n hub.Notification, least, most int) (taken, left int, err error) {

@@ -39,10 +39,17 @@ func (h *Hub) Twin(ctx context.Context, p *access.Principal, id hubward.Identity
 	if err != nil {
 		return nil, err
 	}
-	if err := checkIdentity(id); err != nil {
-		return nil, err
+	twin, err := h.readTwin(ctx, s, id, "")
+	h.observer.TwinRead(s.ref.Name, ByService, err == nil, twinSize(twin))
+	return twin, err
+}
+
+// twinSize is the bytes of what is in a twin; 0 without one.
+func twinSize(t *hubward.Twin) int {
+	if t == nil {
+		return 0
 	}
-	return h.readTwin(ctx, s, id, "")
+	return len(t.Tags) + len(t.Properties.Desired) + len(t.Properties.Reported)
 }
 
 // UpdateTwin merges u into an identity's twin, and returns what it is then, durably. null clears a section; an update in which
@@ -74,9 +81,14 @@ func (h *Hub) writeTwin(ctx context.Context, p *access.Principal, id hubward.Ide
 	if err != nil {
 		return nil, err
 	}
-	if err := checkIdentity(id); err != nil {
-		return nil, err
-	}
+	twin, err := h.updateTwin(ctx, s, p, id, u, ifMatch, replace)
+	h.observer.TwinUpdated(s.ref.Name, ByService, err == nil, len(u.Tags)+len(u.Desired))
+	return twin, err
+}
+
+func (h *Hub) updateTwin(
+	ctx context.Context, s *state, p *access.Principal, id hubward.Identity, u TwinUpdate, ifMatch string, replace bool,
+) (*hubward.Twin, error) {
 	change, err := h.newTwinChange(s, p, u, replace)
 	if err != nil {
 		return nil, err
@@ -84,11 +96,17 @@ func (h *Hub) writeTwin(ctx context.Context, p *access.Principal, id hubward.Ide
 	if change.isNone() {
 		return h.readTwin(ctx, s, id, ifMatch)
 	}
+	if err := checkIdentity(id); err != nil {
+		return nil, err
+	}
 	return h.editTwin(ctx, s, id, change, ifMatch)
 }
 
 // readTwin returns a twin whose etag matches.
 func (h *Hub) readTwin(ctx context.Context, s *state, id hubward.Identity, ifMatch string) (*hubward.Twin, error) {
+	if err := checkIdentity(id); err != nil {
+		return nil, err
+	}
 	r, err := h.store.Twin(ctx, s.ref.Name, id)
 	if err != nil {
 		return nil, err
