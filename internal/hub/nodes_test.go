@@ -121,24 +121,29 @@ func (c *crew) events() []*hubward.Event {
 	c.t.Helper()
 	time.Sleep(3 * time.Second)
 	synctest.Wait()
-	var events []*hubward.Event
+	return hubEvents(c.t, c.log)
+}
+
+// hubEvents returns the hub's own events of all partitions of plant.
+func hubEvents(t *testing.T, log *memlog.Log) (events []*hubward.Event) {
+	t.Helper()
 	for i := range 4 {
 		p := hub.Partition{Hub: "plant", Endpoint: hub.EndpointHubEvents, ID: i}
-		b, err := c.log.Bounds(c.t.Context(), p)
+		b, err := log.Bounds(t.Context(), p)
 		if err != nil {
-			c.t.Fatal(err)
+			t.Fatal(err)
 		}
 		for from := b.First; from < b.Next; {
-			from, err = c.log.Read(c.t.Context(), p, from, 1<<20, func(r hub.Record) bool {
+			from, err = log.Read(t.Context(), p, from, 1<<20, func(r hub.Record) bool {
 				e, err := eventcodec.Decode(append([]byte(nil), r.Data...))
 				if err != nil {
-					c.t.Fatal(err)
+					t.Fatal(err)
 				}
 				events = append(events, e)
 				return true
 			})
 			if err != nil {
-				c.t.Fatal(err)
+				t.Fatal(err)
 			}
 		}
 	}
