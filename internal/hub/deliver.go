@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -159,38 +158,14 @@ func (h *Hub) answerMethod(ctx context.Context, request []byte) (response []byte
 	return response, err
 }
 
-// desiredChanged has whichever nodes hold the links of identities tell them of changes of their desired properties. Without a
-// connection there is nobody to tell. It follows a change that is durable, so it does not end with ctx.
+// desiredChanged has whichever nodes hold the links of identities tell them of changes of their desired properties. It follows a
+// change that is durable, so it does not end with ctx.
 func (h *Hub) desiredChanged(ctx context.Context, hub string, ids ...hubward.Identity) {
-	ctx = context.WithoutCancel(ctx)
-	var silent []string // nodes that have not answered: they are not waited for again
+	keys := make(map[c2d.Key]bool, len(ids))
 	for _, id := range ids {
-		node, err := h.tellDesired(ctx, c2d.Key{Hub: hub, Identity: id}, silent)
-		if err != nil {
-			silent = append(silent, node)
-			h.logger.Warn("a device learns of its desired properties with their next change", "hub", hub, "device", id.String(), "error", err)
-		}
+		keys[c2d.Key{Hub: hub, Identity: id}] = true
 	}
-}
-
-// tellDesired tells the node that holds an identity's link, unless it is one of the silent ones.
-//
-// Errors: the cluster's.
-func (h *Hub) tellDesired(ctx context.Context, k c2d.Key, silent []string) (node string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
-	defer cancel()
-	owner, err := h.cluster.Owner(ctx, k.Hub, k.Identity)
-	if err != nil || owner == nil {
-		return "", err
-	}
-	if owner.Node == h.node {
-		h.wakeDesired(k)
-		return owner.Node, nil
-	}
-	if slices.Contains(silent, owner.Node) {
-		return owner.Node, hubward.Errorf(hubward.CodeServiceUnavailable, "the node does not answer")
-	}
-	return owner.Node, h.tell(ctx, owner.Node, subjectDesired, k)
+	h.tellAll(context.WithoutCancel(ctx), keys)
 }
 
 // wakeDesired tells an identity that is connected to this node.

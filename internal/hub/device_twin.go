@@ -14,6 +14,7 @@ import (
 
 // GetTwin asks for the twin: done gets {"desired":{…},"reported":{…}}, with $version in both.
 func (l *Link) GetTwin(ctx context.Context, done func(document []byte, err error)) {
+	l.isActive()
 	l.ask(ctx, twinRequest{get: done})
 }
 
@@ -22,6 +23,7 @@ func (l *Link) GetTwin(ctx context.Context, done func(document []byte, err error
 //
 // Errors: CodeFormatError, CodeArgumentInvalid naming the property; CodePreconditionFailed.
 func (l *Link) UpdateReported(ctx context.Context, patch []byte, ifVersion int64, done func(version int64, err error)) {
+	l.isActive()
 	r := twinRequest{update: done, ifVersion: ifVersion, size: len(patch)}
 	r.patch, r.bad = twindoc.ParsePatch(twindoc.Reported, patch)
 	l.ask(ctx, r)

@@ -57,6 +57,7 @@ type Hub struct {
 	feedbackTimer *c2d.Timer    // of the job that makes notifications of feedback
 	reload        chan struct{} // configurations may have changed; holds one
 	outbox        *outboxNews
+	untold        *untold
 
 	leave func() // leaves the cluster
 	tasks tasks  // what works in the background of readers and calls
@@ -104,7 +105,7 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 		store: o.Store, log: o.Log, cluster: o.Cluster, node: o.Node, observer: o.Observer, logger: o.Logger, now: o.Now,
 		rand: o.Rand, sasGrace: o.SASGrace, hubsChanged: o.HubsChanged,
 		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
-		reload: make(chan struct{}, 1), outbox: newOutboxNews(),
+		reload: make(chan struct{}, 1), outbox: newOutboxNews(), untold: newUntold(),
 	}
 	if err := h.setDefaults(); err != nil {
 		return nil, err
@@ -161,6 +162,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.recordConnections(ctx) })
 	wg.Go(func() { h.checkLinks(ctx) })
 	wg.Go(func() { h.queues.Run(ctx) })
+	wg.Go(func() { h.tellUntold(ctx) })
 	for _, j := range h.jobs() {
 		wg.Go(func() { h.doJob(ctx, j) })
 	}

@@ -17,6 +17,11 @@ import (
 const (
 	maxQueryLength = 8192 // characters
 	maxQueryPage   = 100  // rows of a page, which is also the default
+
+	// Ours: a page ends early, and memory is bounded, when twins are large. What they say when they were written is up to ten
+	// times what was written.
+	maxQueryBytes = 4 << 20
+	queryRead     = 25 // twins that are read at once
 )
 
 // Query is one page of a query.
@@ -59,24 +64,36 @@ func (h *Hub) Query(ctx context.Context, p *access.Principal, q Query) (QueryPag
 	if q.MaxItems > 0 {
 		limit = min(q.MaxItems, maxQueryPage)
 	}
-	// One more tells whether there is another page: clients fail on an empty one.
-	rows, err := h.store.Twins(ctx, s.ref.Name, after, limit+1)
-	if err != nil {
-		return QueryPage{}, err
-	}
-	page := QueryPage{}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		page.Continuation = newContinuation(rows[limit-1].DeviceID)
-	}
-	for i := range rows {
-		twin, err := h.liveTwin(ctx, s.ref.Name, &rows[i])
+	return h.queryPage(ctx, s.ref.Name, after, limit)
+}
+
+// queryPage reads a page of up to limit twins, a few at a time, and ends it when it is large.
+func (h *Hub) queryPage(ctx context.Context, hub, after string, limit int) (page QueryPage, err error) {
+	size := 0
+	for {
+		n := min(limit-len(page.Twins), queryRead)
+		// One more tells whether there is another page: clients fail on an empty one.
+		rows, err := h.store.Twins(ctx, hub, after, n+1)
 		if err != nil {
 			return QueryPage{}, err
 		}
-		page.Twins = append(page.Twins, *twin)
+		for i := range rows[:min(n, len(rows))] {
+			twin, err := h.liveTwin(ctx, hub, &rows[i])
+			if err != nil {
+				return QueryPage{}, err
+			}
+			page.Twins = append(page.Twins, *twin)
+			after = twin.DeviceID
+			size += twinSize(twin)
+			if isLast := i == len(rows)-1; !isLast && (len(page.Twins) == limit || size > maxQueryBytes) {
+				page.Continuation = newContinuation(after)
+				return page, nil
+			}
+		}
+		if len(rows) <= n {
+			return page, nil
+		}
 	}
-	return page, nil
 }
 
 func checkQuery(q Query) error {

@@ -67,6 +67,44 @@ func TestQuery_lastPage(t *testing.T) {
 	}
 }
 
+// A page of large twins is shorter than it may be, and none is lost or given twice.
+func TestQuery_largeTwins(t *testing.T) {
+	f := newFixture(t)
+	var members []string
+	for i := range 1800 { // which say of themselves when they were written
+		members = append(members, fmt.Sprintf(`"n%04d":1`, i))
+	}
+	var want []string
+	for i := range 60 {
+		id := fmt.Sprintf("d%02d", i)
+		f.createDevice(id)
+		f.patchTwin(id, "", "{"+strings.Join(members, ",")+"}")
+		want = append(want, id)
+	}
+	var got []string
+	pages := 0
+	for q := (hub.Query{Text: allDevices}); ; pages++ {
+		page, err := f.Query(t.Context(), f.of("plant"), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, twin := range page.Twins {
+			got = append(got, twin.DeviceID)
+			size += len(twin.Properties.Desired)
+		}
+		if size > 5<<20 || len(page.Twins) == 0 {
+			t.Errorf("a page of %d twins with %d bytes", len(page.Twins), size)
+		}
+		if q.Continuation = page.Continuation; q.Continuation == "" {
+			break
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || pages == 0 {
+		t.Errorf("%d pages, %s", pages+1, diff)
+	}
+}
+
 func TestQuery_texts(t *testing.T) {
 	f := newFixture(t)
 	long := allDevices + strings.Repeat(" ", 8192-len(allDevices))
