@@ -6,6 +6,8 @@ import "github.com/hubward/hubward"
 var (
 	AppendEvent  = appendEvent
 	DecodeDevice = decodeDevice
+	DecodeMethod = decodeMethod
+	DecodeTwin   = decodeTwin
 	Describe     = describe
 	EventQuery   = eventQuery
 	IsVersion    = isVersion

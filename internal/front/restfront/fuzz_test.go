@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/hubward/hubward"
@@ -47,6 +48,56 @@ func FuzzBulkJSON(f *testing.F) {
 		}
 		if len(items) > len(body) {
 			t.Errorf("%d items of %d bytes", len(items), len(body))
+		}
+	})
+}
+
+// FuzzTwinJSON checks that sections of a twin are passed on as JSON, in the bytes in which they came.
+func FuzzTwinJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ``, `null`, `[]`, `{"tags":{"a":1.0},"properties":{"desired":{"b":1e2},"reported":{"c":[]}}}`, `{"tags":null}`,
+		`{"properties":{"desired":null}}`, `{"TAGS":{},"tags":[1]}`, `{"properties":5}`, `{"etag":null,"tags":{"a":"\ud800"}}`, `{"tags":{`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		u, err := restfront.DecodeTwin(body)
+		if err != nil {
+			if restfront.FailureStatus(err) != 400 {
+				t.Errorf("error %v is no 400", err)
+			}
+			return
+		}
+		for _, section := range [][]byte{u.Tags, u.Desired} {
+			if section != nil && (!json.Valid(section) || !bytes.Contains(body, section)) {
+				t.Errorf("section %q of %q", section, body)
+			}
+		}
+	})
+}
+
+// FuzzMethodJSON checks that time-outs are whole seconds, and the payload is JSON, in the bytes in which it came.
+func FuzzMethodJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ``, `null`, `{"methodName":"m","payload":{"a":1.0},"responseTimeoutInSeconds":3e1,"connectTimeoutInSeconds":5.0}`,
+		`{"methodName":"m","payload":null,"responseTimeoutInSeconds":null}`, `{"methodName":"m","timeout":60}`, `{"timeout":-1e400}`,
+		`{"responseTimeoutInSeconds":"30"}`, `{"connectTimeoutInSeconds":1e-400}`, `{"payload":"`, `{"timeout":0x1p4}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m, err := restfront.DecodeMethod(body)
+		if err != nil {
+			if restfront.FailureStatus(err) != 400 {
+				t.Errorf("error %v is no 400", err)
+			}
+			return
+		}
+		if m.ResponseTimeout%time.Second != 0 || m.ConnectTimeout%time.Second != 0 {
+			t.Errorf("time-outs %v, %v", m.ResponseTimeout, m.ConnectTimeout)
+		}
+		if m.Payload != nil && (!json.Valid(m.Payload) || !bytes.Contains(body, m.Payload)) {
+			t.Errorf("payload %q of %q", m.Payload, body)
 		}
 	})
 }

@@ -39,7 +39,9 @@ func TestDescribe(t *testing.T) {
 		{hubward.Wrap(hubward.CodeUnauthorizedAccess, "op", cause), hubward.CodeUnauthorizedAccess, "Unauthorized"},
 		{hubward.Wrap(hubward.CodeNoSuchPartition, "op", cause), hubward.CodeNoSuchPartition, "PartitionNotFound"},
 		{&hubward.Error{Code: hubward.CodeServerError, Message: "disk /var/lib is full", Err: cause}, hubward.CodeServerError, "its log has the cause"},
-		{&hubward.Error{Code: hubward.CodeGatewayTimeout, Message: "node 7 is slow"}, hubward.CodeGatewayTimeout, "GatewayTimeout"},
+		{&hubward.Error{Code: hubward.CodeServiceUnavailable, Message: "node 7 is slow"}, hubward.CodeServiceUnavailable, "try again"},
+		{&hubward.Error{Code: hubward.CodeGatewayTimeout, Message: "it did not answer", Err: cause}, hubward.CodeGatewayTimeout, "it did not answer"},
+		{hubward.Wrap(hubward.CodeGatewayTimeout, "op", cause), hubward.CodeGatewayTimeout, "GatewayTimeout"},
 		{cause, hubward.CodeServerError, "its log has the cause"},
 	} {
 		code, text := restfront.Describe(test.err)
