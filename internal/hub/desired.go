@@ -153,6 +153,7 @@ func (l *Link) follow(ctx context.Context, f *follower) {
 		}
 		if change != nil {
 			change.Sent = sync.OnceFunc(func() { l.desiredSent(f) })
+			l.hub.observer.DeviceBytes(l.state.ref.Name, len(change.Patch))
 			l.session.Deliver(change)
 			return
 		}

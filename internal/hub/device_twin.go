@@ -48,6 +48,7 @@ func (l *Link) getTwin(ctx context.Context) ([]byte, error) {
 // updateReported carries out calls of UpdateReported, in one transaction.
 func (l *Link) updateReported(ctx context.Context, requests []twinRequest) {
 	hub, at := l.state.ref.Name, l.hub.now().UTC()
+	l.hub.observer.DeviceBytes(hub, bytesOf(requests))
 	versions := make([]int64, len(requests))
 	edits := make([]*ReportedEdit, len(requests))
 	runnable := make([]*ReportedEdit, 0, len(requests))

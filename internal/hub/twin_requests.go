@@ -45,6 +45,13 @@ type twinRequest struct {
 	left   func() error // says whether nobody waits for follow any more
 }
 
+func bytesOf(requests []twinRequest) (n int) {
+	for i := range requests {
+		n += requests[i].size
+	}
+	return n
+}
+
 func (r *twinRequest) fail(err error) {
 	switch {
 	case r.get != nil:
@@ -161,7 +168,9 @@ func (l *Link) carryOut(ctx context.Context, requests []twinRequest) {
 	r := &requests[0]
 	switch {
 	case r.get != nil:
-		r.get(l.getTwin(ctx))
+		document, err := l.getTwin(ctx)
+		l.hub.observer.DeviceBytes(l.state.ref.Name, len(document))
+		r.get(document, err)
 	case r.update != nil:
 		l.updateReported(ctx, requests)
 	case r.left() != nil:
