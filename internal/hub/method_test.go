@@ -152,6 +152,7 @@ func TestInvokeMethod_badCalls(t *testing.T) {
 		e := c.takes(c.other(), c.device("d1"))
 		e.session.deliver = func(d hub.Delivery) { e.RespondMethod(d.(*hub.MethodCall).ID, 200, nil) }
 		text := func(n int) []byte { return []byte(`"` + strings.Repeat("x", n-2) + `"`) }
+		deep := func(n int) []byte { return []byte(strings.Repeat("[", n) + strings.Repeat("]", n)) }
 		good := hubward.Code(0)
 		for name, test := range map[string]struct {
 			call hubward.MethodCall
@@ -179,6 +180,8 @@ func TestInvokeMethod_badCalls(t *testing.T) {
 			"connect above response":  {hubward.MethodCall{ConnectTimeout: 31 * time.Second}, hubward.CodeArgumentInvalid},
 			"payload most":            {hubward.MethodCall{Payload: text(hubward.MaxMethodPayload)}, good},
 			"payload above":           {hubward.MethodCall{Payload: text(hubward.MaxMethodPayload + 1)}, hubward.CodeMessageTooLarge},
+			"payload of depth 200":    {hubward.MethodCall{Payload: deep(200)}, good},
+			"payload of depth 201":    {hubward.MethodCall{Payload: deep(201)}, hubward.CodeFormatError},
 			"payload no JSON":         {hubward.MethodCall{Payload: []byte("{")}, hubward.CodeFormatError},
 			"payload NaN":             {hubward.MethodCall{Payload: []byte("NaN")}, hubward.CodeFormatError},
 		} {
@@ -307,6 +310,7 @@ func TestInvokeMethod_badAnswers(t *testing.T) {
 			"no JSON":        try(200, "ok"),
 			"two values":     try(200, "1 2"),
 			"half an object": try(200, `{"a":1`),
+			"too deep":       try(200, strings.Repeat("[", 201)+strings.Repeat("]", 201)),
 			"status above":   try(math.MaxInt32+1, "1"),
 			"status below":   try(math.MinInt32-1, "1"),
 		} {

@@ -202,7 +202,10 @@ func TestInvokeMethod_drain(t *testing.T) {
 	f := newFixture(t, func(o *restfront.Options) { o.MethodDrain = 1 })
 	f.create("d1")
 	f.takes(hubward.Identity{Device: "d1"}, func(*callee, *hub.MethodCall) { close(f.stop) })
-	f.do(invoke(`{"methodName":"m","responseTimeoutInSeconds":300}`)).wantError(t, hubward.CodeServiceUnavailable, "again")
+	f.create("offline")
+	body := `{"methodName":"m","responseTimeoutInSeconds":300,"connectTimeoutInSeconds":300}`
+	f.do(invoke(body)).wantError(t, hubward.CodeServiceUnavailable, "again")
+	f.do(ask{method: "POST", path: "/twins/offline/methods" + version, body: body}).wantError(t, hubward.CodeServiceUnavailable, "again")
 }
 
 // The time-outs of the server leave a call the time that it asks for.
