@@ -457,11 +457,12 @@ func TestInvokeMethod_callerLeaves(t *testing.T) {
 			if !errors.Is(i.err, context.Canceled) {
 				t.Errorf("%s: %v", name, i.err)
 			}
-			for _, left := range e.got() {
-				e.RespondMethod(left.ID, 200, nil)
-			}
+			synctest.Wait()
 			if n, bytes := hub.WaitingCalls(e.Link); n != 0 || bytes != 0 {
 				t.Errorf("%s: %d calls and %d bytes are left", name, n, bytes)
+			}
+			for _, left := range e.got() {
+				e.RespondMethod(left.ID, 200, nil)
 			}
 			e.TakeMethods(true)
 		}
