@@ -16,6 +16,7 @@ type ReceiverOptions struct {
 	Closed         func()            // called once by the reader when the link has ended; may be nil
 	Credit         uint32            // deliveries that may be in flight; default 1,000
 	MaxMessageSize uint64            // a larger delivery detaches the link with amqp:link:message-size-exceeded; default 1 MiB
+	Truncate       bool              // instead, a larger delivery is delivered with its first MaxMessageSize bytes
 	Capabilities   []amqpwire.Symbol // offered
 }
 
@@ -66,12 +67,13 @@ func (rc *receiver) mostInFlight() uint32 { return 2*min(rc.o.Credit, 1<<30) + 6
 
 // partial is a delivery of which not all frames have come.
 type partial struct {
-	active  bool
-	id      uint32
-	format  uint32
-	settled bool
-	tag     []byte
-	payload *buffer // nil: nothing yet
+	active    bool
+	id        uint32
+	format    uint32
+	settled   bool
+	truncated bool
+	tag       []byte
+	payload   *buffer // nil: nothing yet
 }
 
 func (c *Conn) onTransfer(channel uint16, r *amqpwire.Reader) error {
@@ -151,7 +153,8 @@ func (rc *receiver) takeLocked(t *amqpwire.Transfer, payload []byte) (*Delivery,
 		rc.topUpLocked()
 		return nil, nil
 	}
-	if refusal := rc.boundLocked(t, payload); refusal != nil {
+	payload, refusal := rc.boundLocked(t, payload)
+	if refusal != nil {
 		rc.link.detachLocked(refusal)
 		return nil, nil
 	}
@@ -166,7 +169,9 @@ func (rc *receiver) takeLocked(t *amqpwire.Transfer, payload []byte) (*Delivery,
 		payload = held.b
 		delete(rc.link.conn.unfinished, rc)
 	}
-	d := &Delivery{Payload: payload, Tag: p.tag, Format: p.format, link: rc.link, id: p.id, settled: p.settled}
+	d := &Delivery{
+		Payload: payload, Tag: p.tag, Format: p.format, Truncated: p.truncated, link: rc.link, id: p.id, settled: p.settled,
+	}
 	*p = partial{}
 	rc.inFlight++
 	rc.link.conn.inFlight++
@@ -176,20 +181,24 @@ func (rc *receiver) takeLocked(t *amqpwire.Transfer, payload []byte) (*Delivery,
 	return d, held
 }
 
-// boundLocked checks what the delivery would be with the payload of this frame.
-func (rc *receiver) boundLocked(t *amqpwire.Transfer, payload []byte) *amqpwire.Error {
+// boundLocked checks what the delivery would be with the payload of this frame, and returns as much of that as counts.
+func (rc *receiver) boundLocked(t *amqpwire.Transfer, payload []byte) ([]byte, *amqpwire.Error) {
 	p, c := &rc.partial, rc.link.conn
-	size := len(payload)
+	had := 0
 	if p.payload != nil {
-		size += len(p.payload.b)
+		had = len(p.payload.b)
 	}
-	if uint64(size) > rc.o.MaxMessageSize {
-		return &amqpwire.Error{Condition: amqpwire.MessageSizeExceeded, Description: fmt.Sprintf("a message may have at most %d bytes", rc.o.MaxMessageSize)}
+	if most := rc.o.MaxMessageSize; uint64(had+len(payload)) > most {
+		if !rc.o.Truncate {
+			return nil, &amqpwire.Error{Condition: amqpwire.MessageSizeExceeded, Description: fmt.Sprintf("a message may have at most %d bytes", most)}
+		}
+		p.truncated = true
+		payload = payload[:most-uint64(had)]
 	}
 	if t.More && c.partial+len(payload) > c.srv.o.MaxPartialBytes {
-		return &amqpwire.Error{Condition: amqpwire.ResourceLimitExceeded, Description: "too many bytes of unfinished deliveries on the connection"}
+		return nil, &amqpwire.Error{Condition: amqpwire.ResourceLimitExceeded, Description: "too many bytes of unfinished deliveries on the connection"}
 	}
-	return nil
+	return payload, nil
 }
 
 // keepLocked copies the payload of a frame that is not the last, or not the first.

@@ -22,6 +22,8 @@ type SenderOptions struct {
 	// peer takes credit back or has it used up. May be nil.
 	OnCredit  func(limit uint32)
 	MaxPosted int // messages that Post may have waiting; default 64
+	// MaxPostedBytes is how many bytes of messages Post may have waiting, beside one message of any size; 0: not bounded.
+	MaxPostedBytes int
 	// MaxMessageSize is that of the largest message that is sent, in bytes; default 1 MiB. The peer is told it, or its own
 	// bound if that is less.
 	MaxMessageSize uint64
@@ -68,6 +70,7 @@ type Sender struct {
 	inSession     bool        // listed in session.waiting
 	sentUpTo      uint32      // id behind the last frame of the last delivery
 	posted        []posted
+	postedBytes   int               // of the payloads in posted
 	frame         amqpwire.Transfer // reused
 	tag           [16]byte          // reused
 }
@@ -254,7 +257,7 @@ func (s *Sender) resumeLocked() {
 }
 
 // Post sends a message when there is credit, and never blocks: it waits in the link's queue until then. When MaxPosted
-// messages wait already, the link is detached with amqp:resource-limit-exceeded.
+// messages, or MaxPostedBytes, wait already, the link is detached with amqp:resource-limit-exceeded.
 func (s *Sender) Post(m Outgoing) {
 	c, l := s.link.conn, s.link
 	c.mu.Lock()
@@ -262,7 +265,7 @@ func (s *Sender) Post(m Outgoing) {
 	switch {
 	case l.overLocked() || l.ended:
 		lost = true
-	case len(s.posted) >= s.o.MaxPosted:
+	case len(s.posted) >= s.o.MaxPosted || s.o.MaxPostedBytes > 0 && s.postedBytes >= s.o.MaxPostedBytes:
 		lost = true
 		l.detachLocked(&amqpwire.Error{Condition: amqpwire.ResourceLimitExceeded, Description: "the peer does not take what it asked for"})
 	default:
@@ -289,6 +292,7 @@ func (s *Sender) postLocked(m Outgoing) {
 	}
 	m.Payload, m.Tag = slices.Clone(m.Payload), slices.Clone(m.Tag)
 	s.posted = append(s.posted, posted{m, p})
+	s.postedBytes += len(m.Payload)
 }
 
 // pumpLocked sends what was posted as far as it can.
@@ -302,6 +306,7 @@ func (s *Sender) pumpLocked() {
 			s.listLocked(why)
 			return
 		}
+		s.postedBytes -= len(first.m.Payload)
 		*first = posted{}
 		s.posted = s.posted[1:]
 	}
@@ -335,7 +340,7 @@ func (s *Sender) abandonLocked() []func(amqpwire.DeliveryState) {
 			lost = append(lost, p.m.settled)
 		}
 	}
-	s.posted = nil
+	s.posted, s.postedBytes = nil, 0
 	sess.openedLocked()
 	return lost
 }

@@ -90,6 +90,28 @@ func TestPost(t *testing.T) {
 	}
 }
 
+// What waits in a queue is bounded in bytes where the program says so: they count from when they wait to when they leave.
+func TestPost_boundsBytes(t *testing.T) {
+	var sender *amqpengine.Sender
+	h := &program{attach: func(l *amqpengine.Link) { sender = l.AcceptSender(amqpengine.SenderOptions{MaxPostedBytes: 1000}) }}
+	post := func(n int) { sender.Post(amqpengine.Outgoing{Payload: make([]byte, n), Settled: true}) }
+	talk(t, h, amqpengine.Options{}, func(p *raw) {
+		p.begin(0, 100)
+		p.attach(receiving(0, "a"))
+		post(999)
+		post(5000) // there was room for a byte
+		p.credit(0, 0, 3, amqpwire.Flow{})
+		p.expectTransfers(2, 0)
+		post(2000) // leaves at once
+		p.expectTransfers(1, 2)
+		post(999)
+		post(1)
+		p.expectSilence(time.Second)
+		post(1)
+		p.expectDetach(0, 0, amqpwire.ResourceLimitExceeded)
+	})
+}
+
 func TestWait_andSend_endWithTheirContext(t *testing.T) {
 	type result struct {
 		n   int

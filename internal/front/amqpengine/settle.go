@@ -11,6 +11,8 @@ type Delivery struct {
 	Payload []byte // the encoded message; valid until Deliver returns
 	Tag     []byte // valid until Deliver returns; may be empty
 	Format  uint32 // amqpwire.BatchFormat or 0
+	// Truncated says that Payload is not all of it: see ReceiverOptions.Truncate.
+	Truncated bool
 
 	link    *Link
 	id      uint32

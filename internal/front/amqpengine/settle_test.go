@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,6 +213,37 @@ func TestLargeMessage_inManyFrames(t *testing.T) {
 	})
 	if len(*got) != 2 {
 		t.Errorf("%d deliveries", len(*got))
+	}
+}
+
+// Where it is truncated, a message that is too large has an end all the same, and the link lives on.
+func TestLargeMessage_truncated(t *testing.T) {
+	var truncated []bool
+	h, got := collect(amqpengine.ReceiverOptions{MaxMessageSize: 3000, Truncate: true}, func(d *amqpengine.Delivery) {
+		truncated = append(truncated, d.Truncated)
+		accept(d)
+	})
+	talk(t, h, amqpengine.Options{MaxPartialBytes: 3500}, func(p *raw) {
+		p.begin(0, 100)
+		p.attach(sending(0, "a"))
+		for id, frames := range [][]int{{2999}, {3000}, {3001}, {2000, 1000}, {2000, 1001}, {1000, 5000, 3000, 1}} {
+			for i, n := range frames {
+				tr := transfer(0, uint32(id))
+				tr.More = i < len(frames)-1
+				p.send(0, tr, bytes.Repeat([]byte{byte('a' + i)}, n)...)
+			}
+			expect[amqpwire.Disposition](p, 0, amqpwire.CodeDisposition)
+		}
+	})
+	var sizes []int
+	for _, payload := range *got {
+		sizes = append(sizes, len(payload))
+	}
+	if !slices.Equal(sizes, []int{2999, 3000, 3000, 3000, 3000, 3000}) || !slices.Equal(truncated, []bool{false, false, true, false, true, true}) {
+		t.Errorf("%d, %t", sizes, truncated)
+	}
+	if last := (*got)[5]; last != strings.Repeat("a", 1000)+strings.Repeat("b", 2000) {
+		t.Error("not the first bytes")
 	}
 }
 
