@@ -14,6 +14,8 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
+var d1 = hubward.Identity{Device: "d1"}
+
 func (f *fixture) createDevice(id string) *hubward.Device {
 	f.t.Helper()
 	d, err := f.PutDevice(f.t.Context(), f.process, hubward.Device{DeviceID: id}, "")

@@ -94,3 +94,19 @@ func NewReader() func(payload []byte) error {
 
 // TextOf writes a primitive as text.
 func TextOf(v any) (string, bool) { return textOf(v) }
+
+// ReadTwinRequest reads a request to a twin.
+func ReadTwinRequest(b []byte, truncated bool) (operation string, patch []byte, ifVersion int64, err error) {
+	if truncated {
+		b, _ = cutBody(b)
+	}
+	m, err := amqpwire.DecodeMessage(b)
+	if err != nil {
+		return "", nil, 0, err
+	}
+	r, err := readTwinRequest(m)
+	return string(r.operation), r.patch, r.ifVersion, err
+}
+
+// CutBody splits an encoded message before its body.
+func CutBody(payload []byte) (head, rest []byte) { return cutBody(payload) }

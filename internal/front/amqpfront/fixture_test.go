@@ -20,6 +20,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/eventcodec"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 	"github.com/hubward/hubward/sas"
 )
@@ -95,10 +96,18 @@ func (c *deafCluster) Release(ctx context.Context, claim hub.Claim) (bool, error
 	return c.Cluster.Release(ctx, claim)
 }
 
-// stuckQueues is a store that does not answer changes of queues while it is stuck.
+// stuckQueues is a store that does not answer changes of queues while it is stuck, nor tells desired properties while it is
+// broken.
 type stuckQueues struct {
 	hub.Store
-	stuck atomic.Bool
+	stuck, broken atomic.Bool
+}
+
+func (s *stuckQueues) DesiredProperties(ctx context.Context, name string, id hubward.Identity) (twindoc.Section, []hub.DesiredChange, error) {
+	if s.broken.Load() {
+		return twindoc.Section{}, nil, errors.New("the disk is on fire")
+	}
+	return s.Store.DesiredProperties(ctx, name, id)
 }
 
 func (s *stuckQueues) EditQueues(ctx context.Context, edits []*c2d.Edit) error {

@@ -37,7 +37,7 @@ type presence struct {
 	end   error // why the hub ended it; nil: it did not
 
 	receiving *deviceBoundLink // nil: it does not receive
-	twin      *node            // nil until the first link to it
+	twin      *twinNode        // nil until the first link to it
 }
 
 var _ hub.Session = (*presence)(nil)

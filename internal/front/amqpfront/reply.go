@@ -10,9 +10,11 @@ import (
 
 // Bounds of a request/response node.
 const (
-	maxRequest    = 64 << 10 // bytes of a request
+	maxRequest    = 64 << 10 // bytes of a request to $cbs and $management
 	requestCredit = 100
-	maxHeld       = 16 // replies that wait for a link to be attached
+	maxHeld       = 16      // replies that wait for a link to be attached
+	maxReplies    = 1000    // replies that wait for credit of a link
+	maxReplyBytes = 8 << 20 // of these
 )
 
 // reply is the answer to a request. Code 200 is success; the others are those of HTTP.
@@ -40,9 +42,13 @@ const propertyChannel = "com.microsoft:channel-correlation-id"
 // Source: AMQP Claims-based Security and AMQP Management, working drafts; reply-to is missing, or just "cbs", in
 // Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_cbs.ts and in azure-eventhub's _pyamqp/management_link.py.
 type node struct {
-	conn   *conn
-	answer func(q *request)            // called by the connection's reader
-	left   func(link *amqpengine.Link) // called when a link has ended
+	// Set before the first link, never changed after.
+	conn       *conn
+	answer     func(q *request)            // called by the connection's reader
+	opened     func()                      // called when there is another link for replies; nil: not
+	left       func(link *amqpengine.Link) // called when a link has ended
+	maxRequest uint64                      // bytes
+	truncate   bool                        // requests that are larger are answered too
 
 	mu         sync.Mutex // guards the fields below; never held across a call of the engine
 	requesters []*amqpengine.Link
@@ -56,15 +62,16 @@ type request struct {
 	link     *amqpengine.Link
 	delivery *amqpengine.Delivery
 	message  *amqpwire.Message // good until the node's answer returns: what it holds may lie in the frame
+	tooLarge bool              // the message is without its body
 	replyTo  string
 }
 
 // receiver is a link on which the peer waits for replies.
 type receiver struct {
 	link    *amqpengine.Link
-	target  string             // the peer's address for replies, if it has one
-	channel string             // what the link has in common with that of its requests; may be empty
-	sender  *amqpengine.Sender // nil until the link is accepted
+	target  string // the peer's address for replies, if it has one
+	channel string // what the link has in common with that of its requests; may be empty
+	outlet  outlet
 }
 
 // heldReply is a reply whose way back is not there yet.
@@ -75,7 +82,7 @@ type heldReply struct {
 }
 
 func newNode(c *conn, answer func(q *request), left func(*amqpengine.Link)) *node {
-	return &node{conn: c, answer: answer, left: left}
+	return &node{conn: c, answer: answer, left: left, maxRequest: maxRequest}
 }
 
 // newStatusNode makes a node whose replies have their status among the application properties, as those of $cbs and
@@ -99,7 +106,7 @@ func (n *node) attach(l *amqpengine.Link) {
 		n.mu.Unlock()
 		l.AcceptReceiver(amqpengine.ReceiverOptions{
 			Deliver: func(d *amqpengine.Delivery) { n.deliver(l, d) }, Closed: func() { n.closed(l) },
-			Credit: requestCredit, MaxMessageSize: maxRequest,
+			Credit: requestCredit, MaxMessageSize: n.maxRequest, Truncate: n.truncate,
 		})
 		return
 	}
@@ -107,28 +114,37 @@ func (n *node) attach(l *amqpengine.Link) {
 	if t := l.Attach().Target; t != nil {
 		r.target = t.Address
 	}
-	r.sender = l.AcceptSender(amqpengine.SenderOptions{Closed: func() { n.closed(l) }})
+	r.outlet.sender = l.AcceptSender(amqpengine.SenderOptions{
+		OnCredit: r.outlet.credit, Closed: func() { n.closed(l) }, MaxPosted: maxReplies, MaxPostedBytes: maxReplyBytes,
+	})
 	n.mu.Lock()
 	if l.Context().Err() == nil { // otherwise closed was called, or will be
 		n.receivers = append(n.receivers, r)
 	}
 	n.mu.Unlock()
 	n.release()
+	if n.opened != nil {
+		n.opened()
+	}
 }
 
 func (n *node) closed(l *amqpengine.Link) {
-	n.left(l)
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.requesters = slices.DeleteFunc(n.requesters, func(o *amqpengine.Link) bool { return o == l })
 	n.receivers = slices.DeleteFunc(n.receivers, func(o *receiver) bool { return o.link == l })
 	n.held = slices.DeleteFunc(n.held, func(h heldReply) bool { return h.from == l })
+	n.mu.Unlock()
+	n.left(l)
 }
 
 // deliver has one request answered.
 func (n *node) deliver(l *amqpengine.Link, d *amqpengine.Delivery) {
-	m, err := amqpwire.DecodeMessage(d.Payload)
-	q := &request{node: n, link: l, delivery: d, message: m}
+	payload := d.Payload
+	if d.Truncated {
+		payload, _ = cutBody(payload)
+	}
+	m, err := amqpwire.DecodeMessage(payload)
+	q := &request{node: n, link: l, delivery: d, message: m, tooLarge: d.Truncated}
 	if err != nil {
 		q.reject(newError(amqpwire.DecodeError, "The request cannot be decoded: %s.", err))
 		return
@@ -199,8 +215,8 @@ func channelOf(l *amqpengine.Link) string {
 // send sends a reply, or holds it until a link that it can take is attached. The oldest make room.
 func (n *node) send(h heldReply) {
 	n.mu.Lock()
-	to := n.routeLocked(h)
-	if to == nil {
+	to := n.receiverLocked(h)
+	if to == nil && h.from.Context().Err() == nil { // otherwise closed was called, or will be
 		if len(n.held) >= maxHeld {
 			n.held = slices.Delete(n.held, 0, 1)
 		}
@@ -208,8 +224,15 @@ func (n *node) send(h heldReply) {
 	}
 	n.mu.Unlock()
 	if to != nil {
-		to.Post(amqpengine.Outgoing{Payload: h.payload, Settled: true})
+		to.outlet.post(h.payload, nil)
 	}
+}
+
+// route finds the link on which what belongs to a link for requests leaves now; nil when there is none.
+func (n *node) route(from *amqpengine.Link, replyTo string) *receiver {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.receiverLocked(heldReply{from: from, replyTo: replyTo})
 }
 
 // release sends the held replies that have a way now.
@@ -223,10 +246,10 @@ func (n *node) release() {
 	}
 }
 
-// routeLocked finds the link that a reply leaves on: in the session of the request the one with the reply's address, else
+// receiverLocked finds the link that a reply leaves on: in the session of the request the one with the reply's address, else
 // the only one there, else the one that was attached in the same order as the request's link, as uamqp opens them in
 // pairs; without any in that session the only one of the connection. It returns nil when there is none yet.
-func (n *node) routeLocked(h heldReply) *amqpengine.Sender {
+func (n *node) receiverLocked(h heldReply) *receiver {
 	session := h.from.Session()
 	all := n.onChannelLocked(channelOf(h.from))
 	var near []*receiver
@@ -235,17 +258,17 @@ func (n *node) routeLocked(h heldReply) *amqpengine.Sender {
 			continue
 		}
 		if h.replyTo != "" && r.target == h.replyTo && n.uniqueLocked(session, r.target) {
-			return r.sender
+			return r
 		}
 		near = append(near, r)
 	}
 	switch {
 	case len(near) == 0 && len(all) == 1:
-		return all[0].sender
+		return all[0]
 	case len(near) == 0:
 		return nil
 	}
-	return near[min(n.orderLocked(h.from), len(near)-1)].sender
+	return near[min(n.orderLocked(h.from), len(near)-1)]
 }
 
 // onChannelLocked returns the receivers that a request may be answered on: of its channel the newest one, or those that

@@ -1,13 +1,14 @@
 package amqpfront
 
 import (
+	"bytes"
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
-	"github.com/hubward/hubward/internal/hub"
 )
 
 // attachTwin serves the two links of a twin: on one an identity asks for its twin, or changes it; on the other it gets the
@@ -22,62 +23,141 @@ func attachTwin(c *conn, l *amqpengine.Link, a *address) *amqpwire.Error {
 }
 
 // twinNode is the node of the identity's twin on this connection. It is made for the first link to it.
-func (p *presence) twinNode() *node {
+func (p *presence) twinNode() *twinNode {
 	p.conn.mu.Lock()
 	defer p.conn.mu.Unlock()
 	if p.twin == nil {
-		p.twin = newNode(p.conn, p.requestTwin, p.leave)
+		p.twin = newTwinNode(p)
 	}
 	return p.twin
 }
 
-// requestTwin answers a request for the twin, or for a change of it: this hub cannot serve it yet. A response is told from
-// the notification of a change by its correlation id alone, so a request needs one.
+// twinNode is the twin of an identity as one connection sees it, which may have several pairs of links to it.
+type twinNode struct {
+	*node
+	presence *presence
+	feed     desiredFeed
+}
+
+func newTwinNode(p *presence) *twinNode {
+	t := &twinNode{presence: p}
+	t.node = newNode(p.conn, t.request, t.leave)
+	t.node.opened = t.feed.pump
+	// What the hub says of a document is more than what a detach says: it is given the chance.
+	t.node.maxRequest, t.node.truncate = maxDelivery, true
+	t.feed.twin = t
+	return t
+}
+
+// leave is called when a link has ended.
+func (t *twinNode) leave(l *amqpengine.Link) {
+	t.feed.drop(l)
+	t.presence.leave(l)
+}
+
+// request answers a request, now or later. A response is told from the notification of a change by its correlation id alone,
+// so a request needs one.
 //
 // Source: Azure/azure-iot-sdk-c iothub_client/src/iothubtransport_amqp_twin_messenger.c.
-func (p *presence) requestTwin(q *request) {
+func (t *twinNode) request(q *request) {
 	id := correlationOf(q.message)
 	if id == nil {
 		q.reject(argumentError("A request to a twin needs a correlation id."))
 		return
 	}
-	q.reply(p.conn.twinFailure(id, 501, hubward.CodeInvalidOperation, "this hub does not serve device twins yet"))
+	r, err := readTwinRequest(q.message)
+	if err == nil && q.tooLarge {
+		err = hubward.Errorf(hubward.CodeMessageTooLarge, "The request is larger than %d bytes.", t.maxRequest)
+	}
+	if err != nil {
+		t.fail(q, id, err)
+		return
+	}
+	ctx, link := q.link.Context(), t.presence.link
+	switch r.operation {
+	case twinGet:
+		link.GetTwin(ctx, func(document []byte, err error) {
+			t.answer(q, id, err, &amqpwire.Message{Annotations: withStatus(200), Data: [][]byte{document}})
+		})
+	case twinPatch:
+		link.UpdateReported(ctx, r.patch, r.ifVersion, func(version int64, err error) {
+			t.answer(q, id, err, &amqpwire.Message{Annotations: withVersion(withStatus(204), version)})
+		})
+	case twinPut:
+		t.feed.subscribe(q, func(err error) { t.answer(q, id, err, &amqpwire.Message{Annotations: withStatus(200)}) })
+	case twinDelete:
+		t.feed.unsubscribe(q, func() { t.answer(q, id, nil, &amqpwire.Message{Annotations: withStatus(200)}) })
+	}
+}
+
+// answer sends a response, or that of a failure.
+func (t *twinNode) answer(q *request, id any, err error, response *amqpwire.Message) {
+	if err != nil {
+		t.fail(q, id, err)
+		return
+	}
+	response.Properties = &amqpwire.Properties{CorrelationID: id}
+	q.reply(response)
+}
+
+// withStatus makes the annotations of a response: the status is an int, and no value is null.
+//
+// Source: Azure/azure-iot-sdk-c iothub_client/src/iothubtransport_amqp_twin_messenger.c (int); Azure/azure-iot-sdk-java
+// AmqpsTwinReceiverLinkHandler.java (no null); Azure/iotedge edge-hub sends the same statuses.
+func withStatus(status int32) amqpwire.Map {
+	return amqpwire.Map{{Key: amqpwire.Symbol("status"), Value: status}}
+}
+
+// withVersion adds a version, which is a long to C. Java reads it as an int: it is told none beyond that.
+//
+// Source: as of withStatus.
+func withVersion(annotations amqpwire.Map, version int64) amqpwire.Map {
+	if version > math.MaxInt32 {
+		return annotations
+	}
+	return append(annotations, amqpwire.Entry{Key: amqpwire.Symbol("version"), Value: version})
 }
 
 // correlationOf returns what a request wants to find in its response. Java sends it in both places.
 func correlationOf(m *amqpwire.Message) any {
-	switch {
-	case m.Properties == nil:
+	if m.Properties == nil {
 		return nil
-	case m.Properties.CorrelationID != nil:
-		return m.Properties.CorrelationID
 	}
-	return m.Properties.MessageID
+	id := m.Properties.CorrelationID
+	if id == nil {
+		id = m.Properties.MessageID
+	}
+	if b, ok := id.([]byte); ok {
+		return bytes.Clone(b) // it lies in the frame
+	}
+	return id
 }
 
-// twinFailure is the response to a request that failed. It has a body, and that is JSON: Node reads the error from it, and
-// C takes a response to GET without one for a fault of the connection.
+// fail answers a request that failed. The response has a body, and that is JSON, whatever was asked for: Node reads the error
+// from it, and C# throws at one without a body. C takes any body for the twin that it asked for, but without one it calls the
+// program with a null pointer, and takes the connection for broken after a few.
 //
-// Source: Azure/azure-iot-sdk-node device/transport/amqp/src/amqp_twin_client.ts; Azure/azure-iot-sdk-c
+// Source: Azure/azure-iot-sdk-node device/transport/amqp/src/amqp_twin_client.ts; Azure/azure-iot-sdk-csharp
+// iothub/device/src/Transport/AmqpIot/AmqpIotReceivingLink.cs; Azure/azure-iot-sdk-c
 // iothub_client/src/iothubtransport_amqp_twin_messenger.c.
-func (c *conn) twinFailure(id any, status int32, code hubward.Code, text string) *amqpwire.Message {
+func (t *twinNode) fail(q *request, id any, err error) {
+	c, code := t.conn, hubward.CodeOf(err)
 	tracking := c.server.newTrackingID()
-	c.logger.Debug("amqp twin request refused", "hub", c.hub.Name, "status", status, "tracking", tracking)
+	log := c.logger.Debug
+	if conditionOf(code) == amqpwire.InternalError && q.link.Context().Err() == nil {
+		log = c.logger.Error
+	}
+	log("amqp twin request failed", "hub", c.hub.Name, "device", t.presence.id.String(), "error", err, "tracking", tracking)
 	body, err := json.Marshal(struct {
 		Code     int       `json:"errorCode"`
 		Tracking string    `json:"trackingId"`
 		Text     string    `json:"message"`
 		Time     time.Time `json:"timestampUtc"`
-	}{int(code), tracking, text, c.server.now().UTC()})
+	}{int(code), tracking, errorText(err), c.server.now().UTC()})
 	if err != nil { // the clock's year has more than four digits
 		body = []byte("{}")
 	}
-	return &amqpwire.Message{
-		Annotations: amqpwire.Map{{Key: amqpwire.Symbol("status"), Value: status}},
-		Properties:  &amqpwire.Properties{CorrelationID: id},
-		Data:        [][]byte{body},
-	}
+	q.reply(&amqpwire.Message{
+		Annotations: withStatus(int32(code.HTTPStatus())), Properties: &amqpwire.Properties{CorrelationID: id}, Data: [][]byte{body},
+	})
 }
-
-// desiredChanged is called by the hub when desired properties have changed. No device listens over AMQP yet.
-func (p *presence) desiredChanged(*hub.DesiredChange) {}
