@@ -18,7 +18,7 @@
 //
 // The engine calls a connection's methods one at a time, from its reader goroutine; what those leave for others to see is
 // guarded by conn.mu. Each reader link, and each link for feedback, has the goroutine that the engine gives it. The log's
-// committer settles telemetry, the hub's workers hand messages to devices, its goroutines answer what devices ask of their
-// twins: none of them waits for anything. What a back end's link waits for runs in the connection's keyedWorkers,
+// committer settles telemetry, the hub's workers hand messages to devices, its goroutines call methods and answer what devices
+// ask of their twins: none of them waits for anything. What a back end's link waits for runs in the connection's keyedWorkers,
 // and so does what begins and ends to follow desired properties. One timer per connection looks after the principals that end.
 package amqpfront

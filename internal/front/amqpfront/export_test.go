@@ -95,6 +95,18 @@ func NewReader() func(payload []byte) error {
 // TextOf writes a primitive as text.
 func TextOf(v any) (string, bool) { return textOf(v) }
 
+// CallUUID writes the id of a call.
+func CallUUID(id uint64) [16]byte { return callUUID(id) }
+
+// ReadMethodResponse reads an answer to a call.
+func ReadMethodResponse(b []byte, truncated bool) (call uint64, known bool, status int, payload []byte, err error) {
+	r, e := readMethodResponse(b, truncated)
+	if e != nil {
+		err = e
+	}
+	return r.call, r.known, r.status, r.payload, err
+}
+
 // ReadTwinRequest reads a request to a twin.
 func ReadTwinRequest(b []byte, truncated bool) (operation string, patch []byte, ifVersion int64, err error) {
 	if truncated {

@@ -38,6 +38,7 @@ type presence struct {
 
 	receiving *deviceBoundLink // nil: it does not receive
 	twin      *twinNode        // nil until the first link to it
+	methods   []*methodLink    // on which it may take direct methods; the oldest first
 }
 
 var _ hub.Session = (*presence)(nil)
