@@ -99,9 +99,6 @@ func newBareConn(t testing.TB) *bareConn {
 	return &bareConn{t, server, nc, open}
 }
 
-// stranger is another connection, which has not logged in.
-func (c *bareConn) stranger() *mqttfront.OpenConn { return mqttfront.Unopened(c.server, c.nc) }
-
 // publisher returns what publishes 256 bytes with that property bag.
 func (c *bareConn) publisher(bag string) func() {
 	handle := c.handler(bag)

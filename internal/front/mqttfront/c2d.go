@@ -1,6 +1,7 @@
 package mqttfront
 
 import (
+	"context"
 	"slices"
 	"sync"
 
@@ -43,9 +44,9 @@ type inFlight struct {
 // receiveC2D begins, goes on or ends to deliver messages to the device, as its subscriptions say.
 //
 // Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, receiving cloud-to-device messages.
-func (s *session) receiveC2D() {
+func (s *session) receiveC2D(context.Context) error {
 	if s.identity.Module != "" {
-		return
+		return nil
 	}
 	qos, wanted := s.listens(identityTopic(s.identity) + "messages/devicebound/" + anyBag)
 	switch {
@@ -57,6 +58,7 @@ func (s *session) receiveC2D() {
 	case s.c2d != nil:
 		s.c2d.pause()
 	}
+	return nil
 }
 
 // anyBag stands for the property bag of a topic. No filter names it, which cannot hold a NUL [MQTT-1.5.3-2]: whoever wants

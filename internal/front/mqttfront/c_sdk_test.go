@@ -12,7 +12,7 @@ import (
 )
 
 // What azure-iot-sdk-c 1.15.0 writes, byte for byte, after a CONNECT that goes on with an earlier session. It sends three
-// messages, the last one a security message, receives one, asks for its twin, and disconnects. It does not encode the values of
+// messages, the last one a security message, receives one, asks for its twin, follows its desired properties, and disconnects. It does not encode the values of
 // properties unless it is told to, so one of them is two here. Its twin's answer has its subscription at QoS 0.
 const (
 	cSubscribe = "\x82(\x00\x02\x00#devices/dev1/messages/devicebound/#\x01"
@@ -55,11 +55,16 @@ func TestCSDK(t *testing.T) {
 		c.send([]byte(cTwinSubscribe), nil)
 		c.expect(mqttwire.Suback)
 		c.send([]byte(cTwinGet), nil)
-		if got := string(c.expect(mqttwire.Publish)); !strings.Contains(got, "$iothub/twin/res/501/?$rid=8{") {
-			t.Errorf("PUBLISH %q", got)
+		if got := c.answer("200/?$rid=8"); got != `{"desired":{"$version":1},"reported":{"$version":1}}` {
+			t.Errorf("the twin is %s", got)
 		}
+		dev1 := hubward.Identity{Device: "dev1"}
+		f.update(dev1, `{"interval":30}`)
 		c.send([]byte(cDesiredSubscribe), nil)
 		c.expect(mqttwire.Suback)
+		c.changed(2, `{"interval":30,"$version":2}`) // of between its get and its subscription
+		f.update(dev1, `{"interval":60}`)
+		c.changed(3, `{"interval":60,"$version":3}`)
 		c.quiet()
 		c.send([]byte(cDisconnect), nil)
 		c.expectEnd()

@@ -30,9 +30,15 @@ type fixture struct {
 	store  *sqlstore.Store
 	log    *memlog.Log
 	server *mqttfront.Server
-	conns  chan net.Conn
-	done   chan struct{}
-	once   sync.Once
+	pipes  *pipes
+	epoch  uint64 // of the cluster: how often the hub was started again
+}
+
+// pipes is a net.Listener whose connections tests make.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -43,22 +49,40 @@ func newFixture(t *testing.T) *fixture {
 // newFixtureOn makes a fixture whose hub writes to what wrap puts around its log.
 func newFixtureOn(t *testing.T, wrap func(hub.EventLog) hub.EventLog) *fixture {
 	t.Helper()
-	f := &fixture{t: t, conns: make(chan net.Conn), done: make(chan struct{})}
-	f.hub, f.plant, f.store, f.log = newHub(t, wrap)
+	return newFixtureOver(t, wrap, func(store hub.Store) hub.Store { return store })
+}
+
+// newFixtureOver makes a fixture whose hub works with what is put around its log and its store.
+func newFixtureOver(t *testing.T, wrapLog func(hub.EventLog) hub.EventLog, wrapStore func(hub.Store) hub.Store) *fixture {
+	t.Helper()
+	f := &fixture{t: t}
+	f.hub, f.plant, f.store, f.log = newHubOver(t, wrapLog, wrapStore)
+	f.serve()
+	return f
+}
+
+// serve starts the front end.
+func (f *fixture) serve() {
+	f.t.Helper()
+	f.pipes = &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 	f.server = mqttfront.New(f.hub, mqttfront.Options{})
-	served := make(chan error, 1)
-	go func() { served <- f.server.Serve(f) }()
-	t.Cleanup(func() {
-		f.stop()
+	server, served := f.server, make(chan error, 1)
+	go func() { served <- server.Serve(f.pipes) }()
+	f.t.Cleanup(func() {
+		f.shutdown(server)
 		if err := <-served; !errors.Is(err, mqttfront.ErrServerClosed) {
-			t.Errorf("Serve: %v", err)
+			f.t.Errorf("Serve: %v", err)
 		}
 	})
-	return f
 }
 
 // newHub makes a hub in memory. wrap may put something around its log.
 func newHub(t testing.TB, wrap func(hub.EventLog) hub.EventLog) (*hub.Hub, *access.Principal, *sqlstore.Store, *memlog.Log) {
+	t.Helper()
+	return newHubOver(t, wrap, func(store hub.Store) hub.Store { return store })
+}
+
+func newHubOver(t testing.TB, wrapLog func(hub.EventLog) hub.EventLog, wrapStore func(hub.Store) hub.Store) (*hub.Hub, *access.Principal, *sqlstore.Store, *memlog.Log) {
 	t.Helper()
 	store, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: sqlstore.Memory})
 	if err != nil {
@@ -69,7 +93,7 @@ func newHub(t testing.TB, wrap func(hub.EventLog) hub.EventLog) (*hub.Hub, *acce
 		log.Close()
 		store.Close()
 	})
-	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: wrap(log), Cluster: localcluster.New(localcluster.Options{})})
+	h, err := hub.Open(t.Context(), hub.Options{Store: wrapStore(store), Log: wrapLog(log), Cluster: localcluster.New(localcluster.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,30 +104,46 @@ func newHub(t testing.TB, wrap func(hub.EventLog) hub.EventLog) (*hub.Hub, *acce
 	return h, access.Process(access.HubRef{Name: c.Name, Created: c.Created}), store, log
 }
 
-func (f *fixture) stop() {
+func (f *fixture) stop() { f.shutdown(f.server) }
+
+func (f *fixture) shutdown(server *mqttfront.Server) {
+	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := f.server.Shutdown(ctx); err != nil {
+	if err := server.Shutdown(ctx); err != nil {
 		f.t.Errorf("Shutdown: %v", err)
 	}
 }
 
-// Accept, Close and Addr make it a net.Listener.
-func (f *fixture) Accept() (net.Conn, error) {
+// restart ends the front end, and serves the same store and log with another hub.
+func (f *fixture) restart() {
+	f.t.Helper()
+	f.stop()
+	f.epoch++
+	cluster := localcluster.New(localcluster.Options{Epoch: f.epoch})
+	h, err := hub.Open(f.t.Context(), hub.Options{Store: f.store, Log: f.log, Cluster: cluster})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.hub = h
+	f.serve()
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
 	select {
-	case nc := <-f.conns:
+	case nc := <-p.conns:
 		return nc, nil
-	case <-f.done:
+	case <-p.done:
 		return nil, net.ErrClosed
 	}
 }
 
-func (f *fixture) Close() error {
-	f.once.Do(func() { close(f.done) })
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.done) })
 	return nil
 }
 
-func (f *fixture) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 func (f *fixture) createDevice(id string) *hubward.Device {
 	f.t.Helper()
@@ -141,7 +181,7 @@ type client struct {
 func (f *fixture) dial() *client {
 	f.t.Helper()
 	near, far := net.Pipe()
-	f.conns <- far
+	f.pipes.conns <- far
 	f.t.Cleanup(func() { near.Close() })
 	return newClient(f.t, near)
 }

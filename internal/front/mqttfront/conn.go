@@ -104,9 +104,9 @@ func (c *conn) Deliver(d hub.Delivery) {
 	case *hub.C2DDelivery:
 		c.session.c2d.deliver(d)
 	case *hub.MethodCall:
-		c.callMethod(d)
+		c.session.callMethod(d)
 	case *hub.DesiredChange:
-		c.desiredChanged(d)
+		c.session.desiredChanged(d)
 	}
 }
 
@@ -198,6 +198,7 @@ func (c *conn) finish(err error) {
 	c.Close(err)
 	reason := c.closed()
 	if c.session != nil && reason == errDraining {
+		c.session.leave()
 		c.drain()
 	}
 	c.giveUp()

@@ -40,9 +40,8 @@ func (c *conn) connect(body []byte) error {
 	}
 	c.srv.loggedIn(c.nc)
 	c.limits.Store(&limits{silence: silence(p.KeepAlive), expires: c.session.link.CloseAfter()})
-	c.out.send(mqttwire.AppendConnack(nil, present, mqttwire.Accepted))
+	c.out.answer(mqttwire.AppendConnack(nil, present, mqttwire.Accepted), false)
 	c.srv.logStart(c)
-	c.session.follow() // a stored subscription needs no SUBSCRIBE; nothing comes before CONNACK
 	return nil
 }
 
@@ -50,7 +49,7 @@ var errLevel = hubward.Errorf(hubward.CodeInvalidProtocolVersion, "the protocol 
 
 // refuse answers a CONNECT with packet, waits until it has left, and returns reason.
 func (c *conn) refuse(packet []byte, reason error) error {
-	c.out.send(packet)
+	c.out.answer(packet, true)
 	c.drain()
 	return reason
 }
@@ -79,12 +78,14 @@ func (c *conn) login(ctx context.Context, p *mqttwire.ConnectPacket) (present bo
 		return false, err
 	}
 	c.session = s
-	if present, err = s.loadSubscriptions(ctx); err != nil {
-		s.will = nil // the client never was connected
-		return false, err
-	}
 	s.ingest = s.link.Ingest(c.out.confirmed)
-	return present, nil
+	if present, err = s.loadSubscriptions(ctx); err == nil {
+		err = s.follow(ctx) // a stored subscription needs no SUBSCRIBE, and misses nothing from CONNACK on
+	}
+	if err != nil {
+		s.will = nil // the client never was connected
+	}
+	return present, err
 }
 
 // authenticate looks at what the client shows: a token as its password, or, without one, its certificate.

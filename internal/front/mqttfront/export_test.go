@@ -5,7 +5,6 @@ import (
 	"net"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
@@ -78,11 +77,26 @@ func (o *OpenConn) Close() {
 	o.c.session.end(errDisconnected)
 }
 
-// Deliver hands over what the hub has for the client.
-func (o *OpenConn) Deliver(d hub.Delivery) { o.c.Deliver(d) }
+// Query is what stands behind the last slash of a request's topic.
+type Query struct {
+	RID     string
+	Asks    bool
+	Version int64
+	Err     error
+}
 
-// Unopened is a connection before its CONNECT.
-func Unopened(s *Server, nc net.Conn) *OpenConn { return &OpenConn{newConn(s, nc)} }
+// ReadQuery is readQuery with what it says of the version, for tests.
+func ReadQuery(text []byte) Query {
+	q := readQuery(text)
+	version, err := q.ifVersion()
+	return Query{q.rid, q.asks, version, err}
+}
+
+// ReadStatus is readStatus, for tests.
+func ReadStatus(text string) int { return readStatus(text) }
+
+// CoversMethod is coversMethod, for tests.
+func CoversMethod(filter string) bool { return coversMethod(filter) }
 
 // Drain waits for what is not acknowledged yet.
 func (o *OpenConn) Drain() { o.c.drain() }

@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
@@ -51,7 +50,7 @@ func certificate(t *testing.T, ends time.Time) (tls.Certificate, *hubward.Authen
 func (f *fixture) pipeTLS(own ...tls.Certificate) (raw net.Conn, c *client) {
 	f.t.Helper()
 	near, peer, secure := f.newTLS(own)
-	f.conns <- secure
+	f.pipes.conns <- secure
 	return near, newClient(f.t, peer)
 }
 
@@ -80,7 +79,7 @@ func (f *fixture) dialTLS(webSocket bool, own ...tls.Certificate) *client {
 	if err := <-shaken; err != nil {
 		f.t.Fatal(err)
 	}
-	f.conns <- struct {
+	f.pipes.conns <- struct {
 		net.Conn
 		connectionState
 	}{secure, secure}
@@ -227,17 +226,4 @@ func TestModule_getsNoMessages(t *testing.T) {
 		}
 		c.quiet()
 	})
-}
-
-// What cannot be handed to a client is answered at once, also before the client is let in.
-func TestDeliver_refusesWhatIsNotThereYet(t *testing.T) {
-	c := newBareConn(t)
-	for name, deliver := range map[string]func(hub.Delivery){"logged in": c.open.Deliver, "not yet": c.stranger().Deliver} {
-		var answers []error
-		deliver(&hub.MethodCall{Name: "reboot", Respond: func(_ hub.MethodResult, err error) { answers = append(answers, err) }})
-		if len(answers) != 1 || hubward.CodeOf(answers[0]) != hubward.CodeDeviceNotOnline {
-			t.Errorf("%s: a call of a method is answered %v", name, answers)
-		}
-		deliver(&hub.DesiredChange{Patch: []byte("{}"), Version: 2})
-	}
 }

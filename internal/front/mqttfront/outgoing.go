@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"github.com/hubward/hubward/internal/front/unacked"
-	"github.com/hubward/hubward/internal/mqttwire"
 )
 
 // Bounds of what a connection may have under way. At any of them the reader stops reading: the client feels it as TCP
@@ -18,8 +17,8 @@ const (
 	maxQueued           = 64 << 10 // bytes of packets waiting for the writer
 )
 
-// outgoing is what a connection still has to say: the messages that wait for the log, oldest first, and the packets
-// that wait for the writer.
+// outgoing is what a connection still has to say: the messages that wait for the log, oldest first, the requests that wait for
+// the hub (requests.go), and the packets that wait for the writer.
 type outgoing struct {
 	conn *conn
 
@@ -29,16 +28,30 @@ type outgoing struct {
 	changed sync.Cond             // of mu: room was made, or closed was set, or the writer went to rest
 	waiting int                   // how many wait on changed
 	unacked unacked.Queue[uint16] // packet identifiers of the messages that wait for the log; 0: none is to be acknowledged
+	logged  uint64                // how many messages the log has confirmed
+
+	requests []*request // at QoS 1, not acknowledged yet, oldest first
+	behind   int        // messages that wait behind them for nothing else
+	serving  int        // requests that the hub is carrying out
+
 	queue   []byte
 	spare   []byte   // the writer's other buffer
 	written []func() // to be called when queue is written
 	writing bool     // a writer is at work or asked for
+	held    bool     // nothing is written, until the packet is there that comes first
 	closed  bool     // nothing more is accepted or written
 }
 
+// init makes o ready for a connection, on which CONNACK comes first.
 func (o *outgoing) init(c *conn) {
 	o.conn = c
 	o.changed.L = &o.mu
+	o.held = true
+}
+
+// isFull reports whether as much is under way as may be. The caller holds mu.
+func (o *outgoing) isFull() bool {
+	return o.unacked.Bytes() >= maxUnconfirmedBytes || o.unacked.Len()+len(o.requests)+o.behind >= maxUnconfirmed || len(o.queue) >= maxQueued
 }
 
 // expect notes a message that goes to the log, and waits while too much is unconfirmed. It reports false when the
@@ -46,7 +59,7 @@ func (o *outgoing) init(c *conn) {
 func (o *outgoing) expect(id uint16, size int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closed && (o.unacked.Bytes() >= maxUnconfirmedBytes || o.unacked.Len() >= maxUnconfirmed || len(o.queue) >= maxQueued) {
+	for !o.closed && o.isFull() {
 		o.wait()
 	}
 	if o.closed {
@@ -93,10 +106,12 @@ func (o *outgoing) confirmed(n int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.unacked.Confirm(n, func(id *uint16, _ bool) {
-		if *id != 0 && err == nil && !o.closed {
-			o.queue = mqttwire.AppendPuback(o.queue, *id)
+		o.logged++
+		if err == nil {
+			o.durable(o.logged, *id)
 		}
 	})
+	o.release()
 	o.startWriter()
 	o.signal()
 }
@@ -118,6 +133,28 @@ func (o *outgoing) send(packet []byte) {
 	o.startWriter()
 }
 
+// hold has nothing written until answer is called: what the hub has for the client follows the answer.
+func (o *outgoing) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = true
+}
+
+// answer ends hold: packet leaves, and then what has come meanwhile. A packet that is the last one leaves alone.
+func (o *outgoing) answer(packet []byte, last bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return
+	}
+	o.held = false
+	if last {
+		o.queue, o.written = nil, nil
+	}
+	o.queue = append(packet, o.queue...)
+	o.startWriter()
+}
+
 // push queues a packet without waiting for room: the caller bounds how many there are. written, unless it is nil, is called
 // once the packet is written, by the writer; a closed connection calls nobody.
 func (o *outgoing) push(packet []byte, written func()) {
@@ -133,9 +170,27 @@ func (o *outgoing) push(packet []byte, written func()) {
 	o.startWriter()
 }
 
+// maxWaiting bounds the packets that wait for the writer in all, when one may be left out. It is beyond what the hub hands over
+// to a client that answers: 4 MiB of calls, and 2 MiB of messages.
+const maxWaiting = 8 << 20
+
+// offer is push, unless so much waits already that the packet has to be left out: then it reports false.
+func (o *outgoing) offer(packet []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue)+len(packet) > maxWaiting {
+		return false
+	}
+	if !o.closed {
+		o.queue = append(o.queue, packet...)
+		o.startWriter()
+	}
+	return true
+}
+
 // startWriter asks for a writer if there is something to write and none is under way. The caller holds mu.
 func (o *outgoing) startWriter() {
-	if len(o.queue) == 0 || o.writing || o.closed {
+	if len(o.queue) == 0 || o.writing || o.held || o.closed {
 		return
 	}
 	o.writing = true
@@ -146,7 +201,7 @@ func (o *outgoing) startWriter() {
 func (o *outgoing) write() {
 	for {
 		o.mu.Lock()
-		if len(o.queue) == 0 || o.closed {
+		if len(o.queue) == 0 || o.held || o.closed {
 			o.writing = false
 			o.changed.Broadcast()
 			o.mu.Unlock()
@@ -192,11 +247,12 @@ func (o *outgoing) writePieces(b []byte) error {
 	return nil
 }
 
-// drain waits until every message is confirmed and every acknowledgement written, or the connection is stopped.
+// drain waits until every message is confirmed, every request carried out, and every acknowledgement and answer written, or the
+// connection is stopped.
 func (o *outgoing) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closed && (o.unacked.Len() > 0 || len(o.queue) > 0 || o.writing) {
+	for !o.closed && (o.unacked.Len() > 0 || o.serving > 0 || len(o.queue) > 0 || o.writing) {
 		o.wait()
 	}
 }

@@ -1,12 +1,14 @@
 package mqttfront
 
 import (
+	"sync"
+
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
-// session is the state of a logged-in connection, of a device or of a module. Only the reading goroutine touches it.
+// session is the state of a logged-in connection, of a device or of a module. Only the reading goroutine changes it.
 type session struct {
 	conn     *conn
 	identity hubward.Identity
@@ -18,8 +20,13 @@ type session struct {
 	telemetryTopic []byte       // without the slash behind "events"
 	publication    *publication // nil until something is published
 
+	c2d     *devicebound // nil until there is a subscription to messages for the device; set before the hub delivers
+	desired bool         // the hub tells of changes of desired properties
+	methods bool         // the hub hands over calls of methods
+
+	// subscriptions are replaced, with mu locked, and never changed. mu is held while what depends on them is queued.
+	mu            sync.Mutex
 	subscriptions []subscription
-	c2d           *devicebound // nil until there is a subscription to messages for the device; set before the hub delivers
 }
 
 func newSession(c *conn, id hubward.Identity, p *mqttwire.ConnectPacket) *session {
@@ -59,13 +66,21 @@ func (s *session) puback(body []byte) error {
 	return err
 }
 
-// end publishes the will, if there is one and the identity may still speak, and gives the link back.
+// leave has the hub hand over nothing more that wants an answer: the client is about to lose its connection.
+func (s *session) leave() {
+	s.link.TakeMethods(false)
+	s.link.UnfollowDesired()
+}
+
+// end waits for what the client asked for before it left, publishes the will, if there is one and the identity may still
+// speak, and gives the link back.
 func (s *session) end(reason error) {
 	defer s.conn.recover()
 	defer s.link.Disconnect()
 	if s.c2d != nil {
 		s.c2d.receiver.Stop()
 	}
+	s.conn.out.awaitRequests(s.conn.srv.ctx)
 	if s.will != nil && mayPublishWill(reason) {
 		s.publishWill()
 	}

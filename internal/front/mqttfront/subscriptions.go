@@ -34,7 +34,7 @@ func (s *session) loadSubscriptions(ctx context.Context) (present bool, err erro
 }
 
 // storeSubscriptions makes next the session's filters, durably unless the session is a clean one.
-func (s *session) storeSubscriptions(next []subscription) error {
+func (s *session) storeSubscriptions(ctx context.Context, next []subscription) error {
 	if slices.Equal(next, s.subscriptions) {
 		return nil // Java subscribes on every connect: that need not cost a write
 	}
@@ -43,18 +43,18 @@ func (s *session) storeSubscriptions(next []subscription) error {
 		if err != nil {
 			return hubward.Wrap(hubward.CodeServerError, "mqttfront.storeSubscriptions", err)
 		}
-		ctx, cancel := context.WithTimeout(s.conn.ctx, storeTimeout)
-		defer cancel()
 		if err := s.link.SaveSession(ctx, state); err != nil {
 			return err
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.subscriptions = next
 	return nil
 }
 
 // listens reports whether the session gets what is sent on a topic, and at which QoS: the highest of the filters that cover
-// it. It gets that once, however many they are [MQTT-3.3.5-1].
+// it. It gets that once, however many they are [MQTT-3.3.5-1]. Only the reading goroutine calls it, or who holds mu.
 func (s *session) listens(topic string) (qos byte, ok bool) {
 	for _, sub := range s.subscriptions {
 		if covers(sub.Filter, topic) {
@@ -64,13 +64,29 @@ func (s *session) listens(topic string) (qos byte, ok bool) {
 	return qos, ok
 }
 
-// follow tells the features that the session has begun, or that its subscriptions may have changed.
-func (s *session) follow() {
+// ifListening calls send if the session gets what is sent on a topic, and reports whether. No answer to a change of the
+// subscriptions leaves meanwhile: what comes to a topic is before UNSUBACK. send does not block.
+func (s *session) ifListening(topic string, send func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.listens(topic)
+	if ok {
+		send()
+	}
+	return ok
+}
+
+// follow tells the features that the session is about to begin, or that its subscriptions may have changed. ctx bounds what it
+// waits.
+func (s *session) follow(ctx context.Context) error {
 	for i := range topicFamilies {
 		if follow := topicFamilies[i].follow; follow != nil {
-			follow(s)
+			if err := follow(s, ctx); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // subscribe acts on a SUBSCRIBE. The filters of a session that outlives its connection are durable before SUBACK.
@@ -88,12 +104,19 @@ func (s *session) subscribe(body []byte) error {
 		}
 		next, codes[i] = addSubscription(next, f)
 	}
-	if err := s.storeSubscriptions(next); err != nil {
+	ctx, cancel := context.WithTimeout(s.conn.ctx, storeTimeout)
+	defer cancel()
+	if err := s.storeSubscriptions(ctx, next); err != nil {
 		return err
 	}
-	s.conn.out.send(mqttwire.AppendSuback(nil, p.ID, codes...))
-	s.follow()
-	return nil
+	// What the subscription brings comes from now on, and behind SUBACK: who has seen that, misses nothing.
+	s.conn.out.hold()
+	var ack []byte
+	if err = s.follow(ctx); err == nil {
+		ack = mqttwire.AppendSuback(nil, p.ID, codes...)
+	}
+	s.conn.out.answer(ack, false)
+	return err
 }
 
 // addSubscription adds a subscription to a list, or puts it in the place of the one to the same filter, and returns the code
@@ -122,10 +145,14 @@ func (s *session) unsubscribe(body []byte) error {
 	next := slices.DeleteFunc(slices.Clone(s.subscriptions), func(old subscription) bool {
 		return slices.Contains(p.Topics, old.Filter)
 	})
-	if err := s.storeSubscriptions(next); err != nil {
+	ctx, cancel := context.WithTimeout(s.conn.ctx, storeTimeout)
+	defer cancel()
+	if err := s.storeSubscriptions(ctx, next); err != nil {
 		return err
 	}
-	s.follow() // before the answer: nothing comes after it
+	if err := s.follow(ctx); err != nil { // before the answer: nothing comes after it
+		return err
+	}
 	s.conn.out.send(mqttwire.AppendUnsuback(nil, p.ID))
 	return nil
 }

@@ -2,8 +2,7 @@ package mqttfront
 
 import (
 	"bytes"
-	"fmt"
-	"strings"
+	"context"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/mqttwire"
@@ -16,8 +15,9 @@ type topicFamily struct {
 	match func(s *session, topic []byte) (rest []byte, ok bool)
 	// publish acts on a PUBLISH to such a topic. An error ends the connection.
 	publish func(s *session, p *publication) error
-	// follow is called when the session has begun, and whenever its subscriptions have changed. nil: nothing depends on them.
-	follow func(s *session)
+	// follow is called before the session begins, and whenever its subscriptions may have changed. An error ends the
+	// connection. nil: nothing depends on them.
+	follow func(s *session, ctx context.Context) error
 }
 
 // topicFamilies is the table of topics. Telemetry comes first: that is what most packets are.
@@ -31,15 +31,27 @@ type topicFamily struct {
 var topicFamilies = [...]topicFamily{
 	{match: (*session).matchTelemetry, publish: (*session).publishTelemetry},
 	{follow: (*session).receiveC2D},
-	{match: below("$iothub/twin/GET/?"), publish: (*session).requestTwin},
-	{match: below("$iothub/twin/PATCH/properties/reported/?"), publish: (*session).requestTwin},
-	{match: below("$iothub/methods/res/"), publish: (*session).respondToMethod},
-	{match: below("$iothub/credentials/POST/issueCertificate/?"), publish: (*session).requestCertificate},
+	{match: below("$iothub/twin/GET"), publish: (*session).getTwin},
+	{match: below("$iothub/twin/PATCH/properties/reported"), publish: (*session).updateReported},
+	{follow: (*session).followDesired},
+	{match: below("$iothub/methods/res"), publish: (*session).respondToMethod, follow: (*session).takeMethods},
+	{match: below("$iothub/credentials/POST/issueCertificate"), publish: (*session).requestCertificate},
 }
 
-// below matches the topics that begin so, for every identity.
-func below(prefix string) func(*session, []byte) ([]byte, bool) {
-	return func(_ *session, topic []byte) ([]byte, bool) { return bytes.CutPrefix(topic, []byte(prefix)) }
+// below matches a topic and those below it, for every identity; what is left is what stands behind the slash.
+func below(topic string) func(*session, []byte) ([]byte, bool) {
+	return func(_ *session, t []byte) ([]byte, bool) {
+		rest, ok := bytes.CutPrefix(t, []byte(topic))
+		switch {
+		case !ok:
+			return nil, false
+		case len(rest) == 0:
+			return nil, true
+		case rest[0] == '/':
+			return rest[1:], true
+		}
+		return nil, false
+	}
 }
 
 // identityTopic is how the topics of an identity begin.
@@ -92,38 +104,3 @@ var (
 	errTopic  = hubward.Errorf(hubward.CodeInvalidOperation, "the identity does not publish to this topic")
 	errFilter = hubward.Errorf(hubward.CodeInvalidOperation, "the filter is not one of the identity's topics")
 )
-
-// acknowledge answers a PUBLISH that is dealt with.
-func (s *session) acknowledge(p *publication) {
-	if p.QoS == 1 {
-		s.conn.out.send(mqttwire.AppendPuback(nil, p.ID))
-	}
-}
-
-// refuse answers a request of a feature that is not there, if the client listens: topic is that of the answer, up to the id of
-// the request.
-func (s *session) refuse(p *publication, topic, message string) error {
-	s.acknowledge(p)
-	topic += requestID(string(p.rest))
-	if _, listens := s.listens(topic); !listens {
-		return nil
-	}
-	body := fmt.Sprintf(`{"errorCode":%d,"trackingId":"","message":%q,"timestampUtc":%q}`,
-		int(hubward.CodeInvalidOperation), message, hubward.Time{Time: s.conn.srv.now()}.String())
-	packet, err := mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{Topic: []byte(topic), Payload: []byte(body)})
-	if err != nil {
-		return err
-	}
-	s.conn.out.send(packet)
-	return nil
-}
-
-// requestID returns what a request wants to find in its answer.
-func requestID(query string) string {
-	for part := range strings.SplitSeq(query, "&") {
-		if rid, found := strings.CutPrefix(part, "$rid="); found {
-			return rid
-		}
-	}
-	return ""
-}
