@@ -23,8 +23,8 @@ func (t *amqpTransport) batches() bool { return true }
 
 // amqpConn is one AMQP connection with a granted token. Its links are those of one device.
 //
-// Besides those of the protocol library there are up to four goroutines: serve, one that sends, one that waits for
-// outcomes and, once Receive was called, one that receives. serve waits for the others.
+// Besides those of the protocol library there are serve, one goroutine that sends, one that waits for outcomes and, once the
+// program wants it, one that receives messages, two for the twin and one for methods. serve waits for the others.
 type amqpConn struct {
 	// Set before serve, never changed after.
 	client  *Client
@@ -35,9 +35,15 @@ type amqpConn struct {
 	born    time.Time
 	renew   time.Duration // of the token; 0: never
 
-	useful atomic.Bool   // a message was confirmed on it
-	wake   chan struct{} // tells the sending goroutine that there is something to send
+	useful   atomic.Bool    // a message was confirmed on it, or a request answered
+	wake     chan struct{}  // tells the goroutine that sends that there is something to send
+	wakeTwin chan struct{}  // the same, of the twin
+	failed   chan error     // one of each goroutine
+	wg       sync.WaitGroup // the goroutines
 }
+
+// amqpGoroutines is how many there are besides serve, at most.
+const amqpGoroutines = 6
 
 // open connects, logs in and attaches the telemetry link.
 func (t *amqpTransport) open(ctx context.Context) (connection, error) {
@@ -54,7 +60,8 @@ func (t *amqpTransport) open(ctx context.Context) (connection, error) {
 		nc.Close()
 		return nil, unreachable(c.account.address, err)
 	}
-	ac := &amqpConn{client: c, conn: conn, born: time.Now(), wake: make(chan struct{}, 1)}
+	ac := &amqpConn{client: c, conn: conn, born: time.Now(),
+		wake: make(chan struct{}, 1), wakeTwin: make(chan struct{}, 1), failed: make(chan error, amqpGoroutines)}
 	if err := ac.logIn(ctx); err != nil {
 		conn.Close()
 		return nil, amqpError(c.account.address, err)
@@ -80,13 +87,14 @@ func (ac *amqpConn) logIn(ctx context.Context) (err error) {
 		return err
 	}
 	mode := amqp.SenderSettleModeUnsettled
-	ac.events, err = ac.session.NewSender(ctx, ac.address("events"), &amqp.SenderOptions{
+	ac.events, err = ac.session.NewSender(ctx, ac.address("messages/events"), &amqp.SenderOptions{
 		SettlementMode: &mode, Properties: ac.linkProperties(),
 	})
 	return err
 }
 
-// address returns the node of the device's telemetry ("events") or messages ("devicebound").
+// address returns a node of the device: that of its telemetry ("messages/events"), its messages ("messages/devicebound"),
+// its twin ("twin") or its methods ("methods/devicebound").
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support.
 func (ac *amqpConn) address(node string) string {
@@ -95,7 +103,7 @@ func (ac *amqpConn) address(node string) string {
 	if id.Module != "" {
 		address += "/modules/" + url.PathEscape(id.Module)
 	}
-	return address + "/messages/" + node
+	return address + "/" + node
 }
 
 // linkProperties are what the hub is told with each link.
@@ -132,21 +140,22 @@ func (ac *amqpConn) proven(lifetime time.Duration) bool {
 // serve implements connection.
 func (ac *amqpConn) serve() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	failed := make(chan error, 3) // one of each goroutine
-	var wg sync.WaitGroup
 	receipts := make(chan amqpReceipt, ac.client.opts.MaxInFlight) // as many as can be in the outbox
-	wg.Go(func() { failed <- ac.send(ctx, receipts) })
-	wg.Go(func() { failed <- ac.confirm(ctx, receipts) })
-	err := ac.watch(ctx, &wg, failed)
+	ac.start(func() error { return ac.send(ctx, receipts) })
+	ac.start(func() error { return ac.confirm(ctx, receipts) })
+	err := ac.watch(ctx)
 	cancel()
 	ac.conn.Close()
-	wg.Wait()
+	ac.wg.Wait()
 	ac.client.in.clear() // the hub hands them out again
 	return err
 }
 
-// watch renews the token and starts receiving, until the connection or the client's life ends.
-func (ac *amqpConn) watch(ctx context.Context, wg *sync.WaitGroup, failed chan error) error {
+// start runs part of serve on a goroutine of its own. Its end is the end of the connection.
+func (ac *amqpConn) start(part func() error) { ac.wg.Go(func() { ac.failed <- part() }) }
+
+// watch renews the token and starts what the program wants, until the connection or the client's life ends.
+func (ac *amqpConn) watch(ctx context.Context) error {
 	c := ac.client
 	var due <-chan time.Time
 	if ac.renew > 0 {
@@ -154,29 +163,43 @@ func (ac *amqpConn) watch(ctx context.Context, wg *sync.WaitGroup, failed chan e
 		defer timer.Stop()
 		due = timer.C
 	}
-	receiving := false
+	var started feed
 	for {
-		select { // what is in the outbox from before goes out at once
-		case ac.wake <- struct{}{}:
-		default:
+		for _, goroutine := range []chan struct{}{ac.wake, ac.wakeTwin} { // what was there before goes out at once
+			select {
+			case goroutine <- struct{}{}:
+			default:
+			}
 		}
-		if ever, _ := c.in.isWanted(); ever && !receiving {
-			receiving = true
-			wg.Go(func() { failed <- ac.receive(ctx) })
-		}
+		wanted := c.wantedFeeds()
+		ac.startFeeds(ctx, wanted&^started)
+		started |= wanted
 		select {
 		case <-c.wake:
 		case <-due:
 			if err := ac.renewToken(ctx); err != nil {
 				return err
 			}
-		case err := <-failed:
+		case err := <-ac.failed:
 			return err
 		case <-ac.conn.Done():
 			return ac.conn.Err()
 		case <-c.life.Done():
 			return errClosing
 		}
+	}
+}
+
+// startFeeds starts what the program wants besides telemetry.
+func (ac *amqpConn) startFeeds(ctx context.Context, wanted feed) {
+	if wanted&feedMessages != 0 {
+		ac.start(func() error { return ac.receive(ctx) })
+	}
+	if wanted&feedTwin != 0 { // serves the desired properties, too
+		ac.start(func() error { return ac.serveTwin(ctx) })
+	}
+	if wanted&feedMethods != 0 {
+		ac.start(func() error { return ac.serveMethods(ctx) })
 	}
 }
 

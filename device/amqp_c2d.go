@@ -18,7 +18,7 @@ const amqpCredit = 16
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support.
 func (ac *amqpConn) receive(ctx context.Context) error {
 	mode := amqp.ReceiverSettleModeSecond // the hub confirms an outcome when it has stored it
-	r, err := ac.session.NewReceiver(ctx, ac.address("devicebound"), &amqp.ReceiverOptions{
+	r, err := ac.session.NewReceiver(ctx, ac.address("messages/devicebound"), &amqp.ReceiverOptions{
 		Credit: amqpCredit, SettlementMode: &mode, Properties: ac.linkProperties(),
 	})
 	if err != nil {

@@ -75,7 +75,7 @@ func (c *Client) Receive(ctx context.Context) (*C2DMessage, error) {
 	case err != nil:
 		return nil, err
 	case !up:
-		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "the client is not connected: call Connect first")
+		return nil, errNotConnected()
 	}
 	return c.next(ctx)
 }

@@ -29,7 +29,11 @@ type Client struct {
 
 	taking     context.Context // ends with life, or when no more messages are to be taken
 	stopTaking context.CancelFunc
-	handled    chan struct{} // closed when Options.OnMessage is called no more; only if there is one, once started
+	handlers   handlers
+
+	twin    twinCalls
+	desired desiredFeed
+	methods methods
 
 	transport transport
 
@@ -74,8 +78,12 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 		wake:    make(chan struct{}, 1),
 		idle:    make(chan struct{}),
 		done:    make(chan struct{}),
-		handled: make(chan struct{}),
 		in:      inbox{arrived: make(chan struct{}, 1)},
+
+		handlers: handlers{idle: make(chan struct{})},
+		twin:     twinCalls{slots: make(chan struct{}, maxTwinCalls)},
+		desired:  desiredFeed{wake: make(chan struct{}, 1)},
+		methods:  methods{limit: o.MaxMethods},
 	}
 	c.transport = o.Protocol.transport(c)
 	if c.opts.random == nil {
@@ -132,9 +140,10 @@ func (c *Client) Connect(ctx context.Context) error {
 	}
 	c.report(Connected, nil)
 	go c.run(cn) // ends with c.done, which Close waits for
-	if c.opts.OnMessage != nil {
-		go c.handle() // ends with c.handled, which Close waits for
+	if c.opts.OnMessage != nil && c.handlers.start() {
+		go c.handle() // ends with c.taking, and with it c.handlers, which Close waits for
 	}
+	c.startFollowing()
 	return nil
 }
 
@@ -167,9 +176,10 @@ func (c *Client) Err() error {
 // Close refuses new messages, waits until all others are confirmed, logs off and ends the client's goroutines. When
 // ctx ends first, it gives the rest up: their senders get an error, and Close one with CodeRequestTimeout that wraps
 // ctx.Err(); the hub may have stored them or not. Close returns at most a few seconds after the end of ctx. It may be
-// called more than once; each call waits. A call of Options.OnMessage has its context ended; Drain lets it end by itself.
+// called more than once; each call waits. Calls of Options.OnMessage, OnDesired and methods have their contexts ended; Drain lets them
+// end by themselves.
 func (c *Client) Close(ctx context.Context) error {
-	c.stopTaking()
+	c.stopHandlers()
 	c.mu.Lock()
 	if !c.closing {
 		c.closing = true
@@ -188,7 +198,7 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 	c.end()
 	<-c.done
-	ended := c.awaitHandler(ctx)
+	ended := c.awaitHandlers(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lost == 0 && ended {
@@ -197,7 +207,7 @@ func (c *Client) Close(ctx context.Context) error {
 	err := hubward.Wrap(hubward.CodeRequestTimeout, "", context.Cause(ctx))
 	err.Message = "closed with " + strconv.Itoa(c.lost) + " messages unconfirmed"
 	if !ended {
-		err.Message += ", and OnMessage still running"
+		err.Message += ", and OnMessage, OnDesired or a method still running"
 	}
 	return err
 }

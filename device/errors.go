@@ -69,5 +69,13 @@ func closedError() error {
 	return e
 }
 
+// errNotConnected is what calls on a client return that was never connected.
+func errNotConnected() error {
+	return hubward.Errorf(hubward.CodeInvalidOperation, "the client is not connected: call Connect first")
+}
+
+// errPanicked is the failure of a method whose handler panicked.
+var errPanicked = errors.New("the handler failed")
+
 // errSubprotocol is the answer of something that is no hub to a WebSocket.
 var errSubprotocol = errors.New("the WebSocket does not speak the protocol of a hub")

@@ -13,7 +13,7 @@ var ErrReject = errors.New("device: the message is rejected")
 // handle hands messages to Options.OnMessage, one after another in the order of their queue, until the client ends or
 // stops taking any.
 func (c *Client) handle() {
-	defer close(c.handled)
+	defer c.handlers.end()
 	for {
 		m, err := c.next(c.taking)
 		if err != nil {
@@ -67,44 +67,39 @@ func (c *Client) next(ctx context.Context) (*C2DMessage, error) {
 	}
 }
 
-// Drain ends the client in an orderly way: no further message is taken, neither by Options.OnMessage nor by Receive; the
-// call of OnMessage that is under way ends, and may send telemetry until then; what was sent is confirmed; then the client
+// Drain ends the client in an orderly way: no further message is taken, neither by Options.OnMessage nor by Receive, no
+// change by OnDesired, and no call by HandleMethod, which is answered with status 503; the calls of these that are under way
+// end, may send telemetry and update the twin until then, and are answered; what was sent is confirmed; then the client
 // is closed. What Receive has returned is the caller's to settle before. Messages that came and were not handed over go back
 // to the hub.
 //
-// Errors: those of Close; when ctx ends before OnMessage does, CodeRequestTimeout that wraps ctx.Err(). The client is closed
+// Errors: those of Close; when ctx ends before the handlers do, CodeRequestTimeout that wraps ctx.Err(). The client is closed
 // then, too.
 func (c *Client) Drain(ctx context.Context) error {
-	c.stopTaking()
-	if c.handles() {
-		select {
-		case <-c.handled:
-		case <-c.done:
-		case <-ctx.Done():
-		}
+	c.stopHandlers()
+	select {
+	case <-c.handlers.idle:
+	case <-c.done:
+	case <-ctx.Done():
 	}
 	return c.Close(ctx)
 }
 
-// handles reports whether there is a goroutine that hands messages to Options.OnMessage, or was.
-func (c *Client) handles() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.started && c.opts.OnMessage != nil
+// stopHandlers has no handler called any more.
+func (c *Client) stopHandlers() {
+	c.stopTaking()
+	c.handlers.stop()
 }
 
-// awaitHandler waits for the end of Options.OnMessage, whose context has ended, and reports false when ctx ends before.
-func (c *Client) awaitHandler(ctx context.Context) bool {
-	if !c.handles() {
-		return true
-	}
+// awaitHandlers waits for the end of all handlers, whose context has ended, and reports false when ctx ends before.
+func (c *Client) awaitHandlers(ctx context.Context) bool {
 	select {
-	case <-c.handled:
+	case <-c.handlers.idle:
 		return true
 	default:
 	}
 	select {
-	case <-c.handled:
+	case <-c.handlers.idle:
 		return true
 	case <-ctx.Done():
 		return false

@@ -20,8 +20,9 @@ const (
 	writeTimeout   = 30 * time.Second // of one write: a hub that takes no bytes for so long is gone
 	goodbyeTimeout = time.Second      // for DISCONNECT
 
-	// maxInbound bounds a packet from the hub: a message to a device has at most 64 KiB and a topic of as much.
-	maxInbound = 256 << 10
+	// maxInbound bounds a packet from the hub: a message to a device has at most 64 KiB and a topic of as much, a call of a
+	// method 128 KiB, and both sections of a twin 64 KiB of names and values, which may be several times as much JSON.
+	maxInbound = 1 << 20
 )
 
 // errNoPong is the loss of a connection on which a ping was not answered.
@@ -60,12 +61,13 @@ type mqttConn struct {
 	out       []byte
 	lastWrite time.Duration // after born
 	pinged    time.Duration // after born; 0: never
-	subscribe *pending      // holds the identifier of SUBSCRIBE; nil: not sent
+	asked     feed          // what was subscribed to
 
 	lastRead atomic.Int64 // a time.Duration after born
 	useful   atomic.Bool  // a message was confirmed on it
 
-	subscribeID atomic.Uint32 // of the SUBSCRIBE that is not answered; 0: none
+	subscriptions mqttSubscriptions
+	answers       mqttAnswers
 
 	readDone chan struct{} // closed when the reader has ended
 	readErr  error         // why; set before readDone is closed

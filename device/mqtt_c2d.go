@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -72,24 +71,19 @@ func (r *mqttC2D) end() {
 	r.conn, r.acks = nil, nil
 }
 
-// message takes a PUBLISH.
-func (cn *mqttConn) message(flags byte, body []byte) error {
-	p, err := mqttwire.ParsePublish(flags, body)
-	if err != nil {
-		return err
-	}
-	m, ok := deviceboundMessage(cn.client.account.identity.Device, string(p.Topic))
+// message takes a message to the device. It reports false for what is none.
+func (cn *mqttConn) message(topic string, p *mqttwire.PublishPacket) bool {
+	m, ok := deviceboundMessage(cn.client.account.identity.Device, topic)
 	if !ok || cn.client.account.identity.Module != "" {
 		// It is due to a subscription that another program of this device has left behind, and is not acknowledged: so
 		// the hub keeps it for a program that handles it.
-		cn.client.log.Debug("device client ignores a message from the hub")
-		return nil
+		return false
 	}
 	m.Body = bytes.Clone(p.Payload)
-	if cn.c2d.arrive(cn, &p, &C2DMessage{Message: *m}) {
+	if cn.c2d.arrive(cn, p, &C2DMessage{Message: *m}) {
 		cn.client.nudge()
 	}
-	return nil
+	return true
 }
 
 // arrive notes a message and puts it into the inbox if it is a new one. It reports whether there is something to write.
@@ -237,24 +231,24 @@ func (r *mqttC2D) take() []mqttAck {
 	return acks
 }
 
-// flushC2D writes SUBSCRIBE, once Receive has been called, and the acknowledgements that are due.
-func (cn *mqttConn) flushC2D() (err error) {
-	ever, _ := cn.client.in.isWanted()
+// acknowledge has a message acknowledged that is none of those to the device.
+func (r *mqttC2D) acknowledge(id uint16) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.acks = append(r.acks, mqttAck{id: id})
+}
+
+// flushAcks writes the acknowledgements that are due.
+func (cn *mqttConn) flushAcks() error {
 	acks := cn.c2d.take()
-	if len(acks) == 0 && (!ever || cn.subscribe != nil) {
+	if len(acks) == 0 {
 		return nil
 	}
-	out := cn.out[:0]
+	cn.out = cn.out[:0]
 	for _, a := range acks {
-		out = mqttwire.AppendPuback(out, a.id)
+		cn.out = mqttwire.AppendPuback(cn.out, a.id)
 	}
-	if ever && cn.subscribe == nil {
-		if out, err = mqttwire.AppendSubscribe(out, cn.subscription()); err != nil {
-			return err
-		}
-	}
-	cn.out = out
-	if err := cn.write(out); err != nil {
+	if err := cn.write(cn.out); err != nil {
 		return err
 	}
 	for _, a := range acks {
@@ -263,44 +257,4 @@ func (cn *mqttConn) flushC2D() (err error) {
 		}
 	}
 	return nil
-}
-
-// subscription is the SUBSCRIBE of this connection. A repeated one does no harm, and a session that the hub has forgotten
-// needs it.
-func (cn *mqttConn) subscription() *mqttwire.SubscribePacket {
-	cn.subscribe = &pending{done: func(error) {}}
-	c := cn.client
-	c.mu.Lock()
-	c.out.assignID(cn.subscribe)
-	c.mu.Unlock()
-	cn.subscribeID.Store(uint32(cn.subscribe.packet.ID))
-	return &mqttwire.SubscribePacket{
-		ID: cn.subscribe.packet.ID, Filters: []mqttwire.Filter{{Topic: deviceboundFilter(c.account.identity.Device), QoS: 1}},
-	}
-}
-
-// suback takes the answer to SUBSCRIBE.
-func (cn *mqttConn) suback(body []byte) error {
-	p, err := mqttwire.ParseSuback(body)
-	if err != nil {
-		return err
-	}
-	if id := cn.subscribeID.Swap(0); id == 0 || id != uint32(p.ID) {
-		return errors.New("the hub sent an unexpected SUBACK")
-	}
-	if len(p.Codes) != 1 || p.Codes[0] > 1 {
-		return errors.New("the hub refused the subscription to cloud-to-device messages")
-	}
-	return nil
-}
-
-// forgetSubscribe frees the identifier of SUBSCRIBE at the end of the connection.
-func (cn *mqttConn) forgetSubscribe() {
-	if cn.subscribe == nil {
-		return
-	}
-	c := cn.client
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.out.forget(cn.subscribe)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/hubward/hubward/internal/mqttwire"
@@ -22,7 +23,8 @@ func (cn *mqttConn) serve() error {
 	c := cn.client
 	cn.c2d.begin(cn)
 	defer cn.c2d.end()
-	defer cn.forgetSubscribe()
+	defer cn.forgetSubscriptions()
+	defer cn.answers.end()
 	go cn.read() // ends with cn.readDone, which is waited for below
 	defer context.AfterFunc(c.life, cn.hurry)()
 	err := cn.send()
@@ -57,7 +59,9 @@ func (cn *mqttConn) send() error {
 			cn.goodbye()
 			return errClosing
 		case <-renew:
-			c.settle(cn.readDone)
+			if err := c.settle(cn.readDone, cn.flushAnswers); err != nil {
+				return err
+			}
 			cn.goodbye()
 			return errRenew
 		case <-beat.C:
@@ -70,10 +74,19 @@ func (cn *mqttConn) send() error {
 	}
 }
 
-// flush writes every message, acknowledgement and subscription that is not written yet.
+// flush writes everything that is not written yet.
 func (cn *mqttConn) flush() error {
 	c := cn.client
-	if err := cn.flushC2D(); err != nil {
+	if err := cn.flushAcks(); err != nil {
+		return err
+	}
+	if err := cn.flushSubscriptions(); err != nil {
+		return err
+	}
+	if err := cn.flushAnswers(); err != nil {
+		return err
+	}
+	if err := cn.flushTwin(); err != nil {
 		return err
 	}
 	for {
@@ -119,7 +132,7 @@ func (cn *mqttConn) readPackets() error {
 			}
 		case mqttwire.Pingresp:
 		case mqttwire.Publish:
-			if err := cn.message(h.Flags, body); err != nil {
+			if err := cn.publish(h.Flags, body); err != nil {
 				return err
 			}
 		case mqttwire.Suback:
@@ -130,4 +143,27 @@ func (cn *mqttConn) readPackets() error {
 			return fmt.Errorf("the hub sent an unexpected %v", h.Type)
 		}
 	}
+}
+
+// publish takes a PUBLISH of whatever kind.
+func (cn *mqttConn) publish(flags byte, body []byte) error {
+	p, err := mqttwire.ParsePublish(flags, body)
+	if err != nil {
+		return err
+	}
+	topic, known := string(p.Topic), true
+	switch {
+	case strings.HasPrefix(topic, twinAnswerPrefix):
+		known = cn.twinAnswer(topic, &p)
+	case strings.HasPrefix(topic, desiredPrefix):
+		cn.client.desired.arrive(p.Payload)
+	case strings.HasPrefix(topic, methodPrefix):
+		known = cn.method(topic, &p)
+	default:
+		known = cn.message(topic, &p)
+	}
+	if !known {
+		cn.client.log.Debug("device client ignores a message from the hub")
+	}
+	return nil
 }

@@ -37,6 +37,8 @@ type Options struct {
 	TokenTTL time.Duration
 	// MaxInFlight bounds the messages that are sent and not confirmed, from 1 to 10,000. Zero: 100.
 	MaxInFlight int
+	// MaxMethods bounds the direct methods that are carried out at once, from 1 to 1,000; others wait. Zero: 16.
+	MaxMethods int
 	// Backoff says how fast a lost connection is tried again.
 	Backoff Backoff
 
@@ -102,6 +104,8 @@ const (
 	maxTokenTTL        = 365 * 24 * time.Hour
 	defaultMaxInFlight = 100
 	maxMaxInFlight     = 10_000
+	defaultMaxMethods  = 16
+	maxMaxMethods      = 1000
 	defaultBackoffMin  = 100 * time.Millisecond
 	defaultBackoffMax  = 10 * time.Second
 )
@@ -115,6 +119,7 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&d.KeepAlive, defaultKeepAlive)
 	setDefault(&d.TokenTTL, defaultTokenTTL)
 	setDefault(&d.MaxInFlight, defaultMaxInFlight)
+	setDefault(&d.MaxMethods, defaultMaxMethods)
 	setDefault(&d.Backoff.Min, defaultBackoffMin)
 	setDefault(&d.Backoff.Max, max(defaultBackoffMax, d.Backoff.Min))
 	setDefault(&d.Product, "hubward-device ("+runtime.Version()+"; "+runtime.GOOS+"; "+runtime.GOARCH+")")
@@ -150,6 +155,8 @@ func (o *Options) validate() error {
 		return refuse("TokenTTL is %v, it must be from 1s to %v", o.TokenTTL, maxTokenTTL)
 	case o.MaxInFlight < 1 || o.MaxInFlight > maxMaxInFlight:
 		return refuse("MaxInFlight is %d, it must be from 1 to %d", o.MaxInFlight, maxMaxInFlight)
+	case o.MaxMethods < 1 || o.MaxMethods > maxMaxMethods:
+		return refuse("MaxMethods is %d, it must be from 1 to %d", o.MaxMethods, maxMaxMethods)
 	case o.Backoff.Min < 0 || o.Backoff.Max < o.Backoff.Min:
 		return refuse("Backoff is %v to %v, it must grow from a positive duration", o.Backoff.Min, o.Backoff.Max)
 	}

@@ -118,35 +118,40 @@ func (c *Client) confirm(find func(*outbox) (p *pending, left int), err error) b
 	return p != nil
 }
 
-// settle waits until what was written is confirmed, for at most renewPatience, or until over is closed. Messages that are
-// sent meanwhile wait for the next connection.
-func (c *Client) settle(over <-chan struct{}) {
+// settle waits until what was written is confirmed, and calls of methods are answered, for at most renewPatience, or until
+// over is closed. flush is to write answers; messages that are sent meanwhile wait for the next connection.
+func (c *Client) settle(over <-chan struct{}, flush func() error) error {
 	patience := time.NewTimer(renewPatience)
 	defer patience.Stop()
 	for c.unsettled() {
 		select {
 		case <-c.wake:
 		case <-over:
-			return
+			return nil
 		case <-c.life.Done():
-			return
+			return nil
 		case <-patience.C:
-			return
+			return nil
+		}
+		if err := flush(); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // renewPatience bounds the wait for confirmations before a connection is replaced for the sake of a new token. What is not
 // confirmed by then is sent again on the new one.
 const renewPatience = 10 * time.Second
 
-// unsettled reports whether messages are written and not confirmed; while it is true, each confirmation wakes the
-// writer.
+// unsettled reports whether messages are written and not confirmed, requests not answered, or methods being carried out;
+// while it is true, each end of one wakes the writer.
 func (c *Client) unsettled() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.draining = c.out.written > 0
-	return c.draining
+	draining := c.draining
+	c.mu.Unlock()
+	return draining || c.twin.pending() || c.methods.busy()
 }
 
 // rewind puts the messages that are not confirmed before the new connection.
@@ -159,6 +164,7 @@ func (c *Client) rewind() {
 	}
 	c.mu.Unlock()
 	c.free(left)
+	c.twin.rewind()
 }
 
 // free gives up n places in the outbox.

@@ -127,7 +127,7 @@ func (c *Client) push(p *pending) error {
 		return err
 	}
 	if !c.started {
-		return hubward.Errorf(hubward.CodeInvalidOperation, "the client is not connected: call Connect first")
+		return errNotConnected()
 	}
 	c.out.push(p)
 	return nil

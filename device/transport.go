@@ -50,3 +50,31 @@ func (c *Client) nextToSend(ctx context.Context, wake <-chan struct{}) (*pending
 		}
 	}
 }
+
+// feed is a kind of what the hub sends, or a set of kinds.
+type feed uint8
+
+// The kinds.
+const (
+	feedMessages feed = 1 << iota
+	feedTwin          // answers to requests
+	feedDesired
+	feedMethods
+)
+
+// wantedFeeds is what the program wants from the hub.
+func (c *Client) wantedFeeds() (f feed) {
+	if ever, _ := c.in.isWanted(); ever {
+		f |= feedMessages
+	}
+	if c.twin.wasUsed() {
+		f |= feedTwin
+	}
+	if c.desired.wanted() {
+		f |= feedTwin | feedDesired
+	}
+	if c.methods.wanted() {
+		f |= feedMethods
+	}
+	return f
+}
