@@ -39,6 +39,7 @@ func (ac *amqpConn) serveMethods(ctx context.Context) error {
 					ac.client.log.Info("device client: the answer to a method is dropped", "method", name, "reason", err)
 				}
 			},
+			lost: func() bool { return ctx.Err() != nil },
 		})
 	}
 }

@@ -15,10 +15,10 @@ type DesiredChange struct {
 	Version int64           // $version of the desired properties after the change
 }
 
-// Decode reads the patch into v, as json.Unmarshal does. Into a struct that holds the properties as they were, it reads those
-// that have changed and leaves the others; mind that null, for what is gone, leaves a field as it was, unless it is a pointer,
-// a map or a slice.
-func (d DesiredChange) Decode(v any) error { return json.Unmarshal(d.Patch, v) }
+// Decode reads the patch into v, as TwinProperties.Decode does. Into a struct that holds the properties as they were, it reads
+// those that have changed and leaves the others; mind that null, for what is gone, leaves a field as it was, unless it is
+// a pointer, a map or a slice.
+func (d DesiredChange) Decode(v any) error { return decodeJSON(d.Patch, v) }
 
 // OnDesired has a function called with the desired properties as they are, and then with each change of them, one after
 // another, in order. Patches merged one after another, beginning with {}, always make the desired properties; so there is no

@@ -10,3 +10,9 @@ func ForPipe(opts Options) *Options {
 
 // Draining is closed once the client takes no more messages.
 func Draining(c *Client) <-chan struct{} { return c.taking.Done() }
+
+// What reads topics.
+var (
+	ReadTwinTopic   = readTwinTopic
+	ReadMethodTopic = readMethodTopic
+)

@@ -17,8 +17,8 @@ type MethodRequest struct {
 	Payload json.RawMessage // any JSON, at most 128 KiB; null when the caller gave none
 }
 
-// Decode reads the payload into v, as json.Unmarshal does.
-func (r *MethodRequest) Decode(v any) error { return json.Unmarshal(r.Payload, v) }
+// Decode reads the payload into v, as TwinProperties.Decode does.
+func (r *MethodRequest) Decode(v any) error { return decodeJSON(r.Payload, v) }
 
 // MethodHandler carries out a call and returns the answer: a status, by convention 200 for success and otherwise as in HTTP, and
 // a payload, any value that encodes to at most 128 KiB of JSON; nil is null, a json.RawMessage is sent as it is.
@@ -27,7 +27,8 @@ func (r *MethodRequest) Decode(v any) error { return json.Unmarshal(r.Payload, v
 // panic, whose text is only logged; a payload that cannot be sent.
 //
 // ctx ends with the client, not with the connection: what is begun can come to its end. The answer goes out on the connection
-// by which the call came; when that is lost, the caller gets an error from the hub at once, and the answer is dropped.
+// by which the call came; when that is lost, the caller gets an error from the hub at once, the answer is dropped, and calls that
+// wait for their turn are, too.
 type MethodHandler func(ctx context.Context, r *MethodRequest) (status int, payload any, err error)
 
 // The statuses that the client itself answers with. 400, 500 and 501 are those of the .NET SDK.
@@ -90,6 +91,8 @@ type methodCall struct {
 	MethodRequest
 	// answer has the answer sent, and written called once that is done or will never be. It is called once.
 	answer func(status int, payload []byte, written func())
+	// lost reports whether the connection by which the call came has ended: the caller has got an error.
+	lost func() bool
 }
 
 // handle sets a handler. It reports false when there is one.
@@ -183,6 +186,9 @@ func (c *Client) call(call *methodCall) {
 func (c *Client) work(call *methodCall) {
 	defer c.handlers.end()
 	for ; call != nil; call = c.methods.next() {
+		if call.lost() {
+			continue // it has waited in vain, and its caller may have tried again
+		}
 		status, payload := c.carryOut(&call.MethodRequest)
 		written := make(chan struct{})
 		call.answer(status, payload, func() { close(written) })

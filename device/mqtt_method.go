@@ -31,6 +31,7 @@ func (cn *mqttConn) method(topic string, p *mqttwire.PublishPacket) bool {
 			cn.answers.put(mqttAnswer{mqttwire.PublishPacket{Topic: []byte(topic), Payload: payload}, written})
 			cn.client.nudge()
 		},
+		lost: cn.answers.ended,
 	})
 	return true
 }
@@ -81,6 +82,13 @@ func (a *mqttAnswers) take() []mqttAnswer {
 	queue := a.queue
 	a.queue = nil
 	return queue
+}
+
+// ended reports whether the connection has ended.
+func (a *mqttAnswers) ended() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.over
 }
 
 // end drops what is not written, and what comes later.

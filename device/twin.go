@@ -24,8 +24,9 @@ type TwinProperties struct {
 	Version int64           // $version: 1 for what nobody has written, and one more with each write
 }
 
-// Decode reads the properties into v, as json.Unmarshal does.
-func (p TwinProperties) Decode(v any) error { return json.Unmarshal(p.JSON, v) }
+// Decode reads the properties into v, as json.Unmarshal does, except that a number in an any becomes a json.Number, so that none
+// loses digits.
+func (p TwinProperties) Decode(v any) error { return decodeJSON(p.JSON, v) }
 
 // Twin gets the twin from the hub. When the connection is lost before the answer comes, it asks again on the next one, as
 // long as ctx lives; a hub that never answers is waited for as long.

@@ -55,12 +55,16 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// decodeObject reads a JSON object; its numbers stay as they are written.
-func decodeObject(text []byte) (map[string]any, error) {
+// decodeJSON decodes as json.Unmarshal does; numbers in an any stay as they are written.
+func decodeJSON(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	var object map[string]any
-	err := d.Decode(&object)
+	return d.Decode(v)
+}
+
+// decodeObject reads a JSON object.
+func decodeObject(text []byte) (object map[string]any, err error) {
+	err = decodeJSON(text, &object)
 	return object, err
 }
 

@@ -1,0 +1,430 @@
+package device_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/device"
+	"github.com/hubward/hubward/internal/mqttwire"
+)
+
+// The filters of twins and methods.
+const (
+	twinFilter    = "$iothub/twin/res/#"
+	desiredFilter = "$iothub/twin/PATCH/properties/desired/#"
+	methodFilter  = "$iothub/methods/POST/#"
+)
+
+// grants reads SUBSCRIBE, which must have those filters, and grants them.
+func (p *peer) grants(filters ...string) {
+	p.t.Helper()
+	_, body := p.next(mqttwire.Subscribe)
+	packet, err := mqttwire.ParseSubscribe(body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var want []mqttwire.Filter
+	for _, f := range filters {
+		want = append(want, mqttwire.Filter{Topic: f})
+	}
+	if diff := cmp.Diff(want, packet.Filters); diff != "" {
+		p.t.Errorf("SUBSCRIBE (-want +got):\n%s", diff)
+	}
+	p.send(mqttwire.AppendSuback(nil, packet.ID, make([]byte, len(filters))...))
+}
+
+// tell sends what is no message to the device.
+func (p *peer) tell(topic, body string) {
+	p.t.Helper()
+	packet, err := mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{Topic: []byte(topic), Payload: []byte(body)})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.send(packet)
+}
+
+// asked reads a request, which must have that topic, and returns its id and body.
+func (p *peer) asked(topic string) (id, body string) {
+	p.t.Helper()
+	packet := p.publish()
+	id, ok := strings.CutPrefix(string(packet.Topic), topic+"/?$rid=")
+	if !ok || id == "" || strings.ContainsAny(id, "&=/?") || packet.QoS != 0 {
+		p.t.Fatalf("the client sent to %s by QoS %d, want %s", packet.Topic, packet.QoS, topic)
+	}
+	return id, string(packet.Payload)
+}
+
+func (p *peer) askedForTwin() (id string) {
+	p.t.Helper()
+	id, body := p.asked("$iothub/twin/GET")
+	if body != "" {
+		p.t.Errorf("the request has the body %q", body)
+	}
+	return id
+}
+
+func (p *peer) askedForPatch(want string) (id string) {
+	p.t.Helper()
+	id, body := p.asked("$iothub/twin/PATCH/properties/reported")
+	if body != want {
+		p.t.Errorf("the patch is %s, want %s", body, want)
+	}
+	return id
+}
+
+func (p *peer) answersTwin(id, desired string) {
+	p.t.Helper()
+	p.tell("$iothub/twin/res/200/?$rid="+id, `{"desired":`+desired+`,"reported":{"$version":1}}`)
+}
+
+// version is the outcome of UpdateReported.
+type version struct {
+	n   int64
+	err error
+}
+
+func report(ctx context.Context, c *device.Client, patch any) <-chan version {
+	result := make(chan version, 1)
+	go func() {
+		n, err := c.UpdateReported(ctx, patch)
+		result <- version{n, err}
+	}()
+	return result
+}
+
+func getTwin(ctx context.Context, c *device.Client) <-chan error {
+	result := make(chan error, 1)
+	go func() {
+		_, err := c.Twin(ctx)
+		result <- err
+	}()
+	return result
+}
+
+func TestTwin_asksAndReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		var twin *device.Twin
+		var err error
+		done := make(chan bool)
+		go func() { twin, err = client.Twin(t.Context()); close(done) }()
+		p.grants(twinFilter)
+		id := p.askedForTwin()
+		p.tell("$iothub/twin/res/200/?$rid="+id, `{"desired":{"big":9007199254740993,"a":"<&>","$metadata":{},"$version":4},"reported":{"$version":9, "fw": "1.2"}}`)
+		<-done
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &device.Twin{
+			Desired:  device.TwinProperties{JSON: json.RawMessage(`{"a":"<&>","big":9007199254740993}`), Version: 4},
+			Reported: device.TwinProperties{JSON: json.RawMessage(`{"fw":"1.2"}`), Version: 9},
+		}
+		if diff := cmp.Diff(want, twin); diff != "" {
+			t.Errorf("twin (-want +got):\n%s", diff)
+		}
+		var typed struct {
+			Big int64
+			A   any
+		}
+		if err := twin.Desired.Decode(&typed); err != nil || typed.Big != 9007199254740993 || typed.A != "<&>" {
+			t.Errorf("decoded as %+v, %v", typed, err)
+		}
+		var loose map[string]any
+		if err := twin.Desired.Decode(&loose); err != nil || loose["big"] != json.Number("9007199254740993") {
+			t.Errorf("decoded as %v, %v", loose, err)
+		}
+		n.shut(client, p)
+	})
+}
+
+func TestTwin_answerThatIsNone(t *testing.T) {
+	for name, body := range map[string]string{
+		"empty":            "",
+		"no JSON":          "{",
+		"no sections":      "{}",
+		"sections of text": `{"desired":"a","reported":"b"}`,
+		"no version":       `{"desired":{"a":1},"reported":{"$version":1}}`,
+		"version of text":  `{"desired":{"$version":1},"reported":{"$version":"x"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newPipes(t)
+				client, p := n.connected(device.Options{})
+				result := getTwin(t.Context(), client)
+				p.grants(twinFilter)
+				p.tell("$iothub/twin/res/200/?$rid="+p.askedForTwin(), body)
+				if err := <-result; err == nil {
+					t.Error("no error")
+				}
+				n.shut(client, p)
+			})
+		})
+	}
+}
+
+func TestUpdateReported_sendsPatches(t *testing.T) {
+	type reading struct {
+		Value float64 `json:"value"`
+		Gone  *int    `json:"gone"`
+	}
+	rows := []struct {
+		patch any
+		want  string
+	}{
+		{map[string]any{"fw": "1.2", "old": nil, "html": "<&>"}, `{"fw":"1.2","html":"<&>","old":null}`},
+		{reading{Value: 1.5}, `{"value":1.5,"gone":null}`},
+		{&reading{}, `{"value":0,"gone":null}`},
+		{json.RawMessage(" {\"n\": 1.0E2} "), " {\"n\": 1.0E2} "},
+		{map[string]any{}, `{}`},
+		{map[string]any{"c1": map[string]any{"__t": "c", "max": 38}}, `{"c1":{"__t":"c","max":38}}`},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		for i, row := range rows {
+			result := report(t.Context(), client, row.patch)
+			if i == 0 {
+				p.grants(twinFilter)
+			}
+			id := p.askedForPatch(row.want)
+			p.tell(fmt.Sprintf("$iothub/twin/res/204/?$rid=%s&$version=%d", id, i+2), "")
+			if got := <-result; got.err != nil || got.n != int64(i+2) {
+				t.Errorf("%s: version %d, %v", row.want, got.n, got.err)
+			}
+		}
+		n.shut(client, p)
+	})
+}
+
+func TestUpdateReported_refusesWhatIsNoObject(t *testing.T) {
+	n := newPipes(t)
+	client := n.client(device.Options{})
+	for _, patch := range []any{
+		nil, 5, "text", []int{1}, []byte(`{"a":1}`), true, (*struct{})(nil), make(chan int),
+		json.RawMessage(nil), json.RawMessage("null"), json.RawMessage(" "), json.RawMessage(`[{}]`), json.RawMessage(`{"a":}`), json.RawMessage(`{} {}`),
+	} {
+		if _, err := client.UpdateReported(t.Context(), patch); hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
+			t.Errorf("%T %v: %v", patch, patch, err)
+		}
+	}
+}
+
+// The values of a patch are counted as the service counts them.
+func TestUpdateReported_size(t *testing.T) {
+	n := newPipes(t)
+	client := n.client(device.Options{})
+	text := func(n int) string { return strings.Repeat("x", n) }
+	const limit = 32 << 10
+	rows := []struct {
+		name  string
+		patch any
+		large bool
+	}{
+		{"one below", map[string]string{"k": text(limit - 2)}, false},
+		{"at the limit", map[string]string{"k": text(limit - 1)}, false},
+		{"one above", map[string]string{"k": text(limit)}, true},
+		{"a number counts 8", map[string]any{"n": 12345678901234, "k": text(limit - 10)}, false},
+		{"a number counts 8, above", map[string]any{"n": 1, "k": text(limit - 9)}, true},
+		{"a boolean counts 4", map[string]any{"b": true, "k": text(limit - 6)}, false},
+		{"a boolean counts 4, above", map[string]any{"b": true, "k": text(limit - 5)}, true},
+		{"bytes of UTF-8, no control characters", map[string]string{"é": text(limit-4) + "ü\x01\u0085\x7f"}, false},
+		{"bytes of UTF-8, above", map[string]string{"é": text(limit-3) + "ü"}, true},
+		{"what deletes counts for nothing", map[string]any{text(100): nil, "k": text(limit - 1)}, false},
+		{"nested", map[string]any{"o": map[string]any{"a": []any{1, 2, map[string]any{"z": false}}, "k": text(limit - 1 - 1 - 16 - 5 - 1)}}, false},
+		{"nested, above", map[string]any{"o": map[string]any{"a": []any{1, 2, map[string]any{"z": false}}, "k": text(limit - 1 - 1 - 16 - 5)}}, true},
+		{"text, at the limit", json.RawMessage("{" + strings.Repeat(" ", 128<<10-2) + "}"), false},
+		{"text, above", json.RawMessage("{" + strings.Repeat(" ", 128<<10-1) + "}"), true},
+	}
+	for _, row := range rows {
+		_, err := client.UpdateReported(t.Context(), row.patch)
+		want := hubward.CodeInvalidOperation // it is not connected
+		if row.large {
+			want = hubward.CodeMessageTooLarge
+		}
+		if hubward.CodeOf(err) != want {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+}
+
+func TestTwin_answersInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		a := report(t.Context(), client, json.RawMessage(`{"a":1}`))
+		p.grants(twinFilter)
+		ida := p.askedForPatch(`{"a":1}`)
+		b := report(t.Context(), client, json.RawMessage(`{"b":1}`))
+		idb := p.askedForPatch(`{"b":1}`)
+		p.tell("$iothub/twin/res/204/?$rid=other&$version=99", "")
+		p.tell("$iothub/twin/res/204/?$rid="+idb+"&$version=3", "")
+		if got := <-b; got.n != 3 || got.err != nil {
+			t.Errorf("b: %+v", got)
+		}
+		p.tell("$iothub/twin/res/204/?$rid="+idb+"&$version=77", "") // twice
+		p.tell("$iothub/twin/res/200/?$rid="+ida, "")                // without a version, as some say
+		if got := <-a; got.n != 0 || got.err != nil {
+			t.Errorf("a: %+v", got)
+		}
+		n.shut(client, p)
+	})
+}
+
+func TestTwin_errors(t *testing.T) {
+	rows := []struct {
+		status int
+		body   string
+		code   hubward.Code
+		text   string
+	}{
+		{400, `{"errorCode":400004,"trackingId":"x","message":"properties.reported.a is not right","timestampUtc":"t"}`, hubward.CodeArgumentInvalid, "properties.reported.a is not right"},
+		{400, `{"errorCode":400006,"message":"no JSON"}`, hubward.CodeFormatError, "no JSON"},
+		{400, ``, hubward.CodeArgumentInvalid, "status 400"},
+		{412, ``, hubward.CodePreconditionFailed, "status 412"},
+		{413, `text`, hubward.CodeMessageTooLarge, "status 413"},
+		{429, `{"errorCode":500001}`, hubward.CodeThrottled, "status 429"},
+		{503, `[]`, hubward.CodeServiceUnavailable, "status 503"},
+		{418, ``, 418000, "status 418"},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		for i, row := range rows {
+			result := report(t.Context(), client, json.RawMessage(`{}`))
+			if i == 0 {
+				p.grants(twinFilter)
+			}
+			p.tell(fmt.Sprintf("$iothub/twin/res/%d/?$rid=%s", row.status, p.askedForPatch(`{}`)), row.body)
+			if got := <-result; hubward.CodeOf(got.err) != row.code || !strings.Contains(got.err.Error(), row.text) {
+				t.Errorf("%d %s: %v", row.status, row.body, got.err)
+			}
+		}
+		n.shut(client, p)
+	})
+}
+
+// What is not answered when the connection is lost is sent again, in its order, except for those whose callers have left.
+func TestTwin_sentAgainAfterALoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		answered := report(t.Context(), client, json.RawMessage(`{"n":0}`))
+		p.grants(twinFilter)
+		id := p.askedForPatch(`{"n":0}`)
+		leaving, leave := context.WithCancel(t.Context())
+		gone := report(leaving, client, json.RawMessage(`{"n":1}`))
+		p.askedForPatch(`{"n":1}`)
+		second := report(t.Context(), client, json.RawMessage(`{"n":2}`))
+		p.askedForPatch(`{"n":2}`)
+		third := getTwin(t.Context(), client)
+		p.askedForTwin()
+		p.tell("$iothub/twin/res/204/?$rid="+id+"&$version=5", "")
+		<-answered
+		leave()
+		if got := <-gone; !errors.Is(got.err, context.Canceled) {
+			t.Errorf("the one that left: %v", got.err)
+		}
+		p = n.reconnect(p)
+		p.grants(twinFilter)
+		p.tell("$iothub/twin/res/204/?$rid="+p.askedForPatch(`{"n":2}`)+"&$version=8", "")
+		if got := <-second; got.n != 8 || got.err != nil {
+			t.Errorf("sent again: %+v", got)
+		}
+		p.answersTwin(p.askedForTwin(), `{"$version":1}`)
+		if err := <-third; err != nil {
+			t.Error(err)
+		}
+		n.shut(client, p)
+	})
+}
+
+func TestTwin_refusedSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		result := getTwin(t.Context(), client)
+		_, body := p.next(mqttwire.Subscribe)
+		packet, err := mqttwire.ParseSubscribe(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.send(mqttwire.AppendSuback(nil, packet.ID, 0x80))
+		if err := <-result; hubward.CodeOf(err) != hubward.CodeInvalidOperation || !strings.Contains(err.Error(), "refused the subscription") {
+			t.Errorf("the error is %v", err)
+		}
+		p.gone()
+		p = <-n.peers
+		p.login()
+		p.grants(twinFilter)
+		n.shut(client, p)
+	})
+}
+
+func TestTwin_needsAConnectionThatTalks(t *testing.T) {
+	n := newPipes(t)
+	client := n.client(device.Options{})
+	calls := func(client *device.Client) (errs []error) {
+		_, err := client.Twin(t.Context())
+		_, err2 := client.UpdateReported(t.Context(), json.RawMessage("{}"))
+		return []error{err, err2}
+	}
+	for _, err := range calls(client) {
+		if hubward.CodeOf(err) != hubward.CodeInvalidOperation {
+			t.Errorf("before Connect: %v", err)
+		}
+	}
+	if err := client.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range calls(client) {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	}
+	https := n.client(device.Options{Protocol: device.HTTPS})
+	errs := append(calls(https),
+		https.OnDesired(func(context.Context, device.DesiredChange) {}),
+		https.HandleMethod("m", func(context.Context, *device.MethodRequest) (int, any, error) { return 200, nil, nil }))
+	for _, err := range errs {
+		if hubward.CodeOf(err) != hubward.CodeInvalidOperation || !strings.Contains(err.Error(), "MQTT or AMQP") {
+			t.Errorf("over HTTPS: %v", err)
+		}
+	}
+}
+
+func TestTwin_endsWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		result := getTwin(t.Context(), client)
+		p.grants(twinFilter)
+		p.askedForTwin()
+		n.shut(client, p)
+		if err := <-result; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+func FuzzReadTwinTopic(f *testing.F) {
+	f.Add("$iothub/twin/res/200/?$rid=a")
+	f.Add("$iothub/twin/res/204/?$rid=a&$version=3")
+	f.Add("$iothub/twin/res/204/?$version=3&$rid=")
+	f.Add("$iothub/twin/res/abc?&&=&$rid=b=c")
+	f.Fuzz(func(t *testing.T, topic string) {
+		status, id, _, ok := device.ReadTwinTopic(topic)
+		if ok && (id == "" || status < 100 || status > 999) {
+			t.Errorf("%q: %d %q", topic, status, id)
+		}
+	})
+}
