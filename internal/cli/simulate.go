@@ -41,7 +41,9 @@ func newSimulateCommand(env Env) *cobra.Command {
 		Short: "Send wind-speed telemetry as a device",
 		Long: "Send wind-speed telemetry as a registered device, over MQTT and TLS unless told otherwise, until Ctrl-C or for\nN messages. " +
 			"A message counts as acknowledged when the hub has stored it. The login may be that of a policy, which\n" +
-			"looks up the device's key, or the device's own connection string.",
+			"looks up the device's key, or the device's own connection string.\n\n" +
+			"The device also answers the direct methods setInterval, with a payload of seconds, and reboot, and keeps a\n" +
+			"twin: it reports its firmware, and takes a desired interval, in seconds. Over HTTPS there are neither.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, env, args[0]) },
 	}
@@ -86,16 +88,19 @@ type simulation struct {
 	flags    *deviceFlags
 	device   string
 	count    int
-	interval time.Duration
+	initial  time.Duration // between messages
 	json     bool
-	id       string // of the run; the correlation id of its messages
-	terminal bool   // standard error is one
+	id       string        // of the run; the correlation id of its messages
+	terminal bool          // standard error is one
+	repaced  chan struct{} // tells the sender that interval has changed
 
 	mu           sync.Mutex // guards the fields below, and writing to standard error
 	started      time.Time  // when the first message was sent
 	finished     time.Time  // when the last one was acknowledged
 	sent         int
 	acknowledged int
+	interval     time.Duration // between messages; 0: as fast as they are acknowledged
+	desired      int64         // version of the desired properties that came last; 0: none
 }
 
 func newSimulation(env Env, f *simulateFlags, id string) (*simulation, error) {
@@ -103,15 +108,20 @@ func newSimulation(env Env, f *simulateFlags, id string) (*simulation, error) {
 	if _, err := rand.Read(run); err != nil {
 		return nil, err
 	}
-	return &simulation{env: env, flags: f.device, device: id, count: f.count, interval: f.interval, json: f.output.json,
-		id: hex.EncodeToString(run), terminal: isTerminal(env.Stderr)}, nil
+	return &simulation{env: env, flags: f.device, device: id, count: f.count, initial: f.interval, interval: f.interval, json: f.output.json,
+		id: hex.EncodeToString(run), terminal: isTerminal(env.Stderr),
+		repaced: make(chan struct{}, 1)}, nil
 }
 
 // run sends, waits for the acknowledgements and prints the outcome. The end of ctx is no failure.
 func (s *simulation) run(ctx context.Context, client *device.Client) error {
+	if err := s.behave(client); err != nil {
+		return err
+	}
 	if err := s.flags.connect(ctx, client); err != nil {
 		return err
 	}
+	s.introduce(ctx, client)
 	stop := s.showStatus()
 	err := s.send(ctx, client)
 	closed := s.close(ctx, client)
@@ -125,14 +135,14 @@ func (s *simulation) run(ctx context.Context, client *device.Client) error {
 	return cmp.Or(err, client.Err(), closed)
 }
 
-// close waits for the acknowledgements as long as it takes, until ctx ends; when it has ended, only for a while.
+// close waits for the acknowledgements, and for methods under way, as long as it takes, until ctx ends; when it has ended, only for a while.
 func (s *simulation) close(ctx context.Context, client *device.Client) error {
 	if ctx.Err() == nil {
-		return client.Close(ctx)
+		return client.Drain(ctx)
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), simulateGrace)
 	defer cancel()
-	return client.Close(grace)
+	return client.Drain(grace)
 }
 
 // send sends the messages, in time. It returns nil when there are enough of them or ctx has ended.
@@ -140,15 +150,8 @@ func (s *simulation) send(ctx context.Context, client *device.Client) error {
 	due := time.NewTimer(0)
 	defer due.Stop()
 	for n := 0; s.count == 0 || n < s.count; n++ {
-		if s.interval > 0 {
-			select {
-			case <-due.C:
-				due.Reset(s.interval)
-			case <-ctx.Done():
-				return nil
-			case <-client.Done():
-				return client.Err()
-			}
+		if !s.await(ctx, client, due) {
+			return client.Err()
 		}
 		m, err := windSpeedMessage(s.device, s.id, n)
 		if err != nil {

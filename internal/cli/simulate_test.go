@@ -28,7 +28,7 @@ import (
 )
 
 // mqttHub answers MQTT over TLS on loopback: it refuses log-ins with refuse, if that is set, and acknowledges every
-// message after showing it to onPublish.
+// message after showing it to onPublish. Twins are empty, and take whatever is reported.
 type mqttHub struct {
 	listener  net.Listener
 	ca        string // a file
@@ -123,15 +123,41 @@ func (h *mqttHub) answer(header mqttwire.Header, body []byte) []byte {
 		if err != nil {
 			return nil
 		}
+		if answer := answerTwin(&p); answer != nil {
+			return answer
+		}
 		h.messages = append(h.messages, p)
 		if h.onPublish != nil {
 			h.onPublish(len(h.messages))
 		}
 		return mqttwire.AppendPuback(nil, p.ID)
+	case mqttwire.Subscribe:
+		p, err := mqttwire.ParseSubscribe(body)
+		if err != nil {
+			return nil
+		}
+		return mqttwire.AppendSuback(nil, p.ID, make([]byte, len(p.Filters))...)
 	case mqttwire.Pingreq:
 		return mqttwire.AppendPingresp(nil)
 	}
 	return nil
+}
+
+// answerTwin answers a request about a twin; nil for what is none.
+func answerTwin(p *mqttwire.PublishPacket) []byte {
+	path, id, _ := strings.Cut(string(p.Topic), "/?$rid=")
+	answer := mqttwire.PublishPacket{}
+	switch path {
+	case "$iothub/twin/GET":
+		answer.Topic = []byte("$iothub/twin/res/200/?$rid=" + id)
+		answer.Payload = []byte(`{"desired":{"$version":1},"reported":{"$version":1}}`)
+	case "$iothub/twin/PATCH/properties/reported":
+		answer.Topic = []byte("$iothub/twin/res/204/?$rid=" + id + "&$version=2")
+	default:
+		return nil
+	}
+	packet, _ := mqttwire.AppendPublish(nil, &answer)
+	return packet
 }
 
 // seen returns what has arrived.
