@@ -14,8 +14,10 @@ import (
 
 // EventQuery says which events a reader wants.
 type EventQuery struct {
-	ConsumerGroup string // empty means $Default
-	DeviceID      string // empty means all
+	Endpoint      Endpoint // EndpointEvents or EndpointHubEvents; empty means the former
+	ConsumerGroup string   // empty means $Default
+	DeviceID      string   // empty means all
+	Source        string   // as eventcodec.SourceTwinChange; empty means all
 	From          Position
 	After         map[int]int64 // per partition: the event after this sequence number; partitions not named start at From
 }
@@ -32,9 +34,13 @@ const (
 // when the reader is in position and each time it is about to wait: a front end flushes then. It does not count as a
 // reader of its consumer group. p has ServiceConnect.
 //
-// Errors: CodeUnauthorizedAccess; CodeNoSuchHub and CodeNoSuchConsumerGroup, also when it is deleted meanwhile; otherwise
-// the log's, ctx's or visit's.
+// Errors: CodeUnauthorizedAccess; CodeNoSuchHub and CodeNoSuchConsumerGroup, also when it is deleted meanwhile;
+// CodeArgumentInvalid for an unknown endpoint; otherwise the log's, ctx's or visit's.
 func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery, visit func(*hubward.Event) error) error {
+	q.Endpoint = cmp.Or(q.Endpoint, EndpointEvents)
+	if q.Endpoint != EndpointEvents && q.Endpoint != EndpointHubEvents {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "endpoint: %.64q is not %s or %s", q.Endpoint, EndpointEvents, EndpointHubEvents)
+	}
 	name := cmp.Or(q.ConsumerGroup, DefaultConsumerGroup)
 	s, c, err := h.permit(p, access.ServiceConnect, eventStreamPath, groupPath(p.Hub.Name, name))
 	if err != nil {
@@ -51,7 +57,7 @@ func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery,
 	defer s.readers.remove(handle)
 	h.observer.EventStreams(s.ref.Name, group, 1)
 	defer h.observer.EventStreams(s.ref.Name, group, -1)
-	partitions := partitionsFor(c, q.DeviceID)
+	partitions := partitionsFor(c, &q)
 	starts := make([]int64, len(partitions))
 	for i, p := range partitions {
 		if starts[i], err = h.start(ctx, p, &q); err != nil {
@@ -62,7 +68,7 @@ func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery,
 	events := make(chan *hubward.Event, readAhead)
 	var readers sync.WaitGroup
 	for i, p := range partitions {
-		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], q.DeviceID, events)) })
+		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], &q, events)) })
 	}
 	err = handOver(ctx, handle, events, visit)
 	cancel(nil)
@@ -100,14 +106,14 @@ func handOver(ctx context.Context, reader *readerHandle, events <-chan *hubward.
 // eventStreamPath is what a token for event streams may be limited to.
 var eventStreamPath = []string{"$hubward", "events"}
 
-// partitionsFor returns the partitions that hold the events of a device; of all devices when it is empty.
-func partitionsFor(c *Config, device string) []Partition {
-	if device != "" {
-		return []Partition{{c.logName(), EndpointEvents, PartitionOf(device, c.Partitions)}}
+// partitionsFor returns the partitions of the endpoint that hold the events of a device; of all devices when none is named.
+func partitionsFor(c *Config, q *EventQuery) []Partition {
+	if q.DeviceID != "" {
+		return []Partition{{c.logName(), q.Endpoint, PartitionOf(q.DeviceID, c.Partitions)}}
 	}
 	partitions := make([]Partition, c.Partitions)
 	for i := range partitions {
-		partitions[i] = Partition{c.logName(), EndpointEvents, i}
+		partitions[i] = Partition{c.logName(), q.Endpoint, i}
 	}
 	return partitions
 }
@@ -121,12 +127,12 @@ func (h *Hub) start(ctx context.Context, p Partition, q *EventQuery) (int64, err
 }
 
 // followPartition sends the events of one partition, from a sequence number on, until ctx ends.
-func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, device string, out chan<- *hubward.Event) error {
+func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, q *EventQuery, out chan<- *hubward.Event) error {
 	for {
 		var decodeErr error
 		next, err := h.log.Read(ctx, p, from, readChunk, func(r Record) bool {
 			var e *hubward.Event
-			if e, decodeErr = decodeRecord(p, r, device); decodeErr != nil {
+			if e, decodeErr = decodeRecord(p, r, q); decodeErr != nil {
 				decodeErr = &DamageError{Partition: p, Sequence: r.SequenceNumber, Err: decodeErr}
 				return false
 			}
@@ -156,19 +162,19 @@ func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, devi
 	}
 }
 
-// decodeRecord turns a record into an event of its own memory, or nil when it is of another device.
-func decodeRecord(p Partition, r Record, device string) (*hubward.Event, error) {
-	if device != "" {
+// decodeRecord turns a record into an event of its own memory, or nil when q does not want it.
+func decodeRecord(p Partition, r Record, q *EventQuery) (*hubward.Event, error) {
+	if q.DeviceID != "" {
 		id, err := eventcodec.DeviceID(r.Data)
 		if err != nil {
 			return nil, err
 		}
-		if string(id) != device {
+		if string(id) != q.DeviceID {
 			return nil, nil
 		}
 	}
 	e, err := eventcodec.Decode(bytes.Clone(r.Data))
-	if err != nil {
+	if err != nil || q.Source != "" && e.MessageSource != q.Source {
 		return nil, err
 	}
 	e.Partition, e.SequenceNumber, e.EnqueuedTime = p.ID, r.SequenceNumber, r.Enqueued

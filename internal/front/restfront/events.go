@@ -26,7 +26,7 @@ const chunkSize = 32 << 10
 // drainWriteTimeout is how long the client of a stream may leave written bytes unread while the process drains.
 const drainWriteTimeout = time.Second
 
-// streamEvents follows a hub's telemetry: one JSON event per line, an empty line when nothing else was written for a
+// streamEvents follows what a hub's devices, or the hub itself, tell: one JSON event per line, an empty line when nothing else was written for a
 // while. The stream lasts until the client leaves, its token is no longer good, the hub or the consumer group is deleted, or
 // the process drains.
 func streamEvents(c *call) error {
@@ -248,10 +248,15 @@ func (s *stream) sendError(e envelope) {
 //
 //	from=earliest|latest|RFC 3339   where to start; latest when absent
 //	after=0:12,3:7                  per partition: start after that sequence number, wins over from
+//	endpoint=events|hub-events      telemetry, or what the hub itself tells of; events when absent
+//	source=NAME                     events with that iothub-message-source only
 //	device=ID                       that device's events only
 //	consumerGroup=NAME              $Default when absent
 func eventQuery(values url.Values) (hub.EventQuery, error) {
-	q := hub.EventQuery{ConsumerGroup: values.Get("consumerGroup"), DeviceID: values.Get("device")}
+	q := hub.EventQuery{
+		Endpoint: hub.Endpoint(values.Get("endpoint")), Source: values.Get("source"),
+		ConsumerGroup: values.Get("consumerGroup"), DeviceID: values.Get("device"),
+	}
 	if q.DeviceID != "" {
 		if err := hubward.ValidateID(q.DeviceID); err != nil {
 			return q, hubward.Errorf(hubward.CodeArgumentInvalid, "device: %.128q is no device id", q.DeviceID)

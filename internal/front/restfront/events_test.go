@@ -122,6 +122,32 @@ func TestEvents_ofOneDevice(t *testing.T) {
 	}
 }
 
+// What the hub itself tells of stands in an endpoint of its own.
+func TestEvents_ofTheHubItself(t *testing.T) {
+	f := newFixture(t)
+	f.run()
+	const created, deleted = `"opType":"createDeviceIdentity"`, `"opType":"deleteDeviceIdentity"`
+	f.connect(f.create("a"))(hubward.Message{Body: []byte("telemetry")})
+	f.create("b")
+	if err := f.hub.DeleteDevice(t.Context(), f.process, "b", "*"); err != nil {
+		t.Fatal(err)
+	}
+	r := f.open(ask{path: "/$hubward/events?endpoint=hub-events&device=b&from=earliest", policy: "service"})
+	for _, operation := range []string{created, deleted} {
+		if line, _ := r.next(); !strings.Contains(line, operation) || !strings.Contains(line, `"iothub-connection-device-id":"b"`) {
+			t.Errorf("got %s, want %s of b", line, operation)
+		}
+	}
+	r = f.open(ask{path: "/$hubward/events?endpoint=hub-events&source=deviceConnectionStateEvents&from=earliest"})
+	if line, _ := r.next(); !strings.Contains(line, `"opType":"deviceConnected"`) {
+		t.Errorf("got %s", line)
+	}
+	r = f.open(ask{path: "/$hubward/events?endpoint=events&source=Telemetry&from=earliest"})
+	if line, _ := r.next(); !strings.Contains(line, `"body":"telemetry"`) {
+		t.Errorf("got %s", line)
+	}
+}
+
 func TestEvents_refusals(t *testing.T) {
 	f := newFixture(t)
 	for query, text := range map[string]string{
@@ -133,6 +159,7 @@ func TestEvents_refusals(t *testing.T) {
 		"after=0:-1":                   "after",
 		"after=0:99999999999999999999": "after",
 		"device=a%20b":                 "device",
+		"endpoint=Events":              "endpoint",
 	} {
 		f.do(ask{path: "/$hubward/events?" + query}).wantError(t, hubward.CodeArgumentInvalid, text+":")
 	}
