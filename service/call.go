@@ -23,6 +23,7 @@ const maxAnswer = 32 << 20
 type request struct {
 	op      string // for errors, e.g. "service.Device"
 	device  string // for errors
+	module  string // of the device, for errors
 	method  string
 	path    []string // unescaped segments
 	query   url.Values
@@ -32,6 +33,14 @@ type request struct {
 	body    any              // nil: none; marshalled to JSON
 	message *hubward.Message // goes out as header lines and body; not together with body
 	accept  []int            // further statuses that are a success, besides 2xx
+	patient bool             // the answer may take as long as the context lasts
+}
+
+// refuse is the error of a request that is not sent, since something in it is wrong.
+func (r *request) refuse(format string, args ...any) error {
+	err := hubward.Errorf(hubward.CodeArgumentInvalid, format, args...)
+	err.Op, err.Identity = r.op, hubward.Identity{Device: r.device, Module: r.module}
+	return err
 }
 
 // open sends a request and returns its response when its status is a success, else the hub's error. The caller closes
@@ -41,7 +50,11 @@ func (c *Client) open(ctx context.Context, r *request) (*http.Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.op, err)
 	}
-	res, err := c.http.Do(req)
+	client := c.http
+	if r.patient {
+		client = c.patient
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.op, explain(c.host, err))
 	}

@@ -28,7 +28,8 @@ type Options struct {
 	// RootCAs are the authorities that may have signed the hub's certificate; nil: those of the system. A Hubward hub
 	// leaves its own in DATA/tls/ca.pem. Not used together with HTTPClient.
 	RootCAs *x509.CertPool
-	// HTTPClient makes the requests. It must not have a Timeout if Events is used. nil: one of the package's own.
+	// HTTPClient makes the requests. It must not have a Timeout if Events is used, and none that is shorter than a call of
+	// InvokeMethod may take. nil: one of the package's own.
 	HTTPClient *http.Client
 	// TokenTTL is how long a token is good, at least a minute; a new one is made when a quarter of it is left. Zero:
 	// one hour.
@@ -41,10 +42,11 @@ type Options struct {
 
 // Client calls one hub. It is safe for concurrent use.
 type Client struct {
-	host   string // of the connection string, may hold a port
-	http   *http.Client
-	tokens *tokenSource
-	agent  string
+	host    string // of the connection string, may hold a port
+	http    *http.Client
+	patient *http.Client // waits for an answer as long as the context lasts
+	tokens  *tokenSource
+	agent   string
 }
 
 // NewFromConnectionString makes a client from the connection string of a shared access policy:
@@ -68,7 +70,7 @@ func NewFromConnectionString(connectionString string, o *Options) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("service: connection string: %w", err)
 	}
-	c := &Client{host: cs.HostName, http: o.httpClient(), tokens: tokens, agent: o.UserAgent}
+	c := &Client{host: cs.HostName, http: o.httpClient(answerTimeout), patient: o.httpClient(0), tokens: tokens, agent: o.UserAgent}
 	if c.agent == "" {
 		c.agent = "hubward-service"
 	}
@@ -96,7 +98,10 @@ func checkLogin(cs *sas.ConnectionString) error {
 func (c *Client) HostName() string { return c.host }
 
 // Close closes idle connections. The client stays usable.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.patient.CloseIdleConnections()
+}
 
 // Timeouts of the package's own HTTP client. A call as a whole is bounded by its context.
 const (
@@ -107,7 +112,8 @@ const (
 	maxIdlePerHost = 16
 )
 
-func (o *Options) httpClient() *http.Client {
+// httpClient returns that of the options, or one that waits so long for an answer, 0 for as long as the context lasts.
+func (o *Options) httpClient(answer time.Duration) *http.Client {
 	client := &http.Client{}
 	if o.HTTPClient != nil {
 		*client = *o.HTTPClient
@@ -117,7 +123,7 @@ func (o *Options) httpClient() *http.Client {
 			DialContext:           (&loopback.Dialer{Dialer: net.Dialer{Timeout: dialTimeout}}).DialContext,
 			TLSClientConfig:       &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:   tlsTimeout,
-			ResponseHeaderTimeout: answerTimeout,
+			ResponseHeaderTimeout: answer,
 			IdleConnTimeout:       idleTimeout,
 			MaxIdleConnsPerHost:   maxIdlePerHost,
 			ForceAttemptHTTP2:     true,

@@ -40,7 +40,7 @@ func answerError(r *request, res *http.Response) error {
 			text = "the answer was HTTP " + res.Status
 		}
 	}
-	return &hubward.Error{Code: code, Op: r.op, Identity: hubward.Identity{Device: r.device}, Message: text}
+	return &hubward.Error{Code: code, Op: r.op, Identity: hubward.Identity{Device: r.device, Module: r.module}, Message: text}
 }
 
 // clockTolerance is by how much clocks may differ before a refused log-in is blamed on them.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Event is one telemetry message as the stream shows it.
+// Event is one telemetry message, or one event of the hub itself, as the stream shows it.
 type Event struct {
 	Partition      string    `json:"partition"`
 	SequenceNumber int64     `json:"sequenceNumber"` // dense per partition
@@ -35,11 +35,14 @@ type Event struct {
 	partition int
 }
 
-// DeviceID returns the id of the device that sent the event.
+// DeviceID returns the id of the device that sent the event, or that it is about.
 func (e *Event) DeviceID() string { return e.annotation("iothub-connection-device-id") }
 
-// ModuleID returns the id of the module that sent the event, if it was one.
+// ModuleID returns the id of the module that sent the event, or that it is about, if it is one.
 func (e *Event) ModuleID() string { return e.annotation("iothub-connection-module-id") }
+
+// Source returns what the event is, e.g. Telemetry or TwinChangeEvents.
+func (e *Event) Source() string { return e.annotation("iothub-message-source") }
 
 func (e *Event) annotation(name string) string {
 	text, _ := e.Annotations[name].(string)

@@ -20,8 +20,24 @@ import (
 	"github.com/hubward/hubward"
 )
 
-// EventsOptions say which events to read. The zero value means: all devices, from now on.
+// HubEvents is the endpoint of what the hub itself tells of: twin changes, life cycles and connections.
+const HubEvents = "hub-events"
+
+// Sources of events, as the annotation iothub-message-source has them. Telemetry comes through the endpoint of the zero value,
+// the others through HubEvents.
+//
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema.
+const (
+	Telemetry                   = "Telemetry"
+	TwinChangeEvents            = "twinChangeEvents"
+	DeviceLifecycleEvents       = "deviceLifecycleEvents"
+	DeviceConnectionStateEvents = "deviceConnectionStateEvents"
+)
+
+// EventsOptions say which events to read. The zero value means: telemetry of all devices, from now on.
 type EventsOptions struct {
+	Endpoint      string        // empty: telemetry; HubEvents
+	Source        string        // events of this source only; empty: all of the endpoint
 	Earliest      bool          // start at the oldest event that is kept
 	From          time.Time     // start at the first event enqueued at or after it; wins over Earliest
 	After         map[int]int64 // per partition number: start after that sequence number; wins over both
@@ -44,7 +60,7 @@ const (
 
 var errSilence = fmt.Errorf("nothing arrived for %s", streamSilence)
 
-// Events follows the hub's telemetry until ctx ends or the loop is left. Events of one device come in order. When the
+// Events follows the hub's telemetry, or what the hub itself tells of, until ctx ends or the loop is left. Events of one device come in order. When the
 // connection breaks it connects again and goes on after the last event it gave out, so events are neither lost nor
 // repeated while they are retained. Hubward only; against the cloud service, use an Event Hubs client.
 //
@@ -219,11 +235,12 @@ func (r *eventReader) request() *request {
 	case o.Earliest:
 		query.Set("from", "earliest")
 	}
-	if o.DeviceID != "" {
-		query.Set("device", o.DeviceID)
-	}
-	if o.ConsumerGroup != "" {
-		query.Set("consumerGroup", o.ConsumerGroup)
+	for name, value := range map[string]string{
+		"endpoint": o.Endpoint, "source": o.Source, "device": o.DeviceID, "consumerGroup": o.ConsumerGroup,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
 	}
 	if len(r.after) > 0 {
 		var pairs []string

@@ -2,11 +2,13 @@ package service_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/service"
@@ -69,6 +71,65 @@ func ExampleClient_BulkDevices() {
 	}
 	fmt.Println(result.IsSuccessful)
 	// Output: true
+}
+
+func ExampleClient_UpdateTwin() {
+	ctx := context.Background()
+	c := connect(`{"deviceId":"MyFirstDevice","etag":"AAAAAAAAAAI=","version":4,"tags":{"room":"kitchen"},` +
+		`"properties":{"desired":{"fanSpeed":3,"$version":2},"reported":{"fanSpeed":2,"$version":1}}}`)
+	defer c.Close()
+	id := hubward.Identity{Device: "MyFirstDevice"}
+	twin, err := c.Twin(ctx, id)
+	if err != nil {
+		log.Fatal(err)
+	}
+	type properties struct {
+		FanSpeed int `json:"fanSpeed"`
+	}
+	twin, err = c.UpdateTwin(ctx, id, service.TwinPatch{
+		Tags:    map[string]any{"room": "kitchen", "floor": nil}, // nil removes one
+		Desired: properties{FanSpeed: 3},
+	}, twin.ETag) // fails if someone else was faster
+	if err != nil {
+		log.Fatal(err)
+	}
+	var reported properties
+	if err := hubward.DecodeSection(twin.Properties.Reported, &reported); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the fan runs at", reported.FanSpeed, "so far; desired version", hubward.SectionVersion(twin.Properties.Desired))
+	// Output: the fan runs at 2 so far; desired version 2
+}
+
+func ExampleClient_WatchTwin() {
+	c := connect(`{"partition":"0","sequenceNumber":0,"body":{"version":5,"properties":{"reported":{"fanSpeed":3,"$version":2}}},` +
+		`"properties":{"opType":"updateTwin","hubward-updated-by":"device MyFirstDevice"},"annotations":{"iothub-connection-device-id":"MyFirstDevice"}}`)
+	defer c.Close()
+	id := hubward.Identity{Device: "MyFirstDevice"}
+	for change, err := range c.WatchTwin(context.Background(), id, service.EventsOptions{Earliest: true}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", change.By, change.Reported)
+		break
+	}
+	// Output: device MyFirstDevice: {"fanSpeed":3,"$version":2}
+}
+
+func ExampleClient_InvokeMethod() {
+	c := connect(`{"status":200,"payload":{"running":true}}`)
+	defer c.Close()
+	result, err := c.InvokeMethod(context.Background(), hubward.Identity{Device: "MyFirstDevice"}, hubward.MethodCall{
+		Name: "startFan", Payload: json.RawMessage(`{"speed":3}`), ResponseTimeout: 10 * time.Second,
+	})
+	if hubward.CodeOf(err) == hubward.CodeDeviceNotOnline {
+		log.Fatal("the device is not there: call later, or with a ConnectTimeout")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(result.Status, string(result.Payload))
+	// Output: 200 {"running":true}
 }
 
 func ExampleClient_Events() {

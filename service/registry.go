@@ -48,9 +48,7 @@ func (c *Client) CreateDevice(ctx context.Context, d hubward.Device) (*hubward.D
 // when d.ETag is empty; CodeUnauthorizedAccess. Needs RegistryWrite.
 func (c *Client) UpdateDevice(ctx context.Context, d hubward.Device) (*hubward.Device, error) {
 	if d.ETag == "" {
-		err := hubward.Errorf(hubward.CodeArgumentInvalid, "an update needs the etag of the identity, or AnyETag")
-		err.Op, err.Identity = "service.UpdateDevice", hubward.Identity{Device: d.DeviceID}
-		return nil, err
+		return nil, deviceRequest("service.UpdateDevice", http.MethodPut, d.DeviceID).refuse("an update needs the etag of the identity, or AnyETag")
 	}
 	return c.putDevice(ctx, "service.UpdateDevice", &d, d.ETag)
 }
