@@ -51,6 +51,10 @@ func TestComplete_words(t *testing.T) {
 		{"device create d1 --status ", "enabled disabled", noFile},
 		{"c2d send d1 --ack ", "none positive negative full", noFile},
 		{"monitor --from e", "earliest", noFile},
+		{"twin watch d1 --from l", "latest", noFile},
+		{"twin update d1 --tags ", "", noFile},
+		{"twin ", "replace show update watch", noFile},
+		{"method invoke d1 ", "", noFile}, // the device knows its methods, the hub does not
 		{"bench d2c --qos ", "0 1", noFile},
 		{"serve --log-format ", "text json", noFile},
 		{"serve --log-level w", "warn", noFile},
@@ -102,6 +106,9 @@ func TestComplete_namesOfTheHub(t *testing.T) {
 		"device create ":                     "",
 		"c2d purge v":                        "valve",
 		"c2d receive v":                      "valve",
+		"twin show v":                        "valve",
+		"twin update pump-1 ":                "", // it takes one
+		"method invoke p":                    "pump-1 pump-2",
 		"monitor --device p":                 "pump-1 pump-2",
 		"monitor --consumer-group ":          "$Default dashboards",
 		"consumer-group delete d":            "dashboards",

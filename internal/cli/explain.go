@@ -60,6 +60,9 @@ var advices = map[hubward.Code]string{
 	hubward.CodeNoSuchConsumerGroup: "hubward consumer-group list shows them, hubward consumer-group create makes one",
 	hubward.CodeHubAlreadyExists:    "hubward hub update changes it",
 	hubward.CodePolicyAlreadyExists: "delete it first, or choose another name",
+	hubward.CodeDeviceNotOnline:     "the device is not connected, or takes no methods: hubward device show tells which, --connect-timeout waits for it",
+	hubward.CodeGatewayTimeout:      "it may have done what was asked; --timeout gives it longer",
+	hubward.CodePreconditionFailed:  "it was changed meanwhile: look at it again, and at its etag",
 	hubward.CodeThrottled:           "try again later",
 	hubward.CodeServerError:         "the log of hubward serve says more",
 }

@@ -18,6 +18,8 @@ func commands(env Env) []*cobra.Command {
 		newMonitorCommand(env),
 		newC2DCommand(env),
 		newFeedbackCommand(env),
+		newTwinCommand(env),
+		newMethodCommand(env),
 		newBenchCommand(env),
 		newCompletionCommand(env),
 		newVersionCommand(env),
