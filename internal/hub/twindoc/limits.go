@@ -1,6 +1,10 @@
 package twindoc
 
-import "github.com/hubward/hubward"
+import (
+	"fmt"
+
+	"github.com/hubward/hubward"
+)
 
 // What a section may hold. A size counts names and strings by their UTF-8 bytes without control characters, numbers with 8,
 // booleans with 4.
@@ -97,7 +101,7 @@ func isNumberByte(c byte) bool {
 // nameFault says what is wrong with a name, given in canonical form and with its length; "" for nothing.
 func nameFault(name []byte, length int) string {
 	if length > maxName {
-		return "a name has more than 1024 bytes"
+		return fmt.Sprintf("a name has %d bytes, the limit is %d", length, maxName)
 	}
 	for i := 0; i < len(name); i++ {
 		switch c := name[i]; {

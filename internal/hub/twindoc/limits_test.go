@@ -19,9 +19,9 @@ func nested(n int, value string) string {
 var values = []struct{ name, text, fault string }{
 	{"name of 1023 bytes", `{"` + strings.Repeat("é", 511) + `n":1}`, ""},
 	{"name of 1024 bytes", `{"` + strings.Repeat("é", 512) + `":1}`, ""},
-	{"name of 1025 bytes", `{"x":{"` + strings.Repeat("é", 512) + `n":1}}`, ".x." + strings.Repeat("é", 32) + "…: a name has more than 1024 bytes"},
+	{"name of 1025 bytes", `{"x":{"` + strings.Repeat("é", 512) + `n":1}}`, ".x." + strings.Repeat("é", 32) + "…: a name has 1025 bytes, the limit is 1024"},
 	{"name with escapes of 1024 bytes", `{"` + strings.Repeat(`\"`, 1024) + `":1}`, ""},
-	{"name with escapes of 1025 bytes", `{"` + strings.Repeat(`\"`, 1025) + `":1}`, "." + strings.Repeat(`"`, 64) + "…: a name has more than 1024 bytes"},
+	{"name with escapes of 1025 bytes", `{"` + strings.Repeat(`\"`, 1025) + `":1}`, "." + strings.Repeat(`"`, 64) + "…: a name has 1025 bytes, the limit is 1024"},
 	{"empty name", `{"":{"":1}}`, ""},
 	{"name in Chinese", `{"温度":1}`, ""},
 	{"name of a component's marker", `{"c":{"__t":"c"}}`, ""},
