@@ -114,8 +114,10 @@ func FuzzMetadata(f *testing.F) {
 	s = merge(f, s, twindoc.Reported, `{"a":{"d":-1.5}}`, start.AddDate(0, 0, 1))
 	f.Add(s.Document, s.Metadata, []byte(`{"a":{"b":null,"x":1},"c":{"d":null}}`))
 	f.Add(s.Document, []byte(nil), []byte(`{"a":1}`))
+	s = written(f, 60)
+	f.Add(s.Document, s.Metadata, []byte(`{"property5000":1,"property9000":null}`))
 	f.Add([]byte(`{"a":`), s.Metadata, []byte(`{"a":{"b":1}}`))
-	f.Add([]byte(`{"a":[}`), []byte("\x01\x08\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"), []byte(`{"a":{"b":1}}`))
+	f.Add([]byte(`{"a":[}`), []byte("\x01\x08\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"), []byte(`{"a":{"b":1}}`))
 	f.Add([]byte(`""`), []byte(nil), []byte(`{"a":1}`))
 	f.Add([]byte(`{}}`), []byte(nil), []byte(`{"a":1}`))
 	f.Fuzz(func(t *testing.T, document, metadata, patch []byte) {
@@ -135,6 +137,9 @@ func FuzzMetadata(f *testing.F) {
 		}
 		after.AppendChange(nil, before, p)
 		if _, err := before.AppendFull(nil); err != nil {
+			return
+		}
+		if _, err := twindoc.CheckIndex(before); err != nil {
 			return
 		}
 		if _, err := after.AppendFull(nil); err != nil {

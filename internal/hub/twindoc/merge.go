@@ -24,14 +24,19 @@ func (s Section) Merge(p *Patch, at time.Time) (Section, error) {
 			return Section{}, err
 		}
 		m.meta, m.now = old.begin(stampOf(at, next.Version), len(p.doc)/minMember) // may number the stamps anew
-		m.oldNodes = old.nodes
+		m.firstNode = len(m.meta)
+		m.oldNodes, m.nodes, m.oldIndex = old.nodes, len(old.nodes)/nodeWidth, old.index
 	}
 	m.out = make([]byte, 0, len(m.old.text)+len(p.doc))
+	m.index.index = make([]byte, 0, cap(m.out)/indexGap*indexWidth)
 	m.section()
 	if m.old.failed || m.patch.failed {
 		return Section{}, errDamaged
 	}
-	next.Document, next.Metadata, next.Size = m.out, m.meta, m.size
+	next.Document, next.Size = m.out, m.size
+	if p.kind != Tags {
+		next.Metadata = appendIndex(m.meta, m.index.index)
+	}
 	if err := checkGrowth(p.kind, &s, &next); err != nil {
 		return Section{}, err
 	}
@@ -77,10 +82,16 @@ type merger struct {
 	out   []byte
 	size  int
 
-	// The metadata, in step with the document. Tags have none, and leave all three empty.
-	oldNodes []byte // the nodes of what old has still to read
-	meta     []byte // as far as it is written
-	now      []byte // the node of what is written now; nil: no metadata
+	// The metadata, in step with the document. Tags have none, and leave all of it empty.
+	meta      []byte // as far as it is written, with the nodes at firstNode
+	firstNode int
+	now       []byte // the node of what is written now; nil: no metadata
+	oldNodes  []byte // the nodes of what old has still to read, of all
+	nodes     int
+	index     indexWriter
+	oldIndex  sparseIndex // of what old has still to read, or more
+
+	nested int // objects in which the patch is read, below the section
 }
 
 // section merges the whole.
@@ -90,14 +101,14 @@ func (m *merger) section() {
 	m.dropNodes(1)
 	m.stamp()
 	first := m.begin()
-	if rest := m.members(first); rest.ok {
-		m.separate(first)
-		m.out = append(m.out, m.old.text[rest.start:]...) // to the end of the section, unread
-		m.old.at = len(m.old.text)
-		m.keepNodes(len(m.oldNodes) / nodeWidth)
+	rest := m.members(first)
+	if !rest.ok {
+		m.out = append(m.out, '}')
 		return
 	}
-	m.out = append(m.out, '}')
+	m.separate(first)
+	m.copy(rest.start, len(m.old.text), len(m.oldNodes)/nodeWidth) // to the end of the section, unread
+	m.old.at = len(m.old.text)
 }
 
 // object merges two objects that are members.
@@ -106,13 +117,16 @@ func (m *merger) object() {
 	m.patch.open()
 	m.dropNodes(1)
 	m.stamp()
+	m.nested++
 	first := m.begin()
 	if rest := m.members(first); rest.ok {
 		nodes := m.old.skip() + m.old.skipMembers()
-		m.keep(first, rest.start, nodes, m.old.at) // with its end
-		return
+		m.separate(first)
+		m.copy(rest.start, m.old.at, nodes) // with its end
+	} else {
+		m.out = append(m.out, '}')
 	}
-	m.out = append(m.out, '}')
+	m.nested--
 }
 
 // begin writes the beginning of an object, and returns where its first member is to stand.
@@ -121,11 +135,12 @@ func (m *merger) begin() (first int) {
 	return len(m.out)
 }
 
-// separate writes the comma between two members.
+// separate goes before a member, with a comma if it is not the first one.
 func (m *merger) separate(first int) {
 	if len(m.out) > first {
 		m.out = append(m.out, ',')
 	}
+	m.indexMember()
 }
 
 // members merges the members of two objects until the patch has no more of them, and returns the member of the old one that
@@ -134,12 +149,15 @@ func (m *merger) members(first int) entry {
 	old := m.old.entry()
 	for p := m.patch.entry(); p.ok; p = m.patch.entry() {
 		// Members that the patch does not name stay as they are.
-		from := old.start
-		next, order, end, nodes := m.old.pass(old, p.name)
-		if end > from {
-			m.keep(first, from, nodes, end)
+		old = m.jump(first, old, p.name)
+		order := -1
+		for old.ok && order < 0 {
+			var next entry
+			var nodes int
+			next, order, nodes = m.old.pass(old, p.name, old.start+indexGap)
+			m.keep(first, old.start, next, nodes)
+			old = next
 		}
-		old = next
 		if order == 0 {
 			m.change(first, old, p)
 			old = m.old.entry()
@@ -150,9 +168,22 @@ func (m *merger) members(first int) entry {
 	return old
 }
 
-// keep copies members of the old document, with their nodes.
-func (m *merger) keep(first, from, nodes, end int) {
+// keep copies the members of the old document from an offset up to the next entry, with their nodes.
+func (m *merger) keep(first, from int, next entry, nodes int) {
+	if next.start <= from {
+		return
+	}
+	end := next.start
+	if next.ok {
+		end-- // the comma
+	}
 	m.separate(first)
+	m.copy(from, end, nodes)
+}
+
+// copy copies a range of the old document, with its nodes and what the index has of it.
+func (m *merger) copy(from, end, nodes int) {
+	m.keepIndex(from, end)
 	m.out = append(m.out, m.old.text[from:end]...)
 	m.keepNodes(nodes)
 }
@@ -193,6 +224,7 @@ func (m *merger) set() {
 		return
 	}
 	m.patch.open()
+	m.nested++
 	first := m.begin()
 	for p := m.patch.entry(); p.ok; p = m.patch.entry() {
 		if m.patch.peek() == 'n' {
@@ -204,6 +236,7 @@ func (m *merger) set() {
 		m.set()
 	}
 	m.out = append(m.out, '}')
+	m.nested--
 }
 
 // stamp writes the node of something that is written now.

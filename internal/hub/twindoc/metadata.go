@@ -11,15 +11,17 @@ import (
 //	byte     version of this form, 1
 //	byte     width of a stamp: 8 or 16 bytes
 //	uint16   number of stamps
+//	uint16   number of entries of the index
 //	stamps   a time, uint64, in units of 100 ns since the year 1; with the width 16 a $version, uint64, behind it
 //	nodes    a uint16 for each, the number of its stamp: the section itself, and each member of an object that is not in an
 //	         array, in the order of the document
+//	index    the sparse index of the section
 //
 // All numbers are big-endian. A stamp that no node has is free: the next write takes its place. A document has fewer than 65,536
 // nodes, since each takes five bytes of its text: {"":1} is the shortest object of one.
 const (
 	metadataVersion = 1
-	metadataHeader  = 4
+	metadataHeader  = 6
 	nodeWidth       = 2
 	minMember       = 5
 	maxStamps       = 1<<16 - 1
@@ -50,6 +52,7 @@ type metadata struct {
 	width  int
 	stamps []byte
 	nodes  []byte
+	index  sparseIndex
 }
 
 func stampWidth(k Kind) int {
@@ -79,12 +82,13 @@ func decodeMetadata(data []byte) (metadata, error) {
 	if m.width != stampWidth(Desired) && m.width != stampWidth(Reported) {
 		return metadata{}, errDamaged
 	}
-	size := int(binary.BigEndian.Uint16(data[2:])) * m.width
+	stamps, index := int(binary.BigEndian.Uint16(data[2:]))*m.width, int(binary.BigEndian.Uint16(data[4:]))*indexWidth
 	data = data[metadataHeader:]
-	if size == 0 || len(data) < size+nodeWidth || (len(data)-size)%nodeWidth != 0 {
+	nodes := len(data) - stamps - index
+	if stamps == 0 || nodes < nodeWidth || nodes%nodeWidth != 0 {
 		return metadata{}, errDamaged
 	}
-	m.stamps, m.nodes = data[:size], data[size:]
+	m.stamps, m.nodes, m.index = data[:stamps], data[stamps:][:nodes:nodes], data[stamps+nodes:]
 	return m, nil
 }
 
@@ -98,13 +102,21 @@ func uniformMetadata(document []byte, k Kind, s stamp) metadata {
 
 // encoded returns the stored form.
 func (m metadata) encoded() []byte {
-	out := make([]byte, 0, metadataHeader+len(m.stamps)+len(m.nodes))
-	return append(append(appendHeader(out, m.width, m.count()), m.stamps...), m.nodes...)
+	out := make([]byte, 0, metadataHeader+len(m.stamps)+len(m.nodes)+len(m.index))
+	out = append(append(appendHeader(out, m.width, m.count()), m.stamps...), m.nodes...)
+	return appendIndex(out, m.index)
 }
 
+// appendHeader appends the header of metadata that has no index yet.
 func appendHeader(dst []byte, width, stamps int) []byte {
 	dst = append(dst, metadataVersion, byte(width))
-	return binary.BigEndian.AppendUint16(dst, uint16(stamps))
+	return append(binary.BigEndian.AppendUint16(dst, uint16(stamps)), 0, 0)
+}
+
+// appendIndex appends the index to metadata that has none yet.
+func appendIndex(meta []byte, x sparseIndex) []byte {
+	binary.BigEndian.PutUint16(meta[metadataHeader-2:], uint16(x.len()))
+	return append(meta, x...)
 }
 
 func appendStamp(dst []byte, s stamp, width int) []byte {
@@ -142,7 +154,7 @@ func (m *metadata) begin(now stamp, newNodes int) (meta, node []byte) {
 	if free == m.count() {
 		size += m.width
 	}
-	meta = make([]byte, 0, metadataHeader+size+len(m.nodes)+newNodes*nodeWidth+nodeWidth)
+	meta = make([]byte, 0, metadataHeader+size+len(m.nodes)+newNodes*nodeWidth+nodeWidth+len(m.index)+4*indexWidth)
 	meta = append(appendHeader(meta, m.width, size/m.width), m.stamps...)
 	at := metadataHeader + free*m.width
 	if meta = appendStamp(meta[:at], now, m.width); len(meta) < metadataHeader+size {
@@ -153,16 +165,21 @@ func (m *metadata) begin(now stamp, newNodes int) (meta, node []byte) {
 
 // use returns the number of the first stamp that no node has, the count if all are in use, and how many are in use.
 func (m *metadata) use() (free, live int) {
-	var used [(maxStamps + 1) / 64]uint64
+	count := m.count()
+	var few [1024 / 64]uint64
+	used := few[:]
+	if count > 1024 {
+		used = make([]uint64, (count+63)/64)
+	}
 	for i := 0; i < len(m.nodes); i += nodeWidth {
-		number := binary.BigEndian.Uint16(m.nodes[i:])
+		number := int(binary.BigEndian.Uint16(m.nodes[i:]))
 		bit := uint64(1) << (number % 64)
-		if used[number/64]&bit == 0 {
+		if number < count && used[number/64]&bit == 0 {
 			used[number/64] |= bit
 			live++
 		}
 	}
-	for count := m.count(); free < count && used[free/64]&(1<<(free%64)) != 0; {
+	for free < count && used[free/64]&(1<<(free%64)) != 0 {
 		free++
 	}
 	return free, live
@@ -171,7 +188,7 @@ func (m *metadata) use() (free, live int) {
 // pack takes the stamps that no node has out of m.
 func (m *metadata) pack() {
 	numbers := make([]int, m.count()) // new ones from 1 on, by the old ones
-	packed := metadata{width: m.width, nodes: make([]byte, 0, len(m.nodes))}
+	packed := metadata{width: m.width, nodes: make([]byte, 0, len(m.nodes)), index: m.index}
 	for i := 0; i < len(m.nodes); i += nodeWidth {
 		old := int(binary.BigEndian.Uint16(m.nodes[i:]))
 		if old >= len(numbers) {

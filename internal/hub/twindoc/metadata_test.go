@@ -17,19 +17,19 @@ func TestMetadata_storedForm(t *testing.T) {
 	at := time.Date(1, 1, 1, 0, 0, 0, 100, time.UTC)
 	s := merge(t, twindoc.Section{Version: 1}, twindoc.Reported, `{"a":1,"c":[{"x":{}}]}`, at)
 	s = merge(t, s, twindoc.Reported, `{"b":{"d":1}}`, at.Add(2*time.Second))
-	want := "01" + "08" + "0002" + // version, width, two stamps
+	want := "01" + "08" + "0002" + "0000" + // version, width, two stamps, no index
 		"0000000001312d01" + "0000000000000001" + // 20,000,001 has taken the place of what nobody had written
 		"0000" + "0001" + "0000" + "0000" + "0001" // the section, a, b, b.d, c
 	if got := hex.EncodeToString(s.Metadata); got != want {
 		t.Errorf("reported\ngot  %s\nwant %s", got, want)
 	}
 	s = merge(t, twindoc.Section{Version: 0x0102030405}, twindoc.Desired, `{"a":1}`, at)
-	want = "01" + "10" + "0002" + "0000000000000000" + "0000000000000000" + "0000000000000001" + "0000000102030406" + "0001" + "0001"
+	want = "01" + "10" + "0002" + "0000" + "0000000000000000" + "0000000000000000" + "0000000000000001" + "0000000102030406" + "0001" + "0001"
 	if got := hex.EncodeToString(s.Metadata); got != want {
 		t.Errorf("desired\ngot  %s\nwant %s", got, want)
 	}
 	s = replace(t, s, twindoc.Desired, `{"a":{"b":true}}`, at)
-	want = "01" + "10" + "0001" + "0000000000000001" + "0000000102030407" + "0000" + "0000" + "0000"
+	want = "01" + "10" + "0001" + "0000" + "0000000000000001" + "0000000102030407" + "0000" + "0000" + "0000"
 	if got := hex.EncodeToString(s.Metadata); got != want {
 		t.Errorf("replaced\ngot  %s\nwant %s", got, want)
 	}
@@ -38,17 +38,18 @@ func TestMetadata_storedForm(t *testing.T) {
 func TestMetadata_damaged(t *testing.T) {
 	const stamp, zero = "08dd000000000001", "0000"
 	for name, text := range map[string]string{
-		"version 2":         "02080001" + stamp + zero + zero,
-		"cut header":        "0108",
-		"unknown width":     "01090001" + stamp + "00" + zero + zero,
-		"width 0":           "01000001" + zero + zero,
-		"no stamps":         "01080000" + zero + zero,
-		"cut stamps":        "01080002" + stamp + zero + zero,
-		"half a node":       "01080001" + stamp + zero + "00",
-		"no nodes":          "01080001" + stamp,
-		"a node too few":    "01080001" + stamp + zero,
-		"a node too many":   "01080001" + stamp + zero + zero + zero,
-		"an unknown number": "01080001" + stamp + zero + "0001",
+		"version 2":         "020800010000" + stamp + zero + zero,
+		"cut header":        "0108000100",
+		"unknown width":     "010900010000" + stamp + "00" + zero + zero,
+		"width 0":           "010000010000" + zero + zero,
+		"no stamps":         "010800000000" + zero + zero,
+		"cut stamps":        "010800020000" + stamp + zero + zero,
+		"half a node":       "010800010000" + stamp + zero + "00",
+		"cut index":         "010800010002" + stamp + zero + zero + "000000000000",
+		"no nodes":          "010800010000" + stamp,
+		"a node too few":    "010800010000" + stamp + zero,
+		"a node too many":   "010800010000" + stamp + zero + zero + zero,
+		"an unknown number": "010800010000" + stamp + zero + "0001",
 	} {
 		metadata, err := hex.DecodeString(text)
 		if err != nil {
@@ -81,7 +82,7 @@ func TestMetadata_isBounded(t *testing.T) {
 	for i := range 5000 {
 		s = merge(t, s, twindoc.Desired, fmt.Sprintf(`{"a%d":{"b":%d}}`, i%3, i), start.Add(time.Duration(i)))
 	}
-	if want := 4 + 4*16 + 7*2; len(s.Metadata) > want {
+	if want := 6 + 4*16 + 7*2; len(s.Metadata) > want {
 		t.Errorf("%d bytes after many writes, want %d at most", len(s.Metadata), want)
 	}
 }
@@ -98,7 +99,7 @@ func TestMetadata_isPacked(t *testing.T) {
 	}
 	s = merge(t, s, twindoc.Reported, "{"+strings.Join(nulls, ",")+"}", start.Add(time.Hour))
 	s = merge(t, s, twindoc.Reported, `{"b":1}`, start.Add(2*time.Hour))
-	if want := 4 + 4*8 + 4*2; len(s.Metadata) > want {
+	if want := 6 + 4*8 + 4*2; len(s.Metadata) > want {
 		t.Errorf("%d bytes for four members, want %d at most", len(s.Metadata), want)
 	}
 	want := `{"a00":1,"a01":1,"b":1,"$metadata":{"$lastUpdated":"2026-01-02T05:04:05.6789012Z",` +

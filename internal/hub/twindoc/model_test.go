@@ -185,6 +185,9 @@ func (m *model) check(tb testing.TB, s twindoc.Section) {
 		tb.Fatalf("the version is %d, want %d", s.Version, m.version)
 	}
 	checkCanonical(tb, s.Document)
+	if _, err := twindoc.CheckIndex(s); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // checkCanonical wants a document to be canonical, and to be taken as one.

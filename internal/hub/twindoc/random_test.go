@@ -91,7 +91,7 @@ func (w writer) write(k twindoc.Kind) (text string, replaced bool) {
 // told of has the same desired properties.
 func TestRandomWrites(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	for round := range uint64(60) {
+	for round := range uint64(40) {
 		t.Run(fmt.Sprintf("seed %d", seed+round), func(t *testing.T) {
 			w := writer{Rand: rand.New(rand.NewPCG(seed+round, 0))}
 			w.big = w.IntN(3) == 0

@@ -34,7 +34,8 @@ func (r *reader) open() {
 // entry is the beginning of a member of an object.
 type entry struct {
 	ok    bool   // there is one
-	start int    // where the first quote of its name stands
+	start int    // where the first quote of its name stands; if not ok, where the object ends
+	value int    // where its value stands
 	name  []byte // as it stands there, without quotes
 }
 
@@ -45,33 +46,39 @@ func (r *reader) entry() entry {
 	if at < len(r.text) && r.text[at] == ',' {
 		at++
 	}
-	start := at
-	if at < len(r.text) && r.text[at] == '"' {
-		if at = stringEnd(r.text, at+1); at > 0 && at < len(r.text) && r.text[at] == ':' {
-			r.at = at + 1
-			return entry{ok: true, start: start, name: r.text[start+1 : at-1]}
-		}
-	} else if at < len(r.text) && r.text[at] == '}' {
+	e := r.entryAt(at)
+	switch {
+	case e.ok:
+		r.at = e.value
+	case at < len(r.text) && r.text[at] == '}':
 		r.at = at + 1
-		return entry{start: start}
+	default:
+		r.fail()
 	}
-	r.fail()
+	return e
+}
+
+// entryAt returns the beginning of the member that begins at start, not ok if none does. It does not move.
+func (r *reader) entryAt(start int) entry {
+	if start < len(r.text) && r.text[start] == '"' {
+		if end := stringEnd(r.text, start+1); end > 0 && end < len(r.text) && r.text[end] == ':' {
+			return entry{ok: true, start: start, value: end + 1, name: r.text[start+1 : end-1]}
+		}
+	}
 	return entry{start: start}
 }
 
-// pass reads on from e as long as names are smaller than name. It returns the first entry that is not, how it compares with name,
-// where what was read ends, and how many nodes it has. Most of a merge is spent here.
-func (r *reader) pass(e entry, name []byte) (next entry, order, end, nodes int) {
-	order, end = -1, e.start
-	for e.ok {
+// pass reads on from e, up to limit or so, as long as names are smaller than name. It returns the entry that it has come to, how
+// that compares with name (smaller too if it is not known), and how many nodes lie between. Most of a merge is spent here.
+func (r *reader) pass(e entry, name []byte, limit int) (next entry, order, nodes int) {
+	for e.ok && e.start < limit {
 		if order = bytes.Compare(e.name, name); order >= 0 {
-			break
+			return e, order, nodes
 		}
 		nodes += r.skip()
-		end = r.at
 		e = r.entry()
 	}
-	return e, order, end, nodes
+	return e, -1, nodes
 }
 
 // skip reads a value, and returns how many nodes of metadata it has: one for itself, and one for each member of an object, but
