@@ -91,4 +91,4 @@ func (m *merger) jump(first int, old entry, name []byte) entry {
 
 // node and oldNode are the numbers of the nodes that are written and read next.
 func (m *merger) node() int    { return (len(m.meta) - m.firstNode) / nodeWidth }
-func (m *merger) oldNode() int { return m.nodes - len(m.oldNodes)/nodeWidth }
+func (m *merger) oldNode() int { return m.oldCount - len(m.oldNodes)/nodeWidth }

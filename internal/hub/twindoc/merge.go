@@ -25,7 +25,7 @@ func (s Section) Merge(p *Patch, at time.Time) (Section, error) {
 		}
 		m.meta, m.now = old.begin(stampOf(at, next.Version), len(p.doc)/minMember) // may number the stamps anew
 		m.firstNode = len(m.meta)
-		m.oldNodes, m.nodes, m.oldIndex = old.nodes, len(old.nodes)/nodeWidth, old.index
+		m.oldNodes, m.oldCount, m.oldIndex = old.nodes, len(old.nodes)/nodeWidth, old.index
 	}
 	m.out = make([]byte, 0, len(m.old.text)+len(p.doc))
 	m.index.index = make([]byte, 0, cap(m.out)/indexGap*indexWidth)
@@ -86,8 +86,8 @@ type merger struct {
 	meta      []byte // as far as it is written, with the nodes at firstNode
 	firstNode int
 	now       []byte // the node of what is written now; nil: no metadata
-	oldNodes  []byte // the nodes of what old has still to read, of all
-	nodes     int
+	oldNodes  []byte // the nodes of what old has still to read
+	oldCount  int    // of all nodes of old
 	index     indexWriter
 	oldIndex  sparseIndex // of what old has still to read, or more
 

@@ -91,14 +91,14 @@ func (w writer) write(k twindoc.Kind) (text string, replaced bool) {
 // told of has the same desired properties.
 func TestRandomWrites(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	for round := range uint64(40) {
+	for round := range uint64(30) {
 		t.Run(fmt.Sprintf("seed %d", seed+round), func(t *testing.T) {
 			w := writer{Rand: rand.New(rand.NewPCG(seed+round, 0))}
 			w.big = w.IntN(3) == 0
 			kind := twindoc.Kind(w.IntN(3))
 			r := run{t: t, model: newModel(kind), device: map[string]any{}}
 			r.section.Version = r.model.version
-			for i := range 50 {
+			for i := range 40 {
 				text, replaced := w.write(kind)
 				r.step(text, replaced, start.Add(time.Duration(i)*time.Second))
 			}
