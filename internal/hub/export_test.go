@@ -32,3 +32,6 @@ func (h *Hub) LogName(name string) string {
 	}
 	return c.logName()
 }
+
+// OutboxRound is what the mover of events asks for.
+const OutboxRound = outboxRound

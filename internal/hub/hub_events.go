@@ -15,7 +15,7 @@ import (
 
 // Bounds of the move.
 const (
-	outboxBatch  = 256
+	outboxRound  = 1024 // events; the last batch of a round may bring up to MaxEventBatch-1 more
 	outboxRetry  = time.Second
 	contentJSON  = "application/json"
 	encodingUTF8 = "utf-8"
@@ -149,15 +149,15 @@ type movedEvents struct {
 func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*movedEvents) error {
 	moved := known[s.ref.Name]
 	for {
-		batches, err := h.store.Outbox(ctx, s.ref.Name, outboxBatch)
-		if err != nil || len(batches) == 0 {
+		batches, err := h.store.Outbox(ctx, s.ref.Name, outboxRound)
+		if err != nil {
 			return err
 		}
-		var events []HubEvent
-		ids := make([]int64, len(batches))
-		for i := range batches {
-			events = append(events, batches[i].Events...)
-			ids[i] = batches[i].ID
+		if len(batches) == 0 {
+			if moved != nil {
+				clear(moved.ids) // none of them is in the outbox
+			}
+			return nil
 		}
 		if moved == nil || !moved.created.Equal(s.ref.Created) {
 			if moved, err = h.newestEvents(ctx, s); err != nil {
@@ -165,19 +165,22 @@ func (h *Hub) moveEventsOf(ctx context.Context, s *state, known map[string]*move
 			}
 			known[s.ref.Name] = moved
 		}
-		if err := h.appendEvents(ctx, s, events, moved); err != nil {
+		if err := h.appendEvents(ctx, s, moved.rest(batches)); err != nil {
 			delete(known, s.ref.Name) // what became of them has to be looked up
 			return err
+		}
+		ids := make([]int64, len(batches))
+		for i := range batches {
+			ids[i] = batches[i].ID
 		}
 		if err := h.store.DeleteOutbox(ctx, s.ref.Name, ids); err != nil {
 			delete(known, s.ref.Name) // they are in the log, and still in the outbox
 			return err
 		}
-		clear(moved.ids)
 	}
 }
 
-// newestEvents looks up which events an earlier holder of the job may have moved and not deleted.
+// newestEvents looks up which events an earlier holder of the job may have moved and not deleted: those of a round.
 func (h *Hub) newestEvents(ctx context.Context, s *state) (*movedEvents, error) {
 	moved := &movedEvents{created: s.ref.Created, ids: make(map[string]bool)}
 	c := h.config(s)
@@ -187,7 +190,7 @@ func (h *Hub) newestEvents(ctx context.Context, s *state) (*movedEvents, error) 
 		if err != nil {
 			return nil, err
 		}
-		for from := max(b.First, b.Next-outboxBatch); from < b.Next; {
+		for from := max(b.First, b.Next-outboxRound-MaxEventBatch); from < b.Next; {
 			var damaged error
 			from, err = h.log.Read(ctx, p, from, readChunk, func(r Record) bool {
 				e, err := eventcodec.Decode(r.Data)
@@ -213,17 +216,24 @@ func orElse(err, other error) error {
 	return other
 }
 
-// appendEvents appends the events that were not moved before, and returns when all of them are durable, or when ctx ends: then
-// some may become so later.
-func (h *Hub) appendEvents(ctx context.Context, s *state, events []HubEvent, moved *movedEvents) error {
+// rest returns the events that were not moved before.
+func (m *movedEvents) rest(batches []HubEventBatch) (events []*HubEvent) {
+	for i := range batches {
+		for j := range batches[i].Events {
+			if e := &batches[i].Events[j]; !m.ids[e.ID] {
+				events = append(events, e)
+			}
+		}
+	}
+	return events
+}
+
+// appendEvents returns when all of the events are durable, or when ctx ends: then some may become so later.
+func (h *Hub) appendEvents(ctx context.Context, s *state, events []*HubEvent) error {
 	config := h.config(s)
 	c := &confirmations{left: 1, all: make(chan struct{})} // one for the loop
 	producers := make(map[int]Producer)
-	for i := range events {
-		e := &events[i]
-		if moved.ids[e.ID] {
-			continue
-		}
+	for _, e := range events {
 		id := PartitionOf(e.Identity.Device, config.Partitions)
 		p := producers[id]
 		if p == nil {

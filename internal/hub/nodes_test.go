@@ -3,7 +3,6 @@ package hub_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -308,46 +307,6 @@ func TestHubEvents_afterACrash(t *testing.T) {
 		c.nodes = nil
 		c.join("next", localcluster.New(localcluster.Options{Epoch: epochs.Add(1)}))
 		c.wantOperations("d1", "createDeviceIdentity", "deviceConnected", "deviceDisconnected")
-	})
-}
-
-// An event that was moved into the log is not moved again when its node goes before it is deleted from the outbox.
-func TestHubEvents_movedOnce(t *testing.T) {
-	inCrew(t, 1, func(t *testing.T, c *crew) {
-		c.device("d1")
-		c.events()
-		c.nodes[0].stop()
-		c.nodes = nil
-		put := func(id string) {
-			e := &hub.IdentityEdit{ID: hubward.Identity{Device: "d1"}, Edit: func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
-				return old, []hub.HubEvent{{Identity: old.Identity(), ID: id, Data: eventcodec.Append(nil, eventcodec.NewStamps(eventcodec.Origin{Identity: old.Identity()}), time.Now(), &hubward.Message{MessageID: id})}}, nil
-			}}
-			if err := c.store.EditIdentities(t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {
-				t.Fatal(err, e.Err)
-			}
-		}
-		put("moved")
-		put("waits")
-		stored, err := c.store.Outbox(t.Context(), "plant", 9)
-		if err != nil || len(stored) != 2 {
-			t.Fatalf("%v, %v", stored, err)
-		}
-		done := make(chan error, 1)
-		p := hub.Partition{Hub: "plant", Endpoint: hub.EndpointHubEvents, ID: hub.PartitionOf("d1", 4)}
-		if err := errors.Join(c.log.Producer(p, func(_ int, err error) { done <- err }).Append(t.Context(), stored[0].Events[0].Data), <-done); err != nil {
-			t.Fatal(err)
-		}
-		c.join("next", localcluster.New(localcluster.Options{Epoch: epochs.Add(1)}))
-		seen := make(map[string]int)
-		for _, e := range c.events() {
-			seen[e.Message.MessageID]++
-		}
-		if seen["moved"] != 1 || seen["waits"] != 1 {
-			t.Errorf("moved %v", seen)
-		}
-		if left, err := c.store.Outbox(t.Context(), "plant", 9); err != nil || len(left) != 0 {
-			t.Errorf("the outbox holds %v, %v", left, err)
-		}
 	})
 }
 
