@@ -30,6 +30,9 @@ var concurrentTests = []test{
 	{"messagesAreLockedOnce", testConcurrentLocks},
 	{"newestReceiverStays", testConcurrentReceivers},
 	{"feedbackIsBatchedAndLockedOnce", testConcurrentFeedback},
+	{"twinEditsLoseNothing", testConcurrentTwins},
+	{"twinsAreOfTheirIdentity", testConcurrentTwinOwners},
+	{"eventsAreMovedInOrder", testConcurrentMover},
 }
 
 // What concurrent tests do.

@@ -8,6 +8,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -241,7 +242,10 @@ func wantCode(t *testing.T, err error, want hubward.Code) {
 
 func wantEqual(t *testing.T, what string, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), wholeBytes); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
+
+// wholeBytes compares what is long at once: cmp looks at each byte.
+var wholeBytes = cmp.FilterValues(func(a, b []byte) bool { return max(len(a), len(b)) > 1000 }, cmp.Comparer(bytes.Equal))
