@@ -149,7 +149,7 @@ func hubPackages() []rule {
 		{pkg: "internal/eventlog/memlog", ours: []string{hubAPI, groupCommit}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{pkg: "internal/cluster/localcluster", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{
-			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, twinLeaf}, outside: []string{"modernc.org/sqlite"},
+			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, twinLeaf}, outside: []string{"github.com/klauspost/compress/s2", "modernc.org/sqlite"},
 			never: []string{"net/http"}, why: engine,
 		},
 		{

@@ -149,8 +149,8 @@ type TwinEdit struct {
 // ReportedEdit is one read-modify-write of an identity's reported properties.
 type ReportedEdit struct {
 	ID hubward.Identity
-	// Edit gets the reported properties, and the ETag of the twin, and returns what is to be stored. The rest is as for
-	// TwinEdit.
+	// Edit gets the reported properties, and the ETag of the twin, and returns what is to be stored. The bytes of either are not
+	// changed any more, by nobody. The rest is as for TwinEdit.
 	Edit func(etag int64, old twindoc.Section) (next twindoc.Section, events []HubEvent, err error)
 
 	Err error // set by EditReported

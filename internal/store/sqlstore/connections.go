@@ -23,10 +23,14 @@ func scanConnection(row scanner, c *hub.Connection, first ...any) error {
 
 // EditConnections runs edits in order, in one job of the writer. It writes what differs from what was read.
 func (s *Store) EditConnections(ctx context.Context, hubName string, edits []*hub.ConnectionEdit) error {
-	if len(edits) == 0 {
+	const op = "sqlstore.EditConnections"
+	switch len(edits) {
+	case 0:
 		return nil
+	case 1:
+		return s.updateOne(ctx, op, func(tx *writeTx) error { return s.editConnection(tx, hubName, edits[0]) })
 	}
-	return s.update(ctx, "sqlstore.EditConnections", func(tx *writeTx) error {
+	return s.update(ctx, op, func(tx *writeTx) error {
 		for _, e := range edits {
 			if err := s.editConnection(tx, hubName, e); err != nil {
 				return err

@@ -16,6 +16,7 @@ func (s *Store) DeleteHub(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		tx.w.reported.clear()
 		_, err = tx.exec(`DELETE FROM hubs WHERE name = $1`, name)
 		return err
 	})

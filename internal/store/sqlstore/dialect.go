@@ -16,6 +16,11 @@ type dialect struct {
 	// that has them locked; inserting rows that refer to them must not wait (in PostgreSQL, FOR NO KEY UPDATE). Empty for
 	// an engine whose transactions that write run one after the other.
 	forUpdate string
+	// wholeStatements says that a statement that fails leaves nothing behind, and the transaction as it was.
+	wholeStatements bool
+	// changes is a query for a number that is another one when others have changed the database; empty when there is none, or
+	// when they may do so during a transaction.
+	changes string
 	// version returns the schema version of a database, 0 for an empty one; an error when it is not one of ours.
 	version func(ctx context.Context, db querier) (int, error)
 	// configure sets what the engine keeps in the database and not in the schema. It comes after migrating.

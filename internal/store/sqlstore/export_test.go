@@ -1,11 +1,17 @@
 package sqlstore
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
 // Bounds, for tests that stand at them.
@@ -39,7 +45,7 @@ const RowLock = " /* locks rows */"
 func OpenLocking(t testing.TB) *Store {
 	t.Helper()
 	d := sqliteDialect
-	d.forUpdate = RowLock
+	d.forUpdate, d.wholeStatements, d.changes = RowLock, false, ""
 	s, err := open(t.Context(), Options{Path: Memory}, &d)
 	if err != nil {
 		t.Fatal(err)
@@ -140,4 +146,45 @@ func Plans(t testing.TB, s *Store, text string) (steps []string) {
 		t.Fatal(err)
 	}
 	return steps
+}
+
+// Update runs one statement as a job of the writer.
+func (s *Store) Update(ctx context.Context, text string, args ...any) error {
+	return s.updateOne(ctx, "sqlstore.Update", func(tx *writeTx) error {
+		_, err := tx.exec(text, args...)
+		return err
+	})
+}
+
+// EventsOf is eventsOf.
+var EventsOf = eventsOf
+
+// Column returns a batch as it is stored.
+func Column(events []hub.HubEvent) []byte {
+	var batch []byte
+	for i := range events {
+		batch = appendEvent(batch, &events[i])
+	}
+	column, _ := compressBatch(nil, batch)
+	return column
+}
+
+// MaxReported is the bound of what is remembered of reported properties, in bytes.
+const MaxReported = maxReported
+
+// Remembered has n rows of size bytes come into a cache, and returns what it holds then, and whether the newest one is among it.
+func Remembered(n, size int) (bytes int, newest bool) {
+	var c reportedCache
+	key := func(i int) reportedKey { return reportedKey{"h", hubward.Identity{Device: fmt.Sprint(i)}} }
+	document := make([]byte, size)
+	for i := range n {
+		c.put(key(i), &reportedRow{section: twindoc.Section{Document: document}})
+		c.get(key(i / 2))
+	}
+	for _, rows := range []map[reportedKey]*reportedRow{c.young, c.old} {
+		for _, r := range rows {
+			bytes += r.size()
+		}
+	}
+	return bytes, c.get(key(n-1)) != nil
 }

@@ -209,6 +209,7 @@ func (s *Store) lockIdentity(tx *writeTx, hubName string, id hubward.Identity) (
 // deleteIdentity removes an identity, with its modules if it is a device, and returns those; the schema removes their
 // twins, sessions, queues and feedback.
 func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity, withTwins bool) (modules []hub.Registration, err error) {
+	tx.forgetReported(reportedKey{hubName, id})
 	if id.Module != "" {
 		_, err := tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`, hubName, id.Device, id.Module)
 		return nil, err
@@ -219,14 +220,16 @@ func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity,
 		return nil, err
 	}
 	for i := range modules {
+		m := &modules[i]
+		tx.forgetReported(reportedKey{hubName, m.Identity()})
 		if !withTwins {
-			break
+			continue
 		}
-		twin, err := readTwin(tx, hubName, modules[i].Identity())
+		twin, err := readTwin(tx, hubName, m.Identity())
 		if err != nil {
 			return nil, err
 		}
-		modules[i].Twin = twin.copy()
+		m.Twin = twin.copy()
 	}
 	_, err = tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2`, hubName, id.Device)
 	return modules, err

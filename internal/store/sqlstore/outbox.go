@@ -8,7 +8,7 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 )
 
-// maxOutbox bounds what one call of Outbox reads, in bytes of batches: the one that reaches it is the last.
+// maxOutbox bounds what one call of Outbox returns, in bytes of data: the batch that reaches it is the last.
 const maxOutbox = 1 << 20
 
 // toldEvent is an event of a transaction that is under way.
@@ -30,12 +30,11 @@ func (t *writeTx) tell(hubName string, events []hub.HubEvent) {
 func (t *writeTx) storeEvents() error {
 	for len(t.told) > 0 {
 		hubName := t.told[0].hub
-		var rest []toldEvent
-		var batch []byte
-		n, size := 0, 0
+		var others []toldEvent
+		batch, n, size := t.w.batch[:0], 0, 0
 		for _, e := range t.told {
 			if e.hub != hubName {
-				rest = append(rest, e)
+				others = append(others, e)
 				continue
 			}
 			if n == hub.MaxEventBatch || n > 0 && size+len(e.event.Data) > hub.MaxEventBatchBytes {
@@ -50,14 +49,19 @@ func (t *writeTx) storeEvents() error {
 		if err := t.storeBatch(hubName, batch); err != nil {
 			return err
 		}
-		t.told = rest
+		t.told = others
+		if t.w.batch = batch; cap(batch) > mostCompressed {
+			t.w.batch = nil // there was one of unusual size
+		}
 	}
 	return nil
 }
 
 // storeBatch leaves out the events of a hub that is gone by now: they would go with it.
 func (t *writeTx) storeBatch(hubName string, batch []byte) error {
-	_, err := t.exec(`INSERT INTO outbox (hub, events) SELECT name, $2 FROM hubs WHERE name = $1`, hubName, batch)
+	column, compressed := compressBatch(t.w.compressed, batch)
+	t.w.compressed = compressed
+	_, err := t.exec(`INSERT INTO outbox (hub, events) SELECT name, $2 FROM hubs WHERE name = $1`, hubName, column)
 	return err
 }
 
@@ -81,7 +85,11 @@ func (s *Store) Outbox(ctx context.Context, hubName string, limit int) ([]hub.Hu
 			return fmt.Errorf("outbox, row %d: %w", b.ID, err)
 		}
 		batches = append(batches, b)
-		if events, size = events+len(b.Events), size+len(column); events >= limit || size >= maxOutbox {
+		events += len(b.Events)
+		for i := range b.Events {
+			size += len(b.Events[i].Data)
+		}
+		if events >= limit || size >= maxOutbox {
 			return errEnough
 		}
 		return nil

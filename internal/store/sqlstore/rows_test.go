@@ -1,74 +1,14 @@
 package sqlstore_test
 
 import (
-	"errors"
-	"fmt"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
-	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
-
-// TestTwins_leaveNoRow: an identity whose twin nobody writes to costs no row of it, and an edit that changes nothing no write.
-func TestTwins_leaveNoRow(t *testing.T) {
-	s := withHub(t, sqlstore.Memory)
-	sameTwin := &hub.TwinEdit{ID: dev("d"), Edit: func(*hub.Registration) ([]hub.HubEvent, error) { return nil, nil }}
-	sameReported := &hub.ReportedEdit{ID: dev("d"), Edit: func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
-		return old, nil, nil
-	}}
-	sameIdentity := edit("d", func(old *hub.Registration) (*hub.Registration, error) { return old, nil })
-	sameIdentity.WithTwin = true
-	nothing := func() {
-		t.Helper()
-		mustEdit(t, s, sameIdentity)
-		err := errors.Join(s.EditTwins(t.Context(), "h", []*hub.TwinEdit{sameTwin}), s.EditReported(t.Context(), "h", []*hub.ReportedEdit{sameReported}))
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	fresh := put("fresh")
-	fresh.Edit = func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
-		r := registration("fresh")
-		r.Twin = hub.NewTwin()
-		return r, nil, nil
-	}
-	mustEdit(t, s, fresh)
-	nothing()
-	if n := sqlstore.Value[int](t, s, `SELECT (SELECT count(*) FROM twins) + (SELECT count(*) FROM twin_reported)`); n != 0 {
-		t.Errorf("%d rows", n)
-	}
-	mustEdit(t, s, edit("d", func(old *hub.Registration) (*hub.Registration, error) {
-		old.Twin = &hub.StoredTwin{ETag: 2, Reported: twindoc.Section{Version: 2}}
-		return old, nil
-	}))
-	for _, table := range []string{"twins", "twin_reported"} {
-		s.Exec(t, fmt.Sprintf(`CREATE TEMP TRIGGER no_write_%s BEFORE UPDATE ON %[1]s BEGIN SELECT raise(ABORT, 'an update that changes nothing'); END`, table))
-	}
-	nothing()
-}
-
-// TestSchema_twinsReadIndexes: what is read of a twin comes by the keys of the identity, and what is written by the row's.
-func TestSchema_twinsReadIndexes(t *testing.T) {
-	s := withHub(t, sqlstore.Memory)
-	got := sqlstore.Plans(t, s, `SELECT t.etag, r.document FROM devices
-		LEFT JOIN twins t ON t.hub = devices.hub AND t.device_id = devices.device_id AND t.module_id = devices.module_id
-		LEFT JOIN twin_reported r ON r.hub = devices.hub AND r.device_id = devices.device_id AND r.module_id = devices.module_id
-		WHERE devices.hub = 'h' AND devices.device_id = 'd' AND devices.module_id = ''`)
-	want := []string{
-		"SEARCH devices USING COVERING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id=? AND module_id=?)",
-		"SEARCH t USING INDEX sqlite_autoindex_twins_1 (hub=? AND device_id=? AND module_id=?) LEFT-JOIN",
-		"SEARCH r USING INDEX sqlite_autoindex_twin_reported_1 (hub=? AND device_id=? AND module_id=?) LEFT-JOIN",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("plan (-want +got):\n%s", diff)
-	}
-}
 
 // TestSaveSession_leavesNoRow: a clean start of a device that never had a session must cost no row.
 func TestSaveSession_leavesNoRow(t *testing.T) {

@@ -38,11 +38,13 @@ var errNotOurs = errors.New("the file is an SQLite database of another program")
 // sqliteDialect is the embedded engine. A transaction that writes begins with BEGIN IMMEDIATE, which locks the file for
 // all other writers of this process and others, so that rows need no lock.
 var sqliteDialect = dialect{
-	migrations:   "sqlite",
-	version:      sqliteVersion,
-	configure:    sqliteConfigure,
-	isForeignKey: func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY },
-	isConflict:   func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
+	migrations:      "sqlite",
+	wholeStatements: true,
+	changes:         `PRAGMA data_version`,
+	version:         sqliteVersion,
+	configure:       sqliteConfigure,
+	isForeignKey:    func(err error) bool { return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY },
+	isConflict:      func(err error) bool { return sqliteCode(err)&0xff == sqlite3.SQLITE_BUSY },
 	isDamage: func(err error) bool {
 		code := sqliteCode(err) & 0xff
 		return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB

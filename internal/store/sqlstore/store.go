@@ -116,7 +116,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if damage := s.damage.Load(); damage != nil {
 		return fmt.Errorf("%s is damaged: %w", s.path, *damage)
 	}
-	return s.update(ctx, "sqlstore.Ping", func(tx *writeTx) error {
+	return s.updateOne(ctx, "sqlstore.Ping", func(tx *writeTx) error {
 		_, err := tx.exec(`UPDATE probe SET writes = writes + 1 WHERE id = 1`)
 		return err
 	})
@@ -124,7 +124,12 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // update runs one write job and gives its error the shape that callers are promised.
 func (s *Store) update(ctx context.Context, op string, run func(*writeTx) error) error {
-	return s.fail(op, s.write.do(ctx, run))
+	return s.fail(op, s.write.do(ctx, &job{run: run}))
+}
+
+// updateOne is update for a job that makes one change at most, by one statement.
+func (s *Store) updateOne(ctx context.Context, op string, run func(*writeTx) error) error {
+	return s.fail(op, s.write.do(ctx, &job{run: run, one: true}))
 }
 
 // lock locks the rows that a SELECT finds, where rows are locked. It is for rows that are not themselves written back, or

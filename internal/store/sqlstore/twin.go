@@ -120,12 +120,16 @@ func (s *Store) editTwin(op string, tx *writeTx, hubName string, e *hub.TwinEdit
 	return nil
 }
 
-// EditReported runs edits in order, in one job of the writer. Each reads one row, and writes one if what it stores differs.
+// EditReported runs edits in order, in one job of the writer. Each writes one row, if what it stores differs, and reads it
+// unless it is known from the time before.
 func (s *Store) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit) error {
-	if len(edits) == 0 {
-		return nil
-	}
 	const op = "sqlstore.EditReported"
+	switch len(edits) {
+	case 0:
+		return nil
+	case 1:
+		return s.updateOne(ctx, op, func(tx *writeTx) error { return s.editReported(op, tx, hubName, edits[0]) })
+	}
 	return s.update(ctx, op, func(tx *writeTx) error {
 		for _, e := range edits {
 			if err := s.editReported(op, tx, hubName, e); err != nil {
@@ -136,37 +140,39 @@ func (s *Store) EditReported(ctx context.Context, hubName string, edits []*hub.R
 	})
 }
 
-// editReported locks the identity's row: the twin has none before it is written to, and an outer join cannot be locked.
 func (s *Store) editReported(op string, tx *writeTx, hubName string, e *hub.ReportedEdit) error {
-	if err := s.lock(tx, lockIdentity, hubName, e.ID.Device, e.ID.Module); err != nil {
-		return err
-	}
-	row, err := tx.row(`SELECT coalesce(t.etag, 1), r.id, coalesce(r.version, 1), coalesce(r.size, 0), r.metadata, r.document
-		FROM devices`+joinTwin+whoseTwin, hubName, e.ID.Device, e.ID.Module)
+	k := reportedKey{hubName, e.ID}
+	old, err := s.lockReported(tx, k)
 	if err != nil {
 		return err
 	}
-	var (
-		etag int64
-		id   sql.NullInt64
-		old  twindoc.Section
-	)
-	err = row.Scan(&etag, &id, &old.Version, &old.Size, &old.Metadata, &old.Document)
-	if errors.Is(err, sql.ErrNoRows) {
+	if old == nil {
 		e.Err = notFound(op, e.ID)
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	old.Document = documentOf(old.Document)
-	next, events, err := e.Edit(etag, old)
+	next, events, err := e.Edit(old.etag, old.section)
 	if e.Err = err; err != nil {
 		return nil
 	}
-	if err := saveReported(tx, hubName, e.ID, id, &old, &next); err != nil {
+	if err := saveReported(tx, k, old, &next); err != nil {
 		return err
 	}
 	tx.tell(hubName, events)
 	return nil
+}
+
+// lockReported finds a row that is written back, nil when there is no such identity. It locks the identity's: the twin has no
+// row before it is written to, and an outer join cannot be locked.
+func (s *Store) lockReported(tx *writeTx, k reportedKey) (*reportedRow, error) {
+	if r, err := tx.cachedReported(k); r != nil || err != nil {
+		return r, err
+	}
+	if err := s.lock(tx, lockIdentity, k.hub, k.id.Device, k.id.Module); err != nil {
+		return nil, err
+	}
+	r, err := readReported(tx, k)
+	if err == nil && r != nil {
+		tx.cacheReported(k, r)
+	}
+	return r, err
 }

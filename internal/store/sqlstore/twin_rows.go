@@ -105,7 +105,12 @@ func saveTwin(tx *writeTx, hubName string, id hubward.Identity, old *twinRows, n
 	if err := saveWritten(tx, hubName, id, old, next); err != nil {
 		return err
 	}
-	return saveReported(tx, hubName, id, old.reportedID, &old.Reported, &next.Reported)
+	k := reportedKey{hubName, id}
+	if err := saveReported(tx, k, &reportedRow{id: old.reportedID, section: old.Reported}, &next.Reported); err != nil {
+		return err
+	}
+	tx.forgetReported(k) // and the ETag with it
+	return nil
 }
 
 // saveWritten saves what back ends write: tags and desired properties.
@@ -132,20 +137,57 @@ func saveWritten(tx *writeTx, hubName string, id hubward.Identity, old *twinRows
 	return err
 }
 
-// saveReported saves what the identity writes: reported properties. row is that of old, NULL for none.
-func saveReported(tx *writeTx, hubName string, id hubward.Identity, row sql.NullInt64, old, next *twindoc.Section) error {
-	if sameSection(next, old) {
+// saveReported saves what the identity writes: reported properties.
+func saveReported(tx *writeTx, k reportedKey, old *reportedRow, next *twindoc.Section) error {
+	if sameSection(next, &old.section) {
 		return nil
 	}
-	if row.Valid {
-		_, err := tx.exec(`UPDATE twin_reported SET version = $2, size = $3, metadata = $4, document = $5 WHERE id = $1`,
-			row.Int64, next.Version, next.Size, next.Metadata, documentText(next.Document))
+	padding := paddingOf(old.room, len(next.Metadata)+len(next.Document))
+	if !old.id.Valid {
+		tx.forgetReported(k) // the id is not known yet
+		_, err := tx.exec(`INSERT INTO twin_reported (hub, device_id, module_id, version, size, metadata, document, padding)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			k.hub, k.id.Device, k.id.Module, next.Version, next.Size, next.Metadata, documentText(next.Document), padding)
 		return err
 	}
-	_, err := tx.exec(`INSERT INTO twin_reported (hub, device_id, module_id, version, size, metadata, document)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		hubName, id.Device, id.Module, next.Version, next.Size, next.Metadata, documentText(next.Document))
-	return err
+	_, err := tx.exec(`UPDATE twin_reported SET version = $2, size = $3, metadata = $4, document = $5, padding = $6 WHERE id = $1`,
+		old.id.Int64, next.Version, next.Size, next.Metadata, documentText(next.Document), padding)
+	if err != nil {
+		return err
+	}
+	stored := &reportedRow{id: old.id, etag: old.etag, section: *next}
+	stored.section.Document = documentOf(next.Document)
+	if padding != nil {
+		stored.room = len(next.Metadata) + len(next.Document) + len(padding)
+	}
+	tx.cacheReported(k, stored)
+	return nil
+}
+
+// Bounds of padding, in bytes. Less than leastPadding would cost one byte less in front of the row.
+const (
+	leastPadded  = 4000 // metadata and document; rows of less have one page
+	leastPadding = 64
+	newPadding   = 512
+	mostPadding  = 2048
+)
+
+var zeros [mostPadding]byte
+
+// paddingOf returns what a row of size bytes is padded with. SQLite writes those pages of a row that are not as they were, and
+// no others, if its size is as it was: so a large document that changes a little costs a page or two and not all of its
+// pages twice.
+//
+// Source: sqlite.org/src/file/src/btree.c, btreeOverwriteCell.
+func paddingOf(room, size int) []byte {
+	if size < leastPadded {
+		return nil
+	}
+	padding := room - size
+	if padding < leastPadding || padding > mostPadding {
+		padding = newPadding
+	}
+	return zeros[:padding]
 }
 
 func sameSection(a, b *twindoc.Section) bool {

@@ -38,11 +38,15 @@ type writer struct {
 	// Touched only by the goroutine.
 	prepared map[string]*sql.Stmt
 	wanted   []string // statements that a transaction used and prepared does not hold yet
+	reported reportedCache
+	// Memory for the events of a transaction, kept for the next one.
+	batch, compressed []byte
 }
 
 // job is one caller's write.
 type job struct {
 	run   func(*writeTx) error
+	one   bool          // run changes something by one statement at most, outbox and cache left aside
 	taken atomic.Bool   // by the writer, which then runs it, or by its caller, who then has left
 	done  chan struct{} // closed when err is set
 	err   error
@@ -80,14 +84,14 @@ func (w *writer) isClosing() bool {
 
 // do runs a job in a transaction and returns when it is durable, or has failed and left nothing behind. It waits in the
 // queue until ctx ends; a job that has begun is waited for whatever ctx says, because its outcome is not known before.
-func (w *writer) do(ctx context.Context, run func(*writeTx) error) error {
+func (w *writer) do(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if w.isClosing() {
 		return errClosed
 	}
-	j := &job{run: run, done: make(chan struct{})}
+	j.done = make(chan struct{})
 	select {
 	case w.queue <- j:
 	case <-ctx.Done():
@@ -198,17 +202,13 @@ func (w *writer) transact(group []*job) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	t := &writeTx{w: w, tx: tx, stmts: map[string]*sql.Stmt{}}
-	for _, j := range group {
-		if err := t.attempt(j); err != nil {
-			tx.Rollback() // the engine may have done so already: its error says nothing new
-			return err
-		}
-	}
-	if err := t.storeEvents(); err != nil {
-		tx.Rollback()
-		return fmt.Errorf("%w: %w", errLost, err)
+	if err := t.runAll(group); err != nil {
+		tx.Rollback() // the engine may have done so already: its error says nothing new
+		t.forgetCached(0)
+		return err
 	}
 	if err := tx.Commit(); err != nil {
+		t.forgetCached(0)
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil

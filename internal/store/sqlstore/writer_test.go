@@ -12,6 +12,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -166,6 +167,62 @@ func TestWriter_failuresInAGroup(t *testing.T) {
 		slices.Sort(want)
 		if got := ids(t, s); !slices.Equal(got, want) {
 			t.Errorf("devices %v, want %v", got, want)
+		}
+	})
+}
+
+// TestWriter_oneStatementFails: a job that was thought not to need a savepoint, and fails, costs the others their transaction;
+// they run again, and count once.
+func TestWriter_oneStatementFails(t *testing.T) {
+	path := file(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, path)
+		report := func(id string, change func(*twindoc.Section)) error {
+			e := &hub.ReportedEdit{ID: dev(id), Edit: func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
+				old.Version++
+				change(&old)
+				return old, []hub.HubEvent{{Identity: dev(id), ID: fmt.Sprint(old.Version)}}, nil
+			}}
+			return errors.Join(s.EditReported(t.Context(), "h", []*hub.ReportedEdit{e}), e.Err)
+		}
+		nothing := func(*twindoc.Section) {}
+		for range 2 { // the second time it has a row
+			if err := report("d", nothing); err != nil {
+				t.Fatal(err)
+			}
+		}
+		release := hold(t, s)
+		var wg sync.WaitGroup
+		for i := range 9 {
+			wg.Go(func() {
+				change, fails := nothing, i%3 == 1
+				if fails {
+					change = func(*twindoc.Section) { panic("out of its mind") }
+				}
+				if err := report("d", change); (err != nil) != fails {
+					t.Errorf("report %d: %v", i, err)
+				}
+			})
+			synctest.Wait()
+		}
+		release()
+		wg.Wait()
+		if err := report("d", nothing); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Twin(t.Context(), "h", dev("d"))
+		if err != nil || r.Twin.Reported.Version != 1+2+6+1 {
+			t.Errorf("version %d, %v", r.Twin.Reported.Version, err)
+		}
+		var told []string
+		batches, err := s.Outbox(t.Context(), "h", 100)
+		for _, b := range batches {
+			for _, e := range b.Events {
+				told = append(told, e.ID)
+			}
+		}
+		if want := []string{"2", "3", "4", "5", "6", "7", "8", "9", "10"}; err != nil || !slices.Equal(told, want) {
+			t.Errorf("told %v, %v, want %v", told, err, want)
 		}
 	})
 }

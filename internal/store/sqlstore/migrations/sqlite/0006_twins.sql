@@ -5,8 +5,7 @@
 --
 -- An identity without a row in twins or twin_reported has what nobody has written to: versions 1, documents {}. Documents are
 -- canonical JSON, metadata is the hub's encoding, desired_changes the store's. Small columns come first, so that the others are not
--- read with them. What is written all the time has a table of its own, and what keeps its size there comes before what does
--- not: SQLite writes the pages of a row that are not as they were, and no others, if the size of the row is.
+-- read with them. What is written all the time has a table of its own.
 --
 -- Source: sqlite.org/fileformat2.html, overflow pages.
 
@@ -36,6 +35,7 @@ CREATE TABLE twin_reported (
     size      INTEGER NOT NULL, -- by the arithmetic of the limits
     metadata  BLOB,
     document  TEXT    NOT NULL,
+    padding   BLOB,             -- keeps the row's size when the others change theirs
     UNIQUE (hub, device_id, module_id),
     FOREIGN KEY (hub, device_id, module_id) REFERENCES devices (hub, device_id, module_id) ON DELETE CASCADE
 ) STRICT;

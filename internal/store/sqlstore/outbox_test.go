@@ -1,0 +1,51 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/store/sqlstore"
+)
+
+// TestOpen_oldOutbox: events that waited before there were batches wait on, in their order, each byte of them.
+func TestOpen_oldOutbox(t *testing.T) {
+	path := file(t.TempDir())
+	var script strings.Builder
+	script.WriteString(`INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups) VALUES ('h', '[]', 1, 1, '[]');`)
+	var want []hub.HubEventBatch
+	for i, size := range []int{0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152} {
+		id := hubward.Identity{Device: strings.Repeat("\u00fc", 1+i), Module: strings.Repeat("m", min(size, 128))}
+		e := hub.HubEvent{Identity: id, ID: fmt.Sprint("event ", i), Data: bytes.Repeat([]byte{0, 0xff, byte(i)}, size)[:size]}
+		row := int64(10 + 3*i)
+		fmt.Fprintf(&script, `INSERT INTO outbox (id, hub, device_id, module_id, event_id, data) VALUES (%d, 'h', '%s', '%s', '%s', x'%x');`,
+			row, id.Device, id.Module, e.ID, e.Data)
+		want = append(want, hub.HubEventBatch{ID: row, Events: []hub.HubEvent{e}})
+	}
+	sqlstore.CreateAt(t, path, 5, script.String())
+	s := open(t, path)
+	var got []hub.HubEventBatch
+	for {
+		batches, err := s.Outbox(t.Context(), "h", 1)
+		if err != nil || len(batches) > 1 {
+			t.Fatal(batches, err)
+		}
+		if len(batches) == 0 {
+			break
+		}
+		got = append(got, batches[0])
+		if err := s.DeleteOutbox(t.Context(), "h", []int64{batches[0].ID}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := cmp.FilterValues(func(a, b []byte) bool { return max(len(a), len(b)) > 1000 }, cmp.Comparer(bytes.Equal))
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), long); diff != "" {
+		t.Errorf("outbox (-want +got):\n%.2000s", diff)
+	}
+}
