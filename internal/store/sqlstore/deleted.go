@@ -17,8 +17,11 @@ func (s *Store) DeleteHub(ctx context.Context, name string) error {
 			return err
 		}
 		tx.w.reported.clear()
-		_, err = tx.exec(`DELETE FROM hubs WHERE name = $1`, name)
-		return err
+		if _, err := tx.exec(`DELETE FROM hubs WHERE name = $1`, name); err != nil {
+			return err
+		}
+		tx.forgetEvents(name)
+		return nil
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hubward/hubward/internal/hub"
 )
@@ -24,6 +25,11 @@ func (t *writeTx) tell(hubName string, events []hub.HubEvent) {
 	for i := range events {
 		t.told = append(t.told, toldEvent{hubName, &events[i]})
 	}
+}
+
+// forgetEvents drops what was told of a hub that goes: a new one of its name must not tell it.
+func (t *writeTx) forgetEvents(hubName string) {
+	t.told = slices.DeleteFunc(t.told, func(e toldEvent) bool { return e.hub == hubName })
 }
 
 // storeEvents stores what was told in batches, those of each hub apart.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -48,4 +50,40 @@ func TestOpen_oldOutbox(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), long); diff != "" {
 		t.Errorf("outbox (-want +got):\n%.2000s", diff)
 	}
+}
+
+// TestOutbox_hubMadeAnew: a hub that is deleted and made anew has nothing to tell of the one before it, also when all of it is
+// one transaction.
+func TestOutbox_hubMadeAnew(t *testing.T) {
+	path := file(t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, path)
+		tell := func(id string) error {
+			return s.EditConnections(t.Context(), "h", []*hub.ConnectionEdit{{ID: dev("d"), Edit: func(old hub.Connection) (hub.Connection, []hub.HubEvent) {
+				return old, []hub.HubEvent{{Identity: dev("d"), ID: id}}
+			}}})
+		}
+		release := hold(t, s)
+		var wg sync.WaitGroup
+		for _, write := range []func() error{
+			func() error { return tell("before") },
+			func() error { return s.DeleteHub(t.Context(), "h") },
+			func() error { return s.SaveHub(t.Context(), hub.Config{Name: "h", Partitions: 1}) },
+			func() error { return s.EditIdentities(t.Context(), "h", []*hub.IdentityEdit{put("d")}) },
+			func() error { return tell("behind") },
+		} {
+			wg.Go(func() {
+				if err := write(); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		release()
+		wg.Wait()
+		batches, err := s.Outbox(t.Context(), "h", 10)
+		if err != nil || len(batches) != 1 || len(batches[0].Events) != 1 || batches[0].Events[0].ID != "behind" {
+			t.Errorf("outbox %v, %v", batches, err)
+		}
+	})
 }

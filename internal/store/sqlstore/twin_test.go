@@ -198,3 +198,38 @@ func TestFloor_writesRows(t *testing.T) {
 		t.Error("a second floor in one file")
 	}
 }
+
+// TestBackup_hasTwins: a copy of a running store has its twins, and the events that wait.
+func TestBackup_hasTwins(t *testing.T) {
+	s := withHub(t, file(t.TempDir()))
+	want := &hub.StoredTwin{
+		ETag: 3, Tags: twindoc.Section{Document: []byte(`{"a":1}`)},
+		Desired:        twindoc.Section{Document: []byte(`{"b":2}`), Metadata: []byte("M"), Version: 3},
+		Reported:       twindoc.Section{Document: []byte(`{"c":"` + strings.Repeat("x", 20_000) + `"}`), Metadata: []byte("N"), Version: 2},
+		DesiredChanges: []hub.DesiredChange{{Version: 3, Patch: []byte(`{"b":2}`)}},
+	}
+	event := hub.HubEvent{Identity: dev("d"), ID: "e", Data: []byte("told")}
+	e := &hub.TwinEdit{ID: dev("d"), Edit: func(r *hub.Registration) ([]hub.HubEvent, error) {
+		r.Twin = want
+		return []hub.HubEvent{event}, nil
+	}}
+	if err := errors.Join(s.EditTwins(t.Context(), "h", []*hub.TwinEdit{e}), e.Err); err != nil {
+		t.Fatal(err)
+	}
+	path := file(t.TempDir())
+	if err := s.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	copied := open(t, path)
+	got, err := copied.Twin(t.Context(), "h", dev("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Twin); diff != "" {
+		t.Errorf("twin (-want +got):\n%s", diff)
+	}
+	batches, err := copied.Outbox(t.Context(), "h", 10)
+	if diff := cmp.Diff([]hub.HubEventBatch{{ID: 1, Events: []hub.HubEvent{event}}}, batches); err != nil || diff != "" {
+		t.Errorf("outbox: %v (-want +got):\n%s", err, diff)
+	}
+}
