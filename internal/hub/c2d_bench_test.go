@@ -19,6 +19,7 @@ import (
 type benchC2D struct {
 	api
 	b       *testing.B
+	store   *sqlstore.Store
 	devices []chan struct{} // one for each message that a device may have waiting
 }
 
@@ -40,7 +41,7 @@ func newBenchC2D(b *testing.B, devices int, receive bool) *benchC2D {
 		<-ended
 		store.Close()
 	})
-	x := &benchC2D{api: api{h, func() {}}, b: b}
+	x := &benchC2D{api: api{h, func() {}}, b: b, store: store}
 	if _, err := x.CreateHub(b.Context(), hub.NewHub{Name: "plant"}); err != nil {
 		b.Fatal(err)
 	}
@@ -57,13 +58,13 @@ func (x *benchC2D) add(id string, receive bool) {
 	}
 	room := make(chan struct{}, 40)
 	x.devices = append(x.devices, room)
-	if !receive {
-		return
+	if receive {
+		x.receive(d, room)
 	}
-	token, err := sign("plant.localhost", d, time.Now().Add(time.Hour))
-	if err != nil {
-		x.b.Fatal(err)
-	}
+}
+
+// receive connects a device that completes what it gets.
+func (x *benchC2D) receive(d *hubward.Device, room chan struct{}) {
 	session := &session{deliver: func(delivery hub.Delivery) {
 		d := delivery.(*hub.C2DDelivery)
 		d.Receiver.Settle(d.LockToken, hub.C2DComplete, func(err error) {
@@ -74,13 +75,22 @@ func (x *benchC2D) add(id string, receive bool) {
 		})
 		d.Receiver.Credit(1)
 	}}
+	x.connect(d, session).ReceiveC2D(40)
+}
+
+func (x *benchC2D) connect(d *hubward.Device, s *session) connection {
+	x.b.Helper()
+	token, err := sign("plant.localhost", d, time.Now().Add(time.Hour))
+	if err != nil {
+		x.b.Fatal(err)
+	}
 	link, err := x.logIn(x.b.Context(), logIn{
-		Host: "plant.localhost", Identity: hubward.Identity{Device: id}, Token: token, Session: session,
+		Host: "plant.localhost", Identity: hubward.Identity{Device: d.DeviceID}, Token: token, Session: s,
 	})
 	if err != nil {
 		x.b.Fatal(err)
 	}
-	link.ReceiveC2D(40)
+	return connection{Link: link, session: s}
 }
 
 var benchMessage = &hubward.Message{MessageID: "m", Body: make([]byte, 256)}

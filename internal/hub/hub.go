@@ -3,7 +3,7 @@ package hub
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"encoding/hex"
 	"io"
 	"log/slog"
 	"sync"
@@ -56,7 +56,8 @@ type Hub struct {
 	sweepTimer    *c2d.Timer    // of the job that ends locks and messages
 	feedbackTimer *c2d.Timer    // of the job that makes notifications of feedback
 	reload        chan struct{} // configurations may have changed; holds one
-	outbox        *outboxNews
+	outbox        *outboxNews   // of all nodes, for who moves it
+	unannounced   *outboxNews   // of this node, for the others
 	untold        *untold
 
 	leave func() // leaves the cluster
@@ -105,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 		store: o.Store, log: o.Log, cluster: o.Cluster, node: o.Node, observer: o.Observer, logger: o.Logger, now: o.Now,
 		rand: o.Rand, sasGrace: o.SASGrace, hubsChanged: o.HubsChanged,
 		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
-		reload: make(chan struct{}, 1), outbox: newOutboxNews(), untold: newUntold(),
+		reload: make(chan struct{}, 1), outbox: newOutboxNews(), unannounced: newOutboxNews(), untold: newUntold(),
 	}
 	if err := h.setDefaults(); err != nil {
 		return nil, err
@@ -163,11 +164,13 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.checkLinks(ctx) })
 	wg.Go(func() { h.queues.Run(ctx) })
 	wg.Go(func() { h.tellUntold(ctx) })
+	wg.Go(func() { h.announceEvents(ctx) })
 	for _, j := range h.jobs() {
 		wg.Go(func() { h.doJob(ctx, j) })
 	}
 	wg.Wait()
 	h.tasks.end()
+	h.announceAdded()
 	h.leave()
 	return nil
 }
@@ -222,7 +225,14 @@ func (h *Hub) newGUID() (string, error) {
 	}
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+	text := make([]byte, 0, 36)
+	for i, part := range [][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, part)
+	}
+	return string(text), nil
 }
 
 // silent is the Observer that tells nobody.

@@ -17,6 +17,7 @@ import (
 const (
 	outboxRound  = 1024 // events; the last batch of a round may bring up to MaxEventBatch-1 more
 	outboxRetry  = time.Second
+	encodedEvent = 640 // bytes, about, of an event without its body
 	contentJSON  = "application/json"
 	encodingUTF8 = "utf-8"
 )
@@ -53,7 +54,7 @@ func (e hubEvent) encode() HubEvent {
 		Schema: e.schema, Properties: properties, Body: e.body,
 	}
 	stamps := eventcodec.NewStamps(eventcodec.Origin{Identity: e.identity, Source: e.source})
-	return HubEvent{Identity: e.identity, ID: e.id, Data: eventcodec.Append(nil, stamps, e.at, &m)}
+	return HubEvent{Identity: e.identity, ID: e.id, Data: eventcodec.Append(make([]byte, 0, len(e.body)+encodedEvent), stamps, e.at, &m)}
 }
 
 // lifecycleEvent encodes the creation or deletion of an identity with its twin.
@@ -66,7 +67,7 @@ func lifecycleEvent(hub, id string, r *Registration, t *StoredTwin, operation st
 	}.encode()
 }
 
-// outboxNews are the hubs whose events wait to be moved.
+// outboxNews are the hubs whose events wait to be moved, or to be announced.
 type outboxNews struct {
 	added chan struct{} // hubs has grown; holds one
 
@@ -93,8 +94,28 @@ func (o *outboxNews) take() map[string]bool {
 	return hubs
 }
 
-// eventsAdded is called after a change that may have added events of a hub.
-func (h *Hub) eventsAdded(hub string) { h.announce(subjectOutbox, hubNews{Hub: hub}) }
+// eventsAdded is called after a change that may have added events of a hub. It costs next to nothing: devices change their twins
+// all the time.
+func (h *Hub) eventsAdded(hub string) { h.unannounced.add(hub) }
+
+// announceEvents tells the nodes, one of which moves them, of events that were added, until ctx ends. What comes while it tells of
+// others is told of at once.
+func (h *Hub) announceEvents(ctx context.Context) {
+	for {
+		h.announceAdded()
+		select {
+		case <-h.unannounced.added:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Hub) announceAdded() {
+	for hub := range h.unannounced.take() {
+		h.announce(subjectOutbox, hubNews{Hub: hub})
+	}
+}
 
 // moveEvents moves events from the outbox into the log, until ctx ends: those of all hubs at first and from time to time, and
 // of those that are told of in between. It is one node's job at a time.
