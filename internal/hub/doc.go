@@ -14,10 +14,14 @@
 // events.go). Messages to devices are edits of a stored queue (package c2d); what becomes of them is told as notifications
 // (feedback.go, notifications.go).
 //
+// Twins are edits of stored documents (twin.go, twin_change.go, package twindoc). What a device asks of its own is carried out link by
+// link (device_twin.go, twin_requests.go); of changes of its desired properties it is told from what the store remembers
+// (desired.go).
+//
 // Nodes that share a store and a log are told apart by name. node.go lists what they tell each other, jobs.go what one of
 // them does for all.
 //
-// Lock order: Hub.editing, Hub.mu. All others are leaves: those of links, connectionRecorder (after its storing),
+// Lock order: Hub.editing, Hub.mu. All others are leaves: those of links, linkTwin, untold, connectionRecorder (after its storing),
 // ownedPartitions, readers, registrations, feedbackCount, notificationWaiters and tasks. No lock is held across a call of a
 // port or of a Session, with two exceptions: Hub.editing, which serialises changes and loads of configurations in this
 // process, is held while the store is asked or changed, and connectionRecorder.storing while connections are stored. Nothing

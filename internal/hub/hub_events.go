@@ -17,10 +17,12 @@ import (
 const (
 	outboxRound  = 1024 // events; the last batch of a round may bring up to MaxEventBatch-1 more
 	outboxRetry  = time.Second
-	encodedEvent = 640 // bytes, about, of an event without its body
 	contentJSON  = "application/json"
 	encodingUTF8 = "utf-8"
 )
+
+// encodedEvent is how large an event is without its body, in bytes, about.
+const encodedEvent = 640
 
 // hubEvent is an event before it is encoded.
 type hubEvent struct {

@@ -39,8 +39,8 @@ type QueryPage struct {
 
 // Query returns one page of a query's rows. The only one that this hub has yet is SELECT * FROM devices, by which clients list
 // more devices than Devices lists. Rows come in the order of their ids; a device that is there all the time is in exactly
-// one of the pages. p has ServiceConnect or RegistryRead: the cloud's pages name the first for what is done with twins, and the
-// second for queries.
+// one of the pages. p has RegistryRead, by learn.microsoft.com/azure/iot-hub/how-to-device-twins, or ServiceConnect, which is good
+// for reading any twin.
 //
 // Errors: CodeUnauthorizedAccess, CodeNoSuchHub; CodeArgumentInvalid names what is wrong; CodeInvalidOperation for any other query.
 //
