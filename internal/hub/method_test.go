@@ -287,8 +287,10 @@ func TestRespondMethod_dropped(t *testing.T) {
 		again := c.takes(0, d) // takes over
 		second.wantError("a call to the connection before", hubward.CodeDeviceConnectionClosed, 0)
 		third := c.begin("d1", hubward.MethodCall{})
-		e.RespondMethod(other.ID, 500, nil)
-		again.RespondMethod(other.ID, 500, nil)
+		for _, id := range []uint64{call.ID, other.ID} {
+			e.RespondMethod(id, 500, nil)
+			again.RespondMethod(id, 500, nil)
+		}
 		third.wantPending()
 		again.RespondMethod(again.one(t).ID, 200, nil)
 		third.wantResult(200, "null")

@@ -124,8 +124,9 @@ func (c *call) isBulk() bool {
 }
 
 func (c *call) logFailure(code hubward.Code, e *hubward.Error, err error) {
-	level := slog.LevelDebug // the client's doing
-	if code.HTTPStatus() >= 500 && !isDevices(code) && c.r.Context().Err() == nil {
+	level := slog.LevelDebug // the client's doing, the device's, or that of who stops the process
+	drained := code == hubward.CodeServiceUnavailable && c.server.drains()
+	if code.HTTPStatus() >= 500 && !isDevices(code) && !drained && c.r.Context().Err() == nil {
 		level = slog.LevelError
 	}
 	device := ""

@@ -206,6 +206,9 @@ func TestInvokeMethod_drain(t *testing.T) {
 	body := `{"methodName":"m","responseTimeoutInSeconds":300,"connectTimeoutInSeconds":300}`
 	f.do(invoke(body)).wantError(t, hubward.CodeServiceUnavailable, "again")
 	f.do(ask{method: "POST", path: "/twins/offline/methods" + version, body: body}).wantError(t, hubward.CodeServiceUnavailable, "again")
+	if strings.Contains(f.logs.String(), "level=ERROR") {
+		t.Errorf("a drain is logged as a failure: %s", f.logs)
+	}
 }
 
 // The time-outs of the server leave a call the time that it asks for.

@@ -114,6 +114,16 @@ func New(h *hub.Hub, o Options) http.Handler {
 	return s
 }
 
+// drains reports whether the process has begun to stop.
+func (s *server) drains() bool {
+	select {
+	case <-s.stop: // never, without one
+		return true
+	default:
+		return false
+	}
+}
+
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, now: s.now}
