@@ -1,11 +1,36 @@
 package hub
 
-import "context"
+import (
+	"context"
+
+	"github.com/hubward/hubward"
+)
 
 // RecordNow stores what has gathered of connections.
 func (h *Hub) RecordNow(ctx context.Context) error {
 	h.recordOnce(ctx)
 	return nil
+}
+
+// EnterMethodWaiters has n calls with payloads of so many bytes wait for an identity to take methods, until leave is called.
+func EnterMethodWaiters(h *Hub, name string, id hubward.Identity, n, size int) (leave func()) {
+	s, _, err := h.find(name)
+	if err != nil {
+		panic(err)
+	}
+	var all []func()
+	for range n {
+		one, err := s.methods.enter(id, size)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, one)
+	}
+	return func() {
+		for _, one := range all {
+			one()
+		}
+	}
 }
 
 // WaitingCalls is what the calls under way to a link take of its bounds.

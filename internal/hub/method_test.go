@@ -542,18 +542,27 @@ func TestInvokeMethod_bytes(t *testing.T) {
 // Who waits for devices is bounded, and what they wait with.
 func TestInvokeMethod_waitersBounded(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
-		large := []byte(`"` + strings.Repeat("x", hubward.MaxMethodPayload-2) + `"`)
 		c.device("d1")
-		var all []*invocation
-		for range 64 << 20 / hubward.MaxMethodPayload {
-			all = append(all, c.begin("d1", hubward.MethodCall{Payload: large, ConnectTimeout: 5 * time.Second}))
+		large := []byte(`"` + strings.Repeat("x", hubward.MaxMethodPayload-2) + `"`)
+		fill := func(n, size int) (leave func()) {
+			return hub.EnterMethodWaiters(c.nodes[0].Hub, "plant", hubward.Identity{Device: "d2"}, n, size)
 		}
-		c.begin("d1", hubward.MethodCall{Payload: []byte("1"), ConnectTimeout: 5 * time.Second}).wantError("one more", hubward.CodeThrottled, 0)
-		for _, i := range all {
-			i.wantError("nobody comes", hubward.CodeDeviceNotOnline, 5*time.Second)
+		for what, bound := range map[string]struct {
+			n, size int // beside one more
+			payload []byte
+		}{
+			"calls": {4095, 0, nil},
+			"bytes": {64<<20/hubward.MaxMethodPayload - 1, hubward.MaxMethodPayload, large},
+		} {
+			leave := fill(bound.n, bound.size)
+			last := c.begin("d1", hubward.MethodCall{Payload: bound.payload, ConnectTimeout: 5 * time.Second})
+			last.wantPending()
+			more := c.begin("d1", hubward.MethodCall{Payload: []byte("1"), ConnectTimeout: 5 * time.Second})
+			more.wantError("too many "+what, hubward.CodeThrottled, 0)
+			last.wantError("the last one", hubward.CodeDeviceNotOnline, 5*time.Second)
+			leave()
+			fill(bound.n+1, bound.size)() // all places are free
 		}
-		again := c.begin("d1", hubward.MethodCall{ConnectTimeout: 5 * time.Second})
-		again.wantError("there is room again", hubward.CodeDeviceNotOnline, 5*time.Second)
 	})
 }
 
