@@ -140,7 +140,8 @@ type hookedCluster struct {
 	hub.Cluster
 	call     atomic.Pointer[func(subject string) error] // in front
 	lease    atomic.Pointer[func()]
-	detached atomic.Bool // handlers are not told when the caller gives up, which does not wait for them
+	detached atomic.Bool  // handlers are not told when the caller gives up, which does not wait for them
+	late     atomic.Int64 // a time.Duration by which announcements come later than they are made
 }
 
 func (h *hookedCluster) Call(ctx context.Context, node, subject string, request []byte) ([]byte, error) {
@@ -153,6 +154,14 @@ func (h *hookedCluster) Call(ctx context.Context, node, subject string, request 
 		return h.callDetached(ctx, node, subject, request)
 	}
 	return h.Cluster.Call(ctx, node, subject, request)
+}
+
+func (h *hookedCluster) Announce(ctx context.Context, subject string, message []byte) error {
+	if late := time.Duration(h.late.Load()); late > 0 {
+		time.AfterFunc(late, func() { h.Cluster.Announce(context.WithoutCancel(ctx), subject, message) })
+		return nil
+	}
+	return h.Cluster.Announce(ctx, subject, message)
 }
 
 func (h *hookedCluster) callDetached(ctx context.Context, node, subject string, request []byte) (response []byte, err error) {

@@ -423,6 +423,52 @@ func TestInvokeMethod_looksForItself(t *testing.T) {
 	})
 }
 
+// A device that has come between a caller's look and the announcement that he waits is found when that comes.
+func TestInvokeMethod_announcedLate(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		c.nodes[0].hooks.late.Store(int64(3 * time.Second))
+		i := c.begin("d1", hubward.MethodCall{ConnectTimeout: 20 * time.Second})
+		time.Sleep(time.Second)
+		e := c.takes(1, d)
+		synctest.Wait()
+		i.wantPending()
+		time.Sleep(2 * time.Second)
+		e.RespondMethod(e.one(t).ID, 200, nil)
+		i.wantResult(200, "null")
+	})
+}
+
+// A connection that was taken over elsewhere and never told gets no calls, also when the device is about to come back to its node.
+func TestInvokeMethod_staleLink(t *testing.T) {
+	inCrew(t, 2, func(t *testing.T, c *crew) {
+		d := c.device("d1")
+		stale := c.takes(1, d)
+		lost := func(subject string) error {
+			if subject == "close" {
+				return errors.New("lost")
+			}
+			return nil
+		}
+		c.nodes[0].hooks.call.Store(&lost)
+		c.connect(0, d)
+		looks := 0
+		look := func() {
+			if looks++; looks != 2 { // the second one comes between the claim and the new link
+				return
+			}
+			_, err := c.invoke("d1", hubward.MethodCall{ResponseTimeout: 5 * time.Second})
+			wantCode(t, "a call", err, hubward.CodeDeviceNotOnline)
+		}
+		c.hooks.identity.Store(&look)
+		conn := c.connect(1, d)
+		if looks < 2 || len(stale.got()) > 0 {
+			t.Errorf("after %d looks, the stale connection got a call", looks)
+		}
+		conn.Disconnect()
+	})
+}
+
 func TestInvokeMethod_hubDeleted(t *testing.T) {
 	inCrew(t, 2, func(t *testing.T, c *crew) {
 		c.second()
