@@ -16,3 +16,6 @@ var (
 	ReadTwinTopic   = readTwinTopic
 	ReadMethodTopic = readMethodTopic
 )
+
+// Merge is the merge of RFC 7396.
+var Merge = merge
