@@ -1,5 +1,6 @@
-// Package device is the device side of an IoT hub: it sends telemetry and receives cloud-to-device messages, from Hubward
-// and the cloud service alike, over MQTT, AMQP or HTTPS (Options.Protocol), always with TLS.
+// Package device is the device side of an IoT hub: it sends telemetry, receives cloud-to-device messages, keeps a twin and
+// answers direct methods, of Hubward and the cloud service alike, over MQTT, AMQP or HTTPS (Options.Protocol), always with TLS.
+// Twins and methods need MQTT or AMQP.
 //
 //	client, err := device.NewFromConnectionString("HostName=…;DeviceId=…;SharedAccessKey=…", nil)
 //	…
@@ -20,6 +21,12 @@
 // after a reconnect: what is not completed comes again. Options.OnMessage is called with each of them instead, one after
 // another, and settles them by what it returns.
 //
+// The twin is the state that the device shares with its back ends: OnDesired gives the desired properties and each change of
+// them, none missed over reconnects; UpdateReported writes the reported ones; Twin reads both. HandleMethod has calls of back
+// ends answered. Names and markers of Plug and Play travel as its convention says
+// (learn.microsoft.com/azure/iot/concepts-convention): Options.ModelID names the model, a command of a component is the method
+// "component*command", and properties of a component are an object with "__t": "c".
+//
 // A connection that is lost is tried again at once, then with growing pauses (Options.Backoff), without end: only a hub that
 // refuses the credentials, or Close, ends a client. Options.OnState tells of every change. Drain lets what is under way
 // come to its end, and closes the client.
@@ -30,4 +37,5 @@
 //	client.go     the Client; run.go keeps it connected, outbox.go holds what is not confirmed
 //	transport.go  what a protocol is to it: mqtt*.go, amqp*.go, poll.go (over https*.go); dial.go, with WebSockets
 //	telemetry.go  sending; c2d.go receiving, handler.go by Options.OnMessage
+//	twin.go       the twin, and twin_patch.go what is merged into it; desired.go follows the changes; method.go
 package device

@@ -130,3 +130,134 @@ func ExampleNewFromConnectionString() {
 	}
 	// Output: connection string: it has neither SharedAccessKey nor SharedAccessSignature
 }
+
+// The twin, read and written.
+func ExampleClient_UpdateReported() {
+	hub, err := startFakeHub()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hub.stop()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := device.NewFromConnectionString(hub.connectionString(), &device.Options{CA: hub.roots, ModelID: "dtmi:com:example:Thermostat;1"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close(ctx)
+	if err := client.Connect(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	twin, err := client.Twin(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var reported struct{ Firmware string }
+	if err := twin.Reported.Decode(&reported); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("firmware %s, in version %d\n", reported.Firmware, twin.Reported.Version)
+
+	version, err := client.UpdateReported(ctx, map[string]any{
+		"firmware":    "1.2",
+		"lastFault":   nil,                                         // goes away
+		"thermostat1": map[string]any{"__t": "c", "maxTemp": 38.7}, // a component of the Plug and Play model
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("stored as version", version)
+	// Output:
+	// firmware 1.1, in version 7
+	// stored as version 8
+}
+
+// A desired property is applied, and acknowledged by the convention of Plug and Play for writable properties
+// (learn.microsoft.com/azure/iot/concepts-convention).
+func ExampleClient_OnDesired() {
+	hub, err := startFakeHub()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hub.stop()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := device.NewFromConnectionString(hub.connectionString(), &device.Options{CA: hub.roots})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close(ctx)
+
+	type acknowledgement struct {
+		Value   float64 `json:"value"`
+		Code    int     `json:"ac"` // as in HTTP
+		Version int64   `json:"av"` // of the desired properties
+	}
+	applied := make(chan float64, 1)
+	err = client.OnDesired(func(ctx context.Context, d device.DesiredChange) { // first all there are, then each change
+		var desired struct{ Interval *float64 }
+		if err := d.Decode(&desired); err != nil || desired.Interval == nil {
+			return // it is about something else
+		}
+		ack := acknowledgement{Value: *desired.Interval, Code: 200, Version: d.Version}
+		if _, err := client.UpdateReported(ctx, map[string]any{"interval": ack}); err != nil {
+			fmt.Println(err)
+		}
+		applied <- *desired.Interval
+	})
+	if err == nil {
+		err = client.Connect(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("the interval is", <-applied)
+	// Output: the interval is 5
+}
+
+// Direct methods: one of the device, and a command of a component of its Plug and Play model.
+func ExampleClient_HandleMethod() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	client, err := device.NewFromConnectionString(os.Getenv("DEVICE"), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	reboot := func(ctx context.Context, r *device.MethodRequest) (int, any, error) {
+		var want struct{ Delay int }
+		if err := r.Decode(&want); err != nil || want.Delay < 0 {
+			return 400, map[string]string{"error": "delay has to be a number of seconds"}, nil
+		}
+		return 200, map[string]int{"rebootsIn": want.Delay}, nil
+	}
+	report := func(ctx context.Context, r *device.MethodRequest) (int, any, error) {
+		return 200, map[string]float64{"maxTemp": 38.7, "minTemp": 11.2}, nil
+	}
+	err = errors.Join(
+		client.HandleMethod("reboot", reboot),
+		client.HandleMethod("thermostat1*getMaxMinReport", report),
+		client.Connect(ctx),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-ctx.Done()
+	end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := client.Drain(end); err != nil { // calls in hand are answered
+		fmt.Println(err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -191,7 +192,7 @@ func (n *pipes) shut(client *device.Client, p *peer) {
 	}
 }
 
-// fakeHub is a hub over TLS on loopback that accepts everybody and confirms everything.
+// fakeHub is a hub over TLS on loopback that accepts everybody and confirms everything. The desired interval is 5.
 type fakeHub struct {
 	listener net.Listener
 	roots    *x509.CertPool
@@ -283,10 +284,19 @@ func (h *fakeHub) serve(nc net.Conn) {
 			if err != nil {
 				return
 			}
+			if answer = answerTwin(&packet); answer != nil {
+				break
+			}
 			h.mu.Lock()
 			h.messages = append(h.messages, packet)
 			h.mu.Unlock()
 			answer = mqttwire.AppendPuback(nil, packet.ID)
+		case mqttwire.Subscribe:
+			packet, err := mqttwire.ParseSubscribe(body)
+			if err != nil {
+				return
+			}
+			answer = mqttwire.AppendSuback(nil, packet.ID, make([]byte, len(packet.Filters))...)
 		case mqttwire.Pingreq:
 			answer = mqttwire.AppendPingresp(nil)
 		default:
@@ -296,6 +306,26 @@ func (h *fakeHub) serve(nc net.Conn) {
 			return
 		}
 	}
+}
+
+// answerTwin answers a request about the twin; nil for what is none.
+func answerTwin(p *mqttwire.PublishPacket) []byte {
+	path, id, _ := strings.Cut(string(p.Topic), "/?$rid=")
+	answer := &mqttwire.PublishPacket{}
+	switch path {
+	case "$iothub/twin/GET":
+		answer.Topic = []byte("$iothub/twin/res/200/?$rid=" + id)
+		answer.Payload = []byte(`{"desired":{"interval":5,"$version":3},"reported":{"firmware":"1.1","$version":7}}`)
+	case "$iothub/twin/PATCH/properties/reported":
+		answer.Topic = []byte("$iothub/twin/res/204/?$rid=" + id + "&$version=8")
+	default:
+		return nil
+	}
+	packet, err := mqttwire.AppendPublish(nil, answer)
+	if err != nil {
+		panic(err) // the id was too long
+	}
+	return packet
 }
 
 // dropAll closes every connection.
