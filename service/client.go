@@ -70,7 +70,7 @@ func NewFromConnectionString(connectionString string, o *Options) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("service: connection string: %w", err)
 	}
-	c := &Client{host: cs.HostName, http: o.httpClient(answerTimeout), patient: o.httpClient(0), tokens: tokens, agent: o.UserAgent}
+	c := &Client{host: cs.HostName, http: o.httpClient(answerTimeout, maxIdlePerHost), patient: o.httpClient(0, maxIdlePatient), tokens: tokens, agent: o.UserAgent}
 	if c.agent == "" {
 		c.agent = "hubward-service"
 	}
@@ -110,10 +110,12 @@ const (
 	answerTimeout  = 60 * time.Second
 	idleTimeout    = 90 * time.Second
 	maxIdlePerHost = 16
+	maxIdlePatient = 256 // calls that wait for devices are many at a time
 )
 
-// httpClient returns that of the options, or one that waits so long for an answer, 0 for as long as the context lasts.
-func (o *Options) httpClient(answer time.Duration) *http.Client {
+// httpClient returns that of the options, or one that waits so long for an answer, 0 for as long as the context lasts, and keeps
+// so many idle connections.
+func (o *Options) httpClient(answer time.Duration, idle int) *http.Client {
 	client := &http.Client{}
 	if o.HTTPClient != nil {
 		*client = *o.HTTPClient
@@ -125,7 +127,7 @@ func (o *Options) httpClient(answer time.Duration) *http.Client {
 			TLSHandshakeTimeout:   tlsTimeout,
 			ResponseHeaderTimeout: answer,
 			IdleConnTimeout:       idleTimeout,
-			MaxIdleConnsPerHost:   maxIdlePerHost,
+			MaxIdleConnsPerHost:   idle,
 			ForceAttemptHTTP2:     true,
 		}
 	}
