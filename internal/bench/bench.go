@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,8 +22,8 @@ type Options struct {
 	HostName string // in user names and tokens
 	TLS      *tls.Config
 	Devices  []Device
-	Window   int                           // unconfirmed messages per device, 1 to 1000
-	Size     int                           // bytes of a message body; at least MinSize
+	Window   int                           // unconfirmed messages or patches per device, 1 to 1000
+	Size     int                           // bytes of a message body, or of the reported properties; at least MinSize
 	QoS      byte                          // 0 or 1
 	Rate     float64                       // messages per second over all devices; 0: as fast as the window allows
 	Warm     time.Duration                 // before measuring
@@ -56,21 +55,44 @@ type Result struct {
 	acked map[string]int64 // per device, the number of messages that were acknowledged: the first n
 }
 
-// Run sends load and measures it. It ends early with ctx's error.
+// Run sends telemetry and measures it. It ends early with ctx's error.
 func Run(ctx context.Context, o Options) (*Result, error) {
+	return run(ctx, &o, func(d Device) exchange { return newTelemetry(&o, d) })
+}
+
+// run connects the devices, has each of them exchange what open returns, and measures that.
+func run(ctx context.Context, o *Options, open func(Device) exchange) (*Result, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	senders, err := connect(ctx, &o)
+	conns, err := connect(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, s := range senders {
-			s.close()
-		}
-	}()
-	return measure(ctx, &o, senders)
+	defer closeAll(conns)
+	senders := make([]*sender, len(conns))
+	for i, c := range conns {
+		senders[i] = newSender(c, open(c.device), o)
+	}
+	if err := each(ctx, senders, func(s *sender) error { return s.prepare(s.conn) }); err != nil {
+		return nil, err
+	}
+	return measure(ctx, o, senders)
+}
+
+// each calls do for each of list, some at a time, until one fails.
+func each[T any](ctx context.Context, list []T, do func(T) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(dialParallel)
+	for _, item := range list {
+		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return do(item)
+		})
+	}
+	return group.Wait()
 }
 
 func (o *Options) check() error {
@@ -87,128 +109,30 @@ func (o *Options) check() error {
 	return nil
 }
 
-func connect(ctx context.Context, o *Options) ([]*sender, error) {
-	senders := make([]*sender, len(o.Devices))
+// connect connects all devices.
+func connect(ctx context.Context, o *Options) ([]*conn, error) {
+	conns := make([]*conn, len(o.Devices))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(dialParallel)
 	for i, d := range o.Devices {
 		group.Go(func() error {
-			s, err := dial(groupCtx, o, d)
-			senders[i] = s
+			c, err := dial(groupCtx, o, d)
+			conns[i] = c
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		for _, s := range senders {
-			if s != nil {
-				s.close()
-			}
-		}
+		closeAll(conns)
 		return nil, err
 	}
-	return senders, nil
+	return conns, nil
 }
 
-// measure runs all senders, looks at their counters at the beginning and the end of the measured time, and lets what
-// is under way be confirmed.
-func measure(ctx context.Context, o *Options, senders []*sender) (*Result, error) {
-	sending, stop := context.WithCancel(ctx)
-	defer stop()
-	var running sync.WaitGroup
-	failures := make(chan error, len(senders)) // one each at most
-	for _, s := range senders {
-		running.Go(func() {
-			if err := s.run(sending); err != nil {
-				failures <- err
-				stop()
-			}
-		})
-	}
-	r := &Result{Devices: len(senders), acked: make(map[string]int64)}
-	err := sleepReporting(sending, o, senders, o.Warm)
-	before := snapshot(o, senders)
-	for _, s := range senders {
-		s.measuring.Store(true)
-	}
-	if err == nil {
-		err = sleepReporting(sending, o, senders, o.Duration)
-	}
-	after := snapshot(o, senders)
-	for _, s := range senders {
-		s.measuring.Store(false)
-	}
-	stop()
-	running.Wait()
-	select {
-	case err = <-failures:
-	default:
-	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	r.fill(o, senders, before, after)
-	return r, err
-}
-
-// counters are the state of all senders at one moment.
-type counters struct {
-	at    time.Time
-	acked int64
-	cpu   time.Duration
-	noCPU bool
-}
-
-func snapshot(o *Options, senders []*sender) counters {
-	c := counters{at: time.Now(), noCPU: true}
-	for _, s := range senders {
-		c.acked += s.confirmed(o.QoS)
-	}
-	if o.CPU != nil {
-		if used, err := o.CPU(); err == nil {
-			c.cpu, c.noCPU = used, false
-		}
-	}
-	return c
-}
-
-func (r *Result) fill(o *Options, senders []*sender, before, after counters) {
-	r.Measured = after.acked - before.acked
-	r.Seconds = after.at.Sub(before.at).Seconds()
-	if r.Seconds > 0 {
-		r.Rate = float64(r.Measured) / r.Seconds
-	}
-	if !before.noCPU && !after.noCPU && r.Measured > 0 {
-		r.CPUMicros = float64((after.cpu - before.cpu).Microseconds()) / float64(r.Measured)
-	}
-	var all []time.Duration
-	for _, s := range senders {
-		r.Sent += s.sent.Load()
-		r.Acked += s.acked.Load()
-		r.acked[s.device.ID] = s.acked.Load()
-		all = append(all, s.latencies...)
-	}
-	r.P50, r.P99, r.P999 = percentile(all, .5), percentile(all, .99), percentile(all, .999)
-}
-
-func sleepReporting(ctx context.Context, o *Options, senders []*sender, d time.Duration) error {
-	end := time.NewTimer(d)
-	defer end.Stop()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-end.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-			if o.Progress != nil {
-				var acked int64
-				for _, s := range senders {
-					acked += s.confirmed(o.QoS)
-				}
-				o.Progress(acked)
-			}
+// closeAll closes the connections that are there.
+func closeAll(conns []*conn) {
+	for _, c := range conns {
+		if c != nil {
+			c.close()
 		}
 	}
 }

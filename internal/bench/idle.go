@@ -20,15 +20,11 @@ func Idle(ctx context.Context, o Options, memory func() (int64, error)) (*IdleRe
 	if err != nil {
 		return nil, err
 	}
-	senders, err := connect(ctx, &o)
+	conns, err := connect(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, s := range senders {
-			s.close()
-		}
-	}()
+	defer closeAll(conns)
 	hold := time.NewTimer(o.Duration)
 	defer hold.Stop()
 	select {
@@ -37,6 +33,6 @@ func Idle(ctx context.Context, o Options, memory func() (int64, error)) (*IdleRe
 		return nil, ctx.Err()
 	}
 	after, err := memory()
-	n := len(senders)
+	n := len(conns)
 	return &IdleResult{Connections: n, Before: before, After: after, KiBPerConnection: float64(after-before) / 1024 / float64(n)}, err
 }

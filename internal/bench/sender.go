@@ -1,127 +1,47 @@
 package bench
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/internal/mqttwire"
-	"github.com/hubward/hubward/sas"
 )
 
-// Time limits of a connection.
-const (
-	dialTimeout  = 30 * time.Second
-	drainTimeout = 30 * time.Second
-	tokenTTL     = 6 * time.Hour
-)
+// drainTimeout bounds the wait for what is not confirmed at the end.
+const drainTimeout = 30 * time.Second
 
-// sender is one device's connection.
+// exchange is what a sender sends and how it is confirmed. It belongs to one sender; answered is called by its reader only.
+type exchange interface {
+	// prepare does what has to be done before the first request.
+	prepare(c *conn) error
+	// appendRequest appends the packet of the request with a number. id is given to no other one that is not confirmed.
+	appendRequest(dst []byte, number int64, id uint16) ([]byte, error)
+	// answered returns the id of the request that a packet confirms, and false for one that confirms none.
+	answered(h mqttwire.Header, body []byte) (id uint16, ok bool, err error)
+}
+
+// sender sends as one device, with a window of what is not confirmed.
 type sender struct {
-	device Device
-	o      *Options
-	nc     net.Conn
-	in     *bufio.Reader
-	topic  []byte
+	*conn
+	exchange
+	o *Options
 
 	sent      atomic.Int64
 	acked     atomic.Int64
 	measuring atomic.Bool
 
-	slots     chan struct{}   // one per unconfirmed message
-	started   []int64         // by packet id, when it was sent; an id is not reused while unconfirmed
-	latencies []time.Duration // of acknowledgements while measuring; the reader's
+	slots     chan struct{}   // one per unconfirmed request
+	started   []int64         // by id, when it was sent; an id is not reused while unconfirmed
+	latencies []time.Duration // of confirmations while measuring; the reader's
 }
 
-// dial connects one device.
-func dial(ctx context.Context, o *Options, d Device) (*sender, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	tcp, err := new(loopback.Dialer).DialContext(ctx, "tcp", o.Address)
-	if err != nil {
-		return nil, fmt.Errorf("device %s: %w", d.ID, err)
-	}
-	nc := tls.Client(tcp, o.TLS)
-	if err := nc.HandshakeContext(ctx); err != nil {
-		tcp.Close()
-		return nil, fmt.Errorf("device %s: %w", d.ID, err)
-	}
-	s := &sender{
-		device: d, o: o, nc: nc, in: bufio.NewReaderSize(nc, 512), slots: make(chan struct{}, o.Window),
-		topic: []byte("devices/" + d.ID + "/messages/events/%24.ct=application%2Fjson&%24.ce=utf-8"),
-	}
-	if err := s.login(); err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("device %s: %w", d.ID, err)
-	}
-	return s, nil
-}
-
-func (s *sender) login() error {
-	token, err := sas.Sign(s.o.HostName+"/devices/"+s.device.ID, s.device.Key, "", time.Now().Add(tokenTTL))
-	if err != nil {
-		return err
-	}
-	packet, err := mqttwire.AppendConnect(nil, &mqttwire.ConnectPacket{
-		CleanSession: true, KeepAlive: 10 * time.Minute, ClientID: s.device.ID,
-		HasUser: true, User: s.o.HostName + "/" + s.device.ID + "/?api-version=2021-04-12&DeviceClientType=hubward-bench",
-		HasPassword: true, Password: []byte(token),
-	})
-	if err != nil {
-		return err
-	}
-	s.nc.SetDeadline(time.Now().Add(dialTimeout))
-	defer s.nc.SetDeadline(time.Time{})
-	if _, err := s.nc.Write(packet); err != nil {
-		return err
-	}
-	h, body, err := s.read()
-	if err != nil {
-		return err
-	}
-	ack, err := mqttwire.ParseConnack(body)
-	if err != nil || h.Type != mqttwire.Connack {
-		return errors.New("the hub answered CONNECT with something else")
-	}
-	if ack.Code != mqttwire.Accepted {
-		return fmt.Errorf("the hub refused CONNECT with code %d", ack.Code)
-	}
-	return nil
-}
-
-// maxAnswer bounds a packet from the hub: acknowledgements are all that a bench device asks for.
-const maxAnswer = 1 << 10
-
-func (s *sender) read() (mqttwire.Header, []byte, error) {
-	var head [5]byte
-	for n := 1; ; n++ {
-		b, err := s.in.ReadByte()
-		if err != nil {
-			return mqttwire.Header{}, nil, err
-		}
-		head[n-1] = b
-		h, used, err := mqttwire.ParseHeader(head[:n])
-		if err != nil {
-			return h, nil, err
-		}
-		if used > 0 {
-			if h.Length > maxAnswer {
-				return h, nil, errors.New("the hub sent a packet larger than any acknowledgement")
-			}
-			body := make([]byte, h.Length)
-			_, err = io.ReadFull(s.in, body)
-			return h, body, err
-		}
-	}
+func newSender(c *conn, e exchange, o *Options) *sender {
+	return &sender{conn: c, exchange: e, o: o, slots: make(chan struct{}, o.Window)}
 }
 
 // run sends until ctx ends, then waits until all is confirmed.
@@ -168,7 +88,6 @@ func (s *sender) write(ctx context.Context) error {
 		pace = time.NewTicker(time.Duration(float64(time.Second) * float64(len(s.o.Devices)) / s.o.Rate))
 		defer pace.Stop()
 	}
-	body := newBody(s.o.RunID, s.o.Size)
 	var packet []byte
 	var id uint16
 	for {
@@ -196,8 +115,7 @@ func (s *sender) write(ctx context.Context) error {
 			return nil
 		}
 		var err error
-		packet, err = mqttwire.AppendPublish(packet[:0], &mqttwire.PublishPacket{QoS: s.o.QoS, ID: id, Topic: s.topic, Payload: body.number(s.sent.Load())})
-		if err != nil {
+		if packet, err = s.appendRequest(packet[:0], s.sent.Load(), id); err != nil {
 			return err
 		}
 		atomic.StoreInt64(&s.started[id], time.Now().UnixNano())
@@ -220,11 +138,17 @@ func (s *sender) readAcks() error {
 			}
 			return err
 		}
-		if h.Type != mqttwire.Puback {
+		id, ok, err := s.answered(h, body)
+		if err != nil {
+			s.nc.Close()
+			s.release()
+			return err
+		}
+		if !ok {
 			continue
 		}
 		if s.measuring.Load() {
-			sent := atomic.LoadInt64(&s.started[binary.BigEndian.Uint16(body)])
+			sent := atomic.LoadInt64(&s.started[id])
 			s.latencies = append(s.latencies, time.Duration(time.Now().UnixNano()-sent))
 		}
 		s.acked.Add(1)
@@ -254,10 +178,4 @@ func (s *sender) confirmed(qos byte) int64 {
 		return s.sent.Load()
 	}
 	return s.acked.Load()
-}
-
-func (s *sender) close() {
-	s.nc.SetWriteDeadline(time.Now().Add(time.Second))
-	s.nc.Write(mqttwire.AppendDisconnect(nil))
-	s.nc.Close()
 }

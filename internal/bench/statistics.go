@@ -13,3 +13,13 @@ func percentile(ds []time.Duration, q float64) float64 {
 	slices.Sort(ds)
 	return float64(ds[int(q*float64(len(ds)-1))].Microseconds()) / 1000
 }
+
+// Median returns the median of figures, 0 when there are none.
+func Median(figures []float64) float64 {
+	n := len(figures)
+	if n == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(figures))
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
