@@ -21,7 +21,7 @@ import (
 
 func newBenchCommand(env Env) *cobra.Command {
 	cmd := newGroup("bench", "Measure a hub under load", "")
-	cmd.AddCommand(newBenchD2CCommand(env), newBenchIdleCommand(env), newBenchFloorCommand(env))
+	cmd.AddCommand(newBenchD2CCommand(env), newBenchTwinCommand(env), newBenchMethodCommand(env), newBenchIdleCommand(env), newBenchFloorCommand(env))
 	return cmd
 }
 
@@ -35,13 +35,18 @@ type benchTarget struct {
 	floor   string
 }
 
-func (t *benchTarget) addFlags(cmd *cobra.Command) {
+// addFlags gives cmd the flags, with a default for --devices.
+func (t *benchTarget) addFlags(cmd *cobra.Command, devices int) {
 	flags := cmd.Flags()
-	flags.IntVar(&t.devices, "devices", 100, "devices, 1 to 10000")
+	flags.IntVar(&t.devices, "devices", devices, "devices, 1 to 10000")
 	flags.IntVar(&t.pid, "pid", 0, "process id of the server, if it runs on this machine")
 	flags.StringVar(&t.mqtts, "mqtts", "", "`address` of the hub's MQTT listener (default: the login's host, port 8883)")
-	flags.StringVar(&t.floor, "floor", "", "`address` of a bench floor: measure it instead of a hub")
 	t.login, t.output = addLoginFlags(cmd), addOutputFlag(cmd)
+}
+
+// addFloorFlag gives cmd the flag to measure a floor.
+func (t *benchTarget) addFloorFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.floor, "floor", "", "`address` of a bench floor: measure it instead of a hub")
 }
 
 func (t *benchTarget) validate(cmd *cobra.Command) error {
@@ -96,6 +101,18 @@ func (t *benchTarget) explain(ctx context.Context, o bench.Options, err error) e
 		return explainDial(o.Address, "--mqtts", err)
 	}
 	return err
+}
+
+// cpu is what tells the CPU time of the server of --pid, nil without one.
+func (t *benchTarget) cpu() (func() (time.Duration, error), error) {
+	if t.pid == 0 {
+		return nil, nil
+	}
+	used := bench.ProcessCPU(t.pid)
+	if _, err := used(); err != nil {
+		return nil, fmt.Errorf("--pid: %w", err)
+	}
+	return used, nil
 }
 
 // locate fills in where the hub's MQTT listener is and whom to trust.

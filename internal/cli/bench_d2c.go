@@ -36,7 +36,8 @@ Then read everything back and count what is lost, duplicated or out of order. Th
 		Args: cobra.NoArgs, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, env) },
 	}
-	f.addFlags(cmd)
+	f.addFlags(cmd, 100)
+	f.addFloorFlag(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&f.window, "window", 10, "unconfirmed messages per device")
 	flags.IntVar(&f.size, "size", 256, "bytes of a message")
@@ -72,11 +73,9 @@ func (f *benchD2CFlags) run(cmd *cobra.Command, env Env) error {
 	ctx := cmd.Context()
 	return f.use(ctx, env, func(client *service.Client, o bench.Options) error {
 		o.Window, o.Size, o.QoS, o.Rate, o.Warm, o.Duration = f.window, f.size, byte(f.qos), f.rate, f.warm, f.duration
-		if f.pid != 0 {
-			o.CPU = bench.ProcessCPU(f.pid)
-			if _, err := o.CPU(); err != nil {
-				return fmt.Errorf("--pid: %w", err)
-			}
+		var err error
+		if o.CPU, err = f.cpu(); err != nil {
+			return err
 		}
 		o.Progress = func(acked int64) { fmt.Fprintf(env.Stderr, "%d acknowledged\n", acked) }
 		return f.measure(ctx, env, client, o)

@@ -20,7 +20,8 @@ func newBenchIdleCommand(env Env) *cobra.Command {
 server on this machine has grown for each. The devices are deleted at the end.`,
 		Args: cobra.NoArgs, DisableFlagsInUseLine: true,
 	}
-	target.addFlags(cmd)
+	target.addFlags(cmd, 100)
+	target.addFloorFlag(cmd)
 	cmd.Flags().DurationVar(&duration, "duration", 10*time.Second, "how long to hold the connections")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if target.pid == 0 {

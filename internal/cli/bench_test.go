@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"encoding/json"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -37,6 +39,77 @@ func TestBenchD2C_badFlags(t *testing.T) {
 	for _, line := range [][]string{{"--devices", "0"}, {"--window", "0"}, {"--size", "10"}, {"--qos", "2"}} {
 		if status, _, stderr := runLine(t, nil, append([]string{"bench", "d2c"}, line...)...); status != 2 || !strings.Contains(stderr, line[0]) {
 			t.Errorf("%v: status %d, %s", line, status, stderr)
+		}
+	}
+}
+
+// benchLine is a short measurement of h.
+func benchLine(h *testhub.Hub, args ...string) []string {
+	return append(append([]string{"bench"}, args...), "--warm", "10ms", "--duration", "100ms", "-o", "json", "--pid", strconv.Itoa(os.Getpid()),
+		"--login", loginOf(h, "iothubowner"), "--ca", h.CAFile, "--mqtts", h.MQTT)
+}
+
+func TestBenchTwin(t *testing.T) {
+	h := testhub.Start(t)
+	store := t.TempDir()
+	status, stdout, stderr := runLine(t, nil, benchLine(h, "twin", "--devices", "4", "--window", "2", "--size", "1024,32768", "--rounds", "2", "--store", store)...)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	var report struct {
+		Devices, Rounds int
+		Sizes           []struct {
+			Size                                       int
+			PatchesPerSecond, BareUpdatesPerSecond     float64
+			PatchP50Milliseconds, PatchesToBareUpdates float64
+			TimeToFirstSize                            float64
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || report.Devices != 4 || report.Rounds != 2 || len(report.Sizes) != 2 {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	for i, s := range report.Sizes {
+		if s.Size != []int{1024, 32768}[i] || s.PatchesPerSecond <= 0 || s.BareUpdatesPerSecond <= 0 || s.PatchP50Milliseconds <= 0 ||
+			s.PatchesToBareUpdates <= 0 || s.TimeToFirstSize <= 0 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if left, err := os.ReadDir(store); err != nil || len(left) > 0 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+	if devices := (&client{t: t, env: map[string]string{"HUBWARD_CONNECTION_STRING": loginOf(h, "iothubowner"), "HUBWARD_CA": h.CAFile}}).ok("device", "list", "-o", "json"); devices != "" {
+		t.Errorf("devices are left: %s", devices)
+	}
+}
+
+func TestBenchMethod(t *testing.T) {
+	h := testhub.Start(t)
+	status, stdout, stderr := runLine(t, nil, benchLine(h, "method", "--devices", "4", "--in-flight", "20", "--rounds", "1")...)
+	if status != 0 {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	var report struct {
+		Calls                               int64
+		CallsPerSecond, CallP99Milliseconds float64
+		Messages                            []struct {
+			Window            int
+			MessagesPerSecond float64
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &report); err != nil || report.Calls == 0 || report.CallsPerSecond <= 0 || report.CallP99Milliseconds <= 0 ||
+		len(report.Messages) != 2 || report.Messages[1].Window != 1 || report.Messages[1].MessagesPerSecond <= 0 {
+		t.Errorf("%v: %s", err, stdout)
+	}
+}
+
+func TestBench_badFlags(t *testing.T) {
+	for _, line := range []string{
+		"twin --size 63", "twin --size 1024,32769", "twin --window 0", "twin --rounds 0", "twin --devices 10001",
+		"method --in-flight 0", "method --in-flight 10001", "method --size 63", "method --size 131073", "method --window 1001", "method --rounds 101",
+	} {
+		args := strings.Fields(line)
+		if status, _, stderr := runLine(t, nil, append([]string{"bench"}, args...)...); status != 2 || !strings.Contains(stderr, args[1]) {
+			t.Errorf("%s: status %d, %s", line, status, stderr)
 		}
 	}
 }
