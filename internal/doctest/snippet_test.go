@@ -139,7 +139,10 @@ func TestSnippets_goRuns(t *testing.T) {
 
 // goPrints is what a Go snippet prints last.
 func goPrints(s Snippet) string {
-	if strings.Contains(s.Text, "HandleMethod") {
+	switch {
+	case strings.Contains(s.Text, "and runs at"):
+		return `answered 200 {"running":true} and runs at 3`
+	case strings.Contains(s.Text, "HandleMethod"):
 		return `reboot: 200 {"state":"rebooting"}`
 	}
 	return `MyFirstDevice {"windSpeed":12.3}`
