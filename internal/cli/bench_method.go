@@ -197,10 +197,7 @@ type benchMethodFloor struct {
 }
 
 func (f *benchMethodFlags) report(calls []*bench.Result, messages [][]*bench.Result) *benchMethodReport {
-	r := &benchMethodReport{Devices: f.devices, InFlight: f.inFlight, Rounds: f.rounds}
-	for _, c := range calls {
-		r.Calls += c.Acked
-	}
+	r := &benchMethodReport{Devices: f.devices, InFlight: f.inFlight, Rounds: f.rounds, Calls: acked(calls)}
 	r.Rate, r.CPU = medianOf(calls, rateOf), medianOf(calls, cpuOf)
 	r.P50 = medianOf(calls, func(b *bench.Result) float64 { return b.P50 })
 	r.P99 = medianOf(calls, func(b *bench.Result) float64 { return b.P99 })

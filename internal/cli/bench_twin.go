@@ -125,7 +125,8 @@ func (f *benchTwinFlags) measureRows(ctx context.Context, o bench.Options) (resu
 // benchTwinSize is what was measured with twins of one size. Figures are medians.
 type benchTwinSize struct {
 	Size    int     `json:"size"`
-	Patches float64 `json:"patchesPerSecond"`
+	Patches int64   `json:"patches"` // over the whole run
+	Rate    float64 `json:"patchesPerSecond"`
 	P50     float64 `json:"patchP50Milliseconds"`
 	P99     float64 `json:"patchP99Milliseconds"`
 	Updates float64 `json:"bareUpdatesPerSecond"`
@@ -151,7 +152,7 @@ func (f *benchTwinFlags) report(hub, bare [][]*bench.Result) *benchTwinReport {
 	r := &benchTwinReport{Devices: f.devices, Window: f.window, Rounds: f.rounds}
 	for i, size := range f.sizes {
 		r.Sizes = append(r.Sizes, benchTwinSize{
-			Size: size, Patches: medianOf(hub[i], rateOf), Updates: medianOf(bare[i], rateOf), Ratio: medianRatio(hub[i], bare[i], rateOf),
+			Size: size, Patches: acked(hub[i]), Rate: medianOf(hub[i], rateOf), Updates: medianOf(bare[i], rateOf), Ratio: medianRatio(hub[i], bare[i], rateOf),
 			P50:         medianOf(hub[i], func(b *bench.Result) float64 { return b.P50 }),
 			P99:         medianOf(hub[i], func(b *bench.Result) float64 { return b.P99 }),
 			TimeToFirst: medianRatio(hub[0], hub[i], rateOf),
@@ -159,6 +160,14 @@ func (f *benchTwinFlags) report(hub, bare [][]*bench.Result) *benchTwinReport {
 		})
 	}
 	return r
+}
+
+// acked returns what was confirmed over all results.
+func acked(results []*bench.Result) (n int64) {
+	for _, r := range results {
+		n += r.Acked
+	}
+	return n
 }
 
 func rateOf(r *bench.Result) float64 { return r.Rate }
@@ -195,7 +204,7 @@ func (r *benchTwinReport) print(env Env, asJSON bool) error {
 	var rows [][]string
 	for _, s := range r.Sizes {
 		row := []string{
-			fmt.Sprint(s.Size), fmt.Sprintf("%.0f", s.Patches), fmt.Sprintf("%.2f ms", s.P50), fmt.Sprintf("%.2f ms", s.P99),
+			fmt.Sprint(s.Size), fmt.Sprintf("%.0f", s.Rate), fmt.Sprintf("%.2f ms", s.P50), fmt.Sprintf("%.2f ms", s.P99),
 			fmt.Sprintf("%.0f", s.Updates), fmt.Sprintf("%.2f", s.Ratio), fmt.Sprintf("%.2f", s.TimeToFirst),
 			fmt.Sprintf("%.1f us", s.CPU), fmt.Sprintf("%.2f", s.CPUToFirst), fmt.Sprintf("%.1f us", s.BareCPU),
 		}
