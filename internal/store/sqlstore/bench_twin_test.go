@@ -99,19 +99,20 @@ func median(values []float64) float64 {
 
 // bareUpdates writes rows of size bytes, and nothing else.
 func bareUpdates(b *testing.B, name string, size int) *benchKind {
-	f, err := sqlstore.OpenFloor(b.Context(), file(b.TempDir()), benchWriters, size)
+	document := benchDocument(size, 0)
+	rows, err := sqlstore.OpenBareRows(b.Context(), file(b.TempDir()), benchWriters, document)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		if err := f.Close(); err != nil {
+		if err := rows.Close(); err != nil {
 			b.Error(err)
 		}
 	})
 	counts := make([]int, benchWriters)
 	return &benchKind{name: name, write: func(ctx context.Context, w int) error {
 		counts[w]++
-		return f.Update(ctx, w, counts[w])
+		return rows.Update(ctx, w, next(document, counts[w]))
 	}}
 }
 

@@ -42,9 +42,6 @@ func edit(id string, change func(old *hub.Registration) (*hub.Registration, erro
 	}}
 }
 
-// remove is a change that deletes.
-func remove(*hub.Registration) (*hub.Registration, error) { return nil, nil }
-
 // withHub opens a store and gives it the hub "h" with a device "d".
 func withHub(t testing.TB, path string) *sqlstore.Store {
 	t.Helper()
