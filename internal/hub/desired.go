@@ -46,7 +46,8 @@ func (l *Link) UnfollowDesired() {
 //	  ▲   no change is there                                   │
 //	  └────────────────────────────────────────────────────────┘ sent
 type follower struct {
-	known int64 // the version up to which the session was told
+	known int64 // the version up to which the session was handed changes
+	sent  int64 // the version up to which they were sent: who follows anew goes on from there
 	news  bool  // there may be changes behind it
 	busy  bool  // it is reading or sending
 	over  bool
@@ -54,7 +55,7 @@ type follower struct {
 
 func (t *linkTwin) unfollowLocked() {
 	if t.follower != nil {
-		t.known = t.follower.known
+		t.known = t.follower.sent
 		t.follower.over = true
 		t.follower = nil
 	}
@@ -87,7 +88,7 @@ func (l *Link) beginFollowing(ctx context.Context) error {
 		return err
 	}
 	if f.known == 0 {
-		f.known = desired.Version
+		f.known, f.sent = desired.Version, desired.Version
 	}
 	f.news = f.news || f.known != desired.Version
 	f.busy = false
@@ -106,7 +107,7 @@ func (t *linkTwin) install(f *follower) bool {
 	if t.follower != nil {
 		return false
 	}
-	f.known, f.over = t.known, t.ended
+	f.known, f.sent, f.over = t.known, t.known, t.ended
 	t.follower = f
 	return true
 }
@@ -152,7 +153,7 @@ func (l *Link) follow(ctx context.Context, f *follower) {
 			return
 		}
 		if change != nil {
-			change.Sent = sync.OnceFunc(func() { l.desiredSent(f) })
+			change.Sent = sync.OnceFunc(func() { l.desiredSent(f, version) })
 			l.hub.observer.DeviceBytes(l.state.ref.Name, len(change.Patch))
 			l.session.Deliver(change)
 			return
@@ -182,9 +183,10 @@ func (t *linkTwin) handOut(f *follower, version int64, more bool) bool {
 	return true
 }
 
-func (l *Link) desiredSent(f *follower) {
+func (l *Link) desiredSent(f *follower, version int64) {
 	l.twin.mu.Lock()
 	f.busy = false
+	f.sent = max(f.sent, version)
 	start := f.startLocked()
 	l.twin.mu.Unlock()
 	if start {

@@ -187,6 +187,22 @@ func TestFollowDesired_slowSession(t *testing.T) {
 	}
 }
 
+// What was handed to a session and never sent comes again when it follows anew: it may have ended with the link that was to
+// carry it.
+func TestFollowDesired_anewAfterAnUnsentChange(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		conn := c.connect(c.other(), c.device("d1"))
+		d := c.follow(conn)
+		c.desire(`{"a":1}`)
+		d.want(t, "the first", `{"a":1,"$version":2}`)
+		d.hold(true)
+		c.desire(`{"b":2}`)
+		d.want(t, "the one that is never sent", `{"b":2,"$version":3}`)
+		conn.UnfollowDesired()
+		c.follow(conn).want(t, "anew", `{"b":2,"$version":3}`)
+	})
+}
+
 // A store in trouble is asked again.
 func TestFollowDesired_storeFails(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
