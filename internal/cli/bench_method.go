@@ -128,7 +128,9 @@ func (f *benchMethodFlags) caller(env Env) (*service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{DialTLSContext: dialSome(&tls.Config{RootCAs: pool}), MaxIdleConnsPerHost: f.inFlight}
+	transport := &http.Transport{
+		DialTLSContext: dialSome(&tls.Config{RootCAs: pool}), MaxConnsPerHost: f.inFlight, MaxIdleConnsPerHost: f.inFlight,
+	}
 	c, err := service.NewFromConnectionString(text, &service.Options{HTTPClient: &http.Client{Transport: transport}, UserAgent: "hubward-bench"})
 	if err != nil {
 		return nil, f.login.invalid(err)
