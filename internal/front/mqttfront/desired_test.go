@@ -159,9 +159,8 @@ func (s *changingStore) DesiredProperties(ctx context.Context, name string, id h
 	return section, changes, err
 }
 
-// No change is missed from CONNACK on, or from SUBACK, and none comes before: the C# SDK ends a connection on what comes before
-// CONNACK.
-func TestDesired_comesBehindTheAnswer(t *testing.T) {
+// No change is missed from CONNACK on, or from SUBACK.
+func TestDesired_sinceTheAnswer(t *testing.T) {
 	store := &changingStore{}
 	f := newFixtureOver(t, func(l hub.EventLog) hub.EventLog { return l }, func(s hub.Store) hub.Store {
 		store.Store = s

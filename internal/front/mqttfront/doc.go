@@ -1,5 +1,5 @@
-// Package mqttfront is the hub's MQTT 3.1.1 front end: devices and modules connect and send telemetry, devices get
-// messages.
+// Package mqttfront is the hub's MQTT 3.1.1 front end: devices and modules connect, send telemetry, keep their twins and answer
+// direct methods; devices get messages.
 //
 // A connection is one goroutine that reads; a few goroutines write for all of them. The reader never waits for the
 // disk: it hands each message to the hub and goes on, bounded by the bytes that are not yet confirmed; the log's
@@ -13,15 +13,16 @@
 //	conn.go           one connection's life: handshake, CONNECT, reading, end; Deliver
 //	packet_reader.go  bytes to packets in buffers that an idle connection does not hold
 //	outgoing.go       queued packets and unconfirmed messages of a connection; writers.go writes them
+//	requests.go       other PUBLISHes, and the order of all PUBACKs; answers.go reads what they ask, and writes their answers
 //	connect.go        CONNECT: who is it (username.go), by token or certificate, and which return code says what was wrong
 //	session.go        the other packets, and the end
 //	subscriptions.go  what a session is subscribed to; filters.go says what a filter covers, and who may subscribe to it
 //	topics.go         the table of topics, and PUBLISH by it
 //	telemetry.go      topic and property bag to hubward.Message (bag.go); the will
 //	c2d.go            messages to the device, and their acknowledgements; c2d_topic.go writes their topics
-//	twin.go           twins: refused, for now
-//	methods.go        direct methods: refused, for now
+//	twin.go           twins: requests, and changes of desired properties
+//	methods.go        calls of direct methods, and their answers
 //	credentials.go    certificates for devices: refused, for now
 //
-// Lock order: conn.mu, or devicebound.mu, then outgoing.mu, then writers.mu.
+// Lock order: conn.mu, or devicebound.mu, or session.mu, then outgoing.mu, then writers.mu.
 package mqttfront

@@ -22,10 +22,7 @@ func (s *session) takeMethods(context.Context) error {
 	for _, sub := range s.subscriptions {
 		takes = takes || coversMethod(sub.Filter)
 	}
-	if takes != s.methods {
-		s.methods = takes
-		s.link.TakeMethods(takes)
-	}
+	s.link.TakeMethods(takes)
 	return nil
 }
 

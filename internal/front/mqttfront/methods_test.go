@@ -275,67 +275,6 @@ func TestMethod_lateAnswer(t *testing.T) {
 	})
 }
 
-func TestMethod_connectionEndsMeanwhile(t *testing.T) {
-	ends := map[string]func(f *fixture, d *hubward.Device, c *client){
-		"it breaks":     func(_ *fixture, _ *hubward.Device, c *client) { c.nc.Close() },
-		"DISCONNECT":    func(_ *fixture, _ *hubward.Device, c *client) { c.send(mqttwire.AppendDisconnect(nil), nil) },
-		"taken over":    func(f *fixture, d *hubward.Device, _ *client) { f.connected(login(f.t, d)) },
-		"device erased": func(f *fixture, _ *hubward.Device, _ *client) { f.hub.DeleteDevice(f.t.Context(), f.plant, "d1", "*") },
-		"hub drains":    func(f *fixture, _ *hubward.Device, _ *client) { f.stop() },
-	}
-	for name, end := range ends {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			d := f.createDevice("d1")
-			c := f.connected(login(t, d))
-			c.subscribe(1, methodFilter)
-			got := f.invoke(d1, hubward.MethodCall{Name: "reboot"})
-			c.call("reboot", "null")
-			end(f, d, c)
-			f.wantCode(got, hubward.CodeDeviceConnectionClosed)
-		})
-	}
-}
-
-// Python and Java never subscribe again: calls come by the stored subscription, also to who has waited for the device, and never
-// before CONNACK.
-func TestMethod_afterReconnect(t *testing.T) {
-	f := newFixture(t)
-	d := f.createDevice("d1")
-	c := f.connected(login(t, d))
-	c.subscribe(1, methodFilter)
-	for _, restart := range []bool{false, true} {
-		c.send(mqttwire.AppendDisconnect(nil), nil)
-		c.expectEnd()
-		if restart {
-			f.restart()
-		}
-		waits := f.invoke(d1, hubward.MethodCall{Name: "early", ConnectTimeout: 20 * time.Second})
-		c = f.dial()
-		if !c.connect(login(t, d)) {
-			t.Error("the session was not kept")
-		}
-		c.respond(1, "200", c.call("early", "null"), "")
-		f.wantStatus(waits, 200, "null")
-		got := f.invoke(d1, hubward.MethodCall{Name: "late"})
-		c.respond(1, "200", c.call("late", "null"), "")
-		f.wantStatus(got, 200, "null")
-	}
-}
-
-// Who waits for a device gets through as soon as it subscribes: the call comes behind SUBACK.
-func TestMethod_comesBehindSuback(t *testing.T) {
-	f := newFixture(t)
-	c := f.connected(login(t, f.createDevice("d1")))
-	for range 50 {
-		waits := f.invoke(d1, hubward.MethodCall{Name: "reboot", ConnectTimeout: 20 * time.Second})
-		c.subscribe(1, methodFilter)
-		c.respond(1, "200", c.call("reboot", "null"), "")
-		f.wantStatus(waits, 200, "null")
-		c.unsubscribe(methodFilter)
-	}
-}
-
 // A device that leaves its calls unread costs bounded memory, whatever its callers do; and one that reads on gets the next ones.
 func TestMethod_clientThatDoesNotRead(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

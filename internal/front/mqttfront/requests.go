@@ -2,6 +2,7 @@ package mqttfront
 
 import (
 	"context"
+	"sort"
 
 	"github.com/hubward/hubward/internal/mqttwire"
 )
@@ -107,17 +108,17 @@ func (o *outgoing) release() {
 // durable acknowledges a message of telemetry, the number'th of the connection, or has it wait for the requests before it. The
 // caller holds mu.
 func (o *outgoing) durable(number uint64, id uint16) {
-	if id == 0 {
+	before := 0 // requests
+	if len(o.requests) > 0 && id != 0 {
+		before = sort.Search(len(o.requests), func(i int) bool { return o.requests[i].after >= number })
+	}
+	if before == 0 {
+		o.puback(id)
 		return
 	}
-	for i := len(o.requests) - 1; i >= 0; i-- {
-		if r := o.requests[i]; r.after < number {
-			r.behind = append(r.behind, id)
-			o.behind++
-			return
-		}
-	}
-	o.puback(id)
+	r := o.requests[before-1]
+	r.behind = append(r.behind, id)
+	o.behind++
 }
 
 // puback queues a PUBACK. The caller holds mu.

@@ -22,7 +22,6 @@ type session struct {
 
 	c2d     *devicebound // nil until there is a subscription to messages for the device; set before the hub delivers
 	desired bool         // the hub tells of changes of desired properties
-	methods bool         // the hub hands over calls of methods
 
 	// subscriptions are replaced, with mu locked, and never changed. mu is held while what depends on them is queued.
 	mu            sync.Mutex

@@ -31,10 +31,10 @@ type topicFamily struct {
 var topicFamilies = [...]topicFamily{
 	{match: (*session).matchTelemetry, publish: (*session).publishTelemetry},
 	{follow: (*session).receiveC2D},
-	{match: below("$iothub/twin/GET"), publish: (*session).getTwin},
-	{match: below("$iothub/twin/PATCH/properties/reported"), publish: (*session).updateReported},
-	{follow: (*session).followDesired},
 	{match: below("$iothub/methods/res"), publish: (*session).respondToMethod, follow: (*session).takeMethods},
+	{match: below("$iothub/twin/PATCH/properties/reported"), publish: (*session).updateReported},
+	{match: below("$iothub/twin/GET"), publish: (*session).getTwin},
+	{follow: (*session).followDesired},
 	{match: below("$iothub/credentials/POST/issueCertificate"), publish: (*session).requestCertificate},
 }
 
