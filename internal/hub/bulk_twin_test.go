@@ -3,7 +3,6 @@ package hub_test
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -186,7 +185,7 @@ func TestBulkDevices_twinsAreTold(t *testing.T) {
 		device := c.device("d1")
 		c.desire(`{"old":1}`)
 		d := c.follow(c.connect(c.other(), device))
-		synctest.Wait() // the connect is recorded
+		c.events() // the connect was recorded
 		run := func(item hub.BulkItem) {
 			item.Device = *device
 			failed, err := c.nodes[0].BulkDevices(t.Context(), "plant", []hub.BulkItem{item})
