@@ -182,8 +182,13 @@ func TestOnDesired_looksAgainAfterAGap(t *testing.T) {
 
 // What a slow handler has not got becomes one change when there is too much of it.
 func TestOnDesired_slowHandler(t *testing.T) {
-	for name, big := range map[string]string{"many": "", "large": strings.Repeat("x", 4<<10)} {
-		t.Run(name, func(t *testing.T) {
+	rows := []struct {
+		name string
+		big  string
+		last int64 // beyond what has room: 64 changes, 256 KiB
+	}{{"many", "", 66}, {"large", strings.Repeat("x", 32<<10), 10}}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newPipes(t)
 				client := n.client(device.Options{})
@@ -206,17 +211,18 @@ func TestOnDesired_slowHandler(t *testing.T) {
 				p.grants(twinFilter, desiredFilter)
 				p.answersTwin(p.askedForTwin(), `{"$version":1}`)
 				synctest.Wait()
-				for v := int64(2); v <= 70; v++ { // 64 have room
-					p.changes(v, fmt.Sprintf(`{"n":%d,"big":%q,"$version":%d}`, v, big, v))
+				for v := int64(2); v <= row.last; v++ {
+					p.changes(v, fmt.Sprintf(`{"n":%d,"big":%q,"$version":%d}`, v, row.big, v))
 				}
 				release <- true
-				p.answersTwin(p.askedForTwin(), fmt.Sprintf(`{"n":70,"big":%q,"$version":70}`, big))
+				p.answersTwin(p.askedForTwin(), fmt.Sprintf(`{"n":%d,"big":%q,"$version":%d}`, row.last, row.big, row.last))
 				close(release)
 				synctest.Wait()
-				if !slices.Equal(got, []int64{1, 70}) {
+				if !slices.Equal(got, []int64{1, row.last}) {
 					t.Errorf("versions %v", got)
 				}
-				if !reflect.DeepEqual(document, map[string]any{"n": json.Number("70"), "big": big}) {
+				want := map[string]any{"n": json.Number(fmt.Sprint(row.last)), "big": row.big}
+				if !reflect.DeepEqual(document, want) {
 					t.Errorf("document %.100v", document)
 				}
 				n.shut(client, p)

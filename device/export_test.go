@@ -19,3 +19,10 @@ var (
 
 // Merge is the merge of RFC 7396.
 var Merge = merge
+
+// What makes a patch of two documents, and how both travel.
+var (
+	Difference   = difference
+	DecodeObject = decodeObject
+	EncodeJSON   = encodeJSON
+)

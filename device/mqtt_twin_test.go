@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,57 +208,6 @@ func TestUpdateReported_sendsPatches(t *testing.T) {
 	})
 }
 
-func TestUpdateReported_refusesWhatIsNoObject(t *testing.T) {
-	n := newPipes(t)
-	client := n.client(device.Options{})
-	for _, patch := range []any{
-		nil, 5, "text", []int{1}, []byte(`{"a":1}`), true, (*struct{})(nil), make(chan int),
-		json.RawMessage(nil), json.RawMessage("null"), json.RawMessage(" "), json.RawMessage(`[{}]`), json.RawMessage(`{"a":}`), json.RawMessage(`{} {}`),
-	} {
-		if _, err := client.UpdateReported(t.Context(), patch); hubward.CodeOf(err) != hubward.CodeArgumentInvalid {
-			t.Errorf("%T %v: %v", patch, patch, err)
-		}
-	}
-}
-
-// The values of a patch are counted as the service counts them.
-func TestUpdateReported_size(t *testing.T) {
-	n := newPipes(t)
-	client := n.client(device.Options{})
-	text := func(n int) string { return strings.Repeat("x", n) }
-	const limit = 32 << 10
-	rows := []struct {
-		name  string
-		patch any
-		large bool
-	}{
-		{"one below", map[string]string{"k": text(limit - 2)}, false},
-		{"at the limit", map[string]string{"k": text(limit - 1)}, false},
-		{"one above", map[string]string{"k": text(limit)}, true},
-		{"a number counts 8", map[string]any{"n": 12345678901234, "k": text(limit - 10)}, false},
-		{"a number counts 8, above", map[string]any{"n": 1, "k": text(limit - 9)}, true},
-		{"a boolean counts 4", map[string]any{"b": true, "k": text(limit - 6)}, false},
-		{"a boolean counts 4, above", map[string]any{"b": true, "k": text(limit - 5)}, true},
-		{"bytes of UTF-8, no control characters", map[string]string{"é": text(limit-4) + "ü\x01\u0085\x7f"}, false},
-		{"bytes of UTF-8, above", map[string]string{"é": text(limit-3) + "ü"}, true},
-		{"what deletes counts for nothing", map[string]any{text(100): nil, "k": text(limit - 1)}, false},
-		{"nested", map[string]any{"o": map[string]any{"a": []any{1, 2, map[string]any{"z": false}}, "k": text(limit - 1 - 1 - 16 - 5 - 1)}}, false},
-		{"nested, above", map[string]any{"o": map[string]any{"a": []any{1, 2, map[string]any{"z": false}}, "k": text(limit - 1 - 1 - 16 - 5)}}, true},
-		{"text, at the limit", json.RawMessage("{" + strings.Repeat(" ", 128<<10-2) + "}"), false},
-		{"text, above", json.RawMessage("{" + strings.Repeat(" ", 128<<10-1) + "}"), true},
-	}
-	for _, row := range rows {
-		_, err := client.UpdateReported(t.Context(), row.patch)
-		want := hubward.CodeInvalidOperation // it is not connected
-		if row.large {
-			want = hubward.CodeMessageTooLarge
-		}
-		if hubward.CodeOf(err) != want {
-			t.Errorf("%s: %v", row.name, err)
-		}
-	}
-}
-
 func TestTwin_answersInAnyOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newPipes(t)
@@ -342,6 +293,31 @@ func TestTwin_sentAgainAfterALoss(t *testing.T) {
 		}
 		p.answersTwin(p.askedForTwin(), `{"$version":1}`)
 		if err := <-third; err != nil {
+			t.Error(err)
+		}
+		n.shut(client, p)
+	})
+}
+
+// A request has no answer before the hub has taken the subscription to the answers.
+func TestTwin_waitsForTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newPipes(t)
+		client, p := n.connected(device.Options{})
+		result := getTwin(t.Context(), client)
+		_, body := p.next(mqttwire.Subscribe)
+		packet, err := mqttwire.ParseSubscribe(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.nc.SetReadDeadline(time.Now().Add(time.Second))
+		if h, _, err := readPacket(p.in); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("the client sent %v, %v", h.Type, err)
+		}
+		p.nc.SetReadDeadline(time.Time{})
+		p.send(mqttwire.AppendSuback(nil, packet.ID, 0))
+		p.answersTwin(p.askedForTwin(), `{"$version":1}`)
+		if err := <-result; err != nil {
 			t.Error(err)
 		}
 		n.shut(client, p)
