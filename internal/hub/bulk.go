@@ -46,8 +46,8 @@ type BulkItem struct {
 	// Tags and Desired are JSON, nil or null for a section that the row does not have. They are what a new twin begins with, and
 	// replace the sections of one that is there; the twin modes merge them.
 	Tags, Desired []byte
-	// TwinETag is what the etag of a twin that is there has to be, in whatever mode; empty or "*" match any, but for
-	// updateTwinIfMatchETag, which needs one.
+	// TwinETag is for updateTwinIfMatchETag: what the etag of the twin has to be; "*" matches any, empty none. In other modes rows
+	// have it, too, as their exporter or the .NET SDK's UpdateTwins2Async has found it, and it does not count.
 	TwinETag string
 }
 
@@ -199,16 +199,18 @@ func (c *twinChange) applyToIdentity(old *Registration) (*Registration, []HubEve
 	return &next, []HubEvent{event}, err
 }
 
-// checkTwin compares the row's etag of the twin with that of the stored one.
+// checkTwin compares the row's etag of the twin with that of the stored one, in the mode that asks for it.
+//
+// Source: Azure/azure-iot-sdk-csharp iothub/service/src/Registry/Models/ImportMode.cs; RegistryManager.cs, which sends the etag in
+// the mode updateTwin, too.
 func (item *BulkItem) checkTwin(old *Registration) error {
-	etag := item.TwinETag
-	if etag == "" && item.Mode == ModeUpdateTwinIfMatchETag {
-		etag = noETag
-	}
-	if old == nil {
+	if item.Mode != ModeUpdateTwinIfMatchETag || old == nil {
 		return nil
 	}
-	return checkTwinMatch(old, etag)
+	if item.TwinETag == "" {
+		return checkTwinMatch(old, noETag)
+	}
+	return checkTwinMatch(old, item.TwinETag)
 }
 
 // noETag matches no etag.
