@@ -46,7 +46,9 @@ type BulkItem struct {
 	ManagedBy string // of a module
 	Mode      ImportMode
 
-	// The twin that goes with the identity; nil and empty: none.
+	// The twin that goes with the identity. Tags and Desired replace those of a twin that is there, and merge into them in the twin
+	// modes; nil leaves a section as it is. TwinETag counts for UpdateTwinIfMatchETag. Reported is for hubs that take reported
+	// properties from back ends: Hubward passes them over.
 	TwinETag string
 	Tags     map[string]json.RawMessage
 	Desired  map[string]json.RawMessage
@@ -107,13 +109,13 @@ type bulkRow struct {
 	ManagedBy      string                  `json:"managedBy,omitempty"`
 
 	TwinETag   string                     `json:"twinETag,omitempty"`
-	Tags       map[string]json.RawMessage `json:"tags,omitempty"`
+	Tags       map[string]json.RawMessage `json:"tags,omitzero"`
 	Properties *bulkProperties            `json:"properties,omitempty"`
 }
 
 type bulkProperties struct {
-	Desired  map[string]json.RawMessage `json:"desired,omitempty"`
-	Reported map[string]json.RawMessage `json:"reported,omitempty"`
+	Desired  map[string]json.RawMessage `json:"desired,omitzero"`
+	Reported map[string]json.RawMessage `json:"reported,omitzero"`
 }
 
 // BulkDevices runs up to 100 rows. Rows that fail are in the result, which is no error of the call: the others were
@@ -154,7 +156,7 @@ func (i *BulkItem) row() bulkRow {
 		ID: d.DeviceID, ModuleID: i.ModuleID, ManagedBy: i.ManagedBy, TwinETag: i.TwinETag, Tags: i.Tags, ETag: d.ETag, ImportMode: i.Mode, Status: d.Status, StatusReason: d.StatusReason,
 		Authentication: d.Authentication, Capabilities: d.Capabilities, DeviceScope: d.DeviceScope, ParentScopes: d.ParentScopes,
 	}
-	if len(i.Desired) > 0 || len(i.Reported) > 0 {
+	if i.Desired != nil || i.Reported != nil {
 		row.Properties = &bulkProperties{Desired: i.Desired, Reported: i.Reported}
 	}
 	if row.ImportMode == "" {

@@ -187,11 +187,13 @@ func TestBulkDevices_rowsWithModulesAndTwins(t *testing.T) {
 		{Device: hubward.Device{DeviceID: "d"}, ModuleID: "m", ManagedBy: "me"},
 		{Device: hubward.Device{DeviceID: "e"}, Mode: service.UpdateTwinIfMatchETag, TwinETag: "x", Tags: section(`"<&>"`), Desired: section(`1.0`)},
 		{Device: hubward.Device{DeviceID: "f"}, Reported: section(`null`)},
+		{Device: hubward.Device{DeviceID: "g"}, Tags: map[string]json.RawMessage{}, Desired: map[string]json.RawMessage{}}, // it clears both
 	})
 	const rest = `"status":"enabled","statusReason":null,"capabilities":{"iotEdge":false}`
 	want := `[{"id":"d","moduleId":"m","importMode":"createOrUpdate",` + rest + `,"managedBy":"me"},` +
 		`{"id":"e","importMode":"updateTwinIfMatchETag",` + rest + `,"twinETag":"x","tags":{"a":"<&>"},"properties":{"desired":{"a":1.0}}},` +
-		`{"id":"f","importMode":"createOrUpdate",` + rest + `,"properties":{"reported":{"a":null}}}]`
+		`{"id":"f","importMode":"createOrUpdate",` + rest + `,"properties":{"reported":{"a":null}}},` +
+		`{"id":"g","importMode":"createOrUpdate",` + rest + `,"tags":{},"properties":{"desired":{}}}]`
 	if diff := cmp.Diff(want, sent); diff != "" || err != nil {
 		t.Error(err, diff)
 	}

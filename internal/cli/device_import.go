@@ -15,8 +15,9 @@ import (
 	"github.com/hubward/hubward/service"
 )
 
-// maxImportLine bounds one identity of an import file, in bytes: with its twin it has up to 100 KiB or so.
-const maxImportLine = 1 << 20
+// maxImportLine bounds one identity of an import file, in bytes. A twin has some 100 KiB, and, of many small properties, up to ten times
+// as much with what the hub says of when each was written.
+const maxImportLine = 4 << 20
 
 func (d *deviceCommands) importFile() *cobra.Command {
 	mode, from := string(service.CreateOrUpdate), 1
@@ -26,6 +27,9 @@ func (d *deviceCommands) importFile() *cobra.Command {
 		Long: "Register, change or delete the devices of a file of JSON lines, as device export and the cloud service's export\n" +
 			"write them; - is standard input. What a row's importMode says is done; --mode is for the rows that have none, and\n" +
 			"refuses those that say otherwise. A row without keys gets new ones, also of a device that has some.\n\n" +
+			"Tags and desired properties of a row replace those of the twin, and merge into them if the mode is updateTwin; a\n" +
+			"section that a row does not have stays as it is. Reported properties are the device's own, and left out: it reports\n" +
+			"them when it connects.\n\n" +
 			"Lines and rows that fail are listed, with their numbers; the others are done, and the exit status is 1. When the\n" +
 			"hub cannot be reached any more, the error names the line from which to go on.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
@@ -61,7 +65,7 @@ func (d *deviceCommands) importFile() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&mode, "mode", mode, modeNames())
 	cmd.Flags().IntVar(&from, "from-line", from, "line to begin with, as an error has named it")
-	cmd.Flags().BoolVar(&rules.withoutTwins, "without-twins", false, "leave out tags and properties")
+	cmd.Flags().BoolVar(&rules.withoutTwins, "without-twins", false, "leave out tags and desired properties")
 	return cmd
 }
 

@@ -28,7 +28,7 @@ type importRow struct {
 	Tags       map[string]json.RawMessage `json:"tags"`
 	Properties struct {
 		Desired  map[string]json.RawMessage `json:"desired"`
-		Reported map[string]json.RawMessage `json:"reported"`
+		Reported map[string]json.RawMessage `json:"reported"` // the device's own, and not imported
 	} `json:"properties"`
 }
 
@@ -81,7 +81,9 @@ func (r *importRules) item(row *importRow) (service.BulkItem, error) {
 		item.Mode = mode
 	}
 	if !r.withoutTwins {
-		item.TwinETag, item.Tags, item.Desired, item.Reported = row.TwinETag, row.Tags, row.Properties.Desired, row.Properties.Reported
+		item.TwinETag, item.Tags, item.Desired = row.TwinETag, row.Tags, row.Properties.Desired
+		// They mean nothing in a request, and may be ten times as long as all else.
+		delete(item.Desired, "$metadata")
 	}
 	return item, nil
 }

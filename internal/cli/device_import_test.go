@@ -103,7 +103,7 @@ func TestDeviceImport_badLines(t *testing.T) {
 	slices.Sort(lines)
 	for i, want := range []string{
 		"hubward: 5 of 11 devices failed", "line 11: it is not UTF-8", "line 2: it is no JSON", "line 3: b: status:", "line 5: c d: ",
-		"line 8: it is longer than 1048576 bytes", "line 9: warning: colour is",
+		"line 8: it is longer than 4194304 bytes", "line 9: warning: colour is",
 	} {
 		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
 			t.Errorf("stderr has no line %q:\n%s", want, stderr)
@@ -145,7 +145,7 @@ func TestDeviceImport_cloudExport(t *testing.T) {
 		t.Errorf("import prints %q", stdout)
 	}
 	for _, want := range []string{
-		"line 1: d/m: this hub does not have module identities yet", "line 3: d/$edgeAgent: this hub", "line 5: e: ", "line 6: f: this hub does not have device twins yet",
+		"line 1: d/m: this hub does not have module identities yet", "line 3: d/$edgeAgent: this hub", "line 5: e: ", "line 6: f: The device 'f' is not registered.",
 		`line 7: its importMode "sideways"`,
 	} {
 		if !strings.Contains(stderr, want) {
@@ -162,19 +162,6 @@ func TestDeviceImport_cloudExport(t *testing.T) {
 	// A row that says otherwise than the command line is not done at all.
 	if _, stderr := c.importing(1, file(t, `{"id":"d","importMode":"delete"}`), "--mode", "createOrUpdate"); !strings.Contains(stderr, "line 1: its importMode is delete and --mode is createOrUpdate") {
 		t.Errorf("stderr %s", stderr)
-	}
-}
-
-// A twin that is not stored is no success, unless it is not wanted.
-func TestDeviceImport_twins(t *testing.T) {
-	c := newClient(t)
-	name := file(t, `{"id":"a","tags":{"floor":1}}`+"\n"+`{"id":"b"}`)
-	stdout, stderr := c.importing(1, name)
-	if stdout != "2 devices done, 0 failed\n" || !strings.Contains(stderr, "line 1: a: warning: ") || !strings.Contains(stderr, "1 of 2 devices are done in part: --without-twins") {
-		t.Errorf("stdout %s, stderr %s", stdout, stderr)
-	}
-	if out := c.ok("device", "import", name, "--without-twins"); out != stdout {
-		t.Errorf("import prints %q", out)
 	}
 }
 
@@ -266,13 +253,19 @@ func newFailing(t *testing.T, good int64, status int, code string) (*failing, *c
 	f.Config.ErrorLog = log.New(io.Discard, "", 0)
 	f.StartTLS()
 	t.Cleanup(f.Close)
+	return f, &client{t: t, env: loginAt(t, f.Server)}
+}
+
+// loginAt is the environment for a server that takes any key.
+func loginAt(t *testing.T, server *httptest.Server) map[string]string {
+	t.Helper()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	if err := os.WriteFile(ca, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	login := "HostName=" + strings.TrimPrefix(f.URL, "https://") + ";SharedAccessKeyName=iothubowner;SharedAccessKey=" + wrongKey
-	return f, &client{t: t, env: map[string]string{"HUBWARD_CONNECTION_STRING": login, "HUBWARD_CA": ca}}
+	login := "HostName=" + strings.TrimPrefix(server.URL, "https://") + ";SharedAccessKeyName=iothubowner;SharedAccessKey=" + wrongKey
+	return map[string]string{"HUBWARD_CONNECTION_STRING": login, "HUBWARD_CA": ca}
 }
 
 // When the hub goes away, the error names a line before which all is done, and with it the import goes on.
@@ -363,32 +356,6 @@ func TestDeviceImport_refusedCalls(t *testing.T) {
 	if f.calls.Load() != 4 || strings.Count(stderr, ": not now\n") != 3 || !strings.Contains(stderr, "line 2: d00001: not now\n") || !strings.Contains(stderr, "3 of 3 devices failed") {
 		t.Errorf("%d calls: %s", f.calls.Load(), stderr)
 	}
-}
-
-func TestDeviceExport_file(t *testing.T) {
-	c := newClient(t)
-	c.hub.CreateDevice("a")
-	name := filepath.Join(t.TempDir(), "devices.jsonl")
-	if out := c.ok("device", "export", name); out != "1 devices written to "+name+"\n" {
-		t.Errorf("export prints %q", out)
-	}
-	text, err := os.ReadFile(name)
-	if err != nil || string(text) != c.ok("device", "export", "-") {
-		t.Errorf("%v: %s", err, text)
-	}
-	info, err := os.Stat(name)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v: it holds keys", info.Mode(), err)
-	}
-	c.env["HUBWARD_CONNECTION_STRING"] = loginOf(c.hub, "service")
-	c.fails(1, "RegistryRead", "device", "export", name)
-	if again, err := os.ReadFile(name); err != nil || string(again) != string(text) {
-		t.Errorf("a failed export left %q, %v", again, err)
-	}
-	if names, err := filepath.Glob(filepath.Join(filepath.Dir(name), "*")); err != nil || len(names) != 1 {
-		t.Errorf("the folder holds %v, %v", names, err)
-	}
-	c.fails(1, "no-such-folder", "device", "export", "no-such-folder/x")
 }
 
 func TestWriteWhole(t *testing.T) {
