@@ -186,7 +186,7 @@ func (c *conn) read(want mqttwire.Type) ([]byte, error) {
 }
 
 // maxPacket bounds what the tests' devices are sent, in bytes.
-const maxPacket = 4096
+const maxPacket = 64 << 10
 
 // readAny takes one packet.
 func (c *conn) readAny() (h mqttwire.Header, body []byte, err error) {
