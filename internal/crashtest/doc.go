@@ -23,6 +23,19 @@
 //	D5: a message has one sequence number, alone, above those of all that were accepted before it was sent.
 //	D6: a feedback message comes with the same records until it is completed, and never again once that is confirmed.
 //
+// Twins, while devices report by MQTT and AMQP, many patches at once, and follow their desired properties, back ends patch, replace
+// and read, and a reader follows the hub's own events:
+//
+//	V1: every acknowledged write is there, with the counter that its answer had, and whole; one whose answer the crash
+//	    swallowed is there whole or not at all, a refused one never.
+//	V2: counters and versions never go back between answers, and each stands for one write, and for the same documents ever
+//	    after, whoever is shown them.
+//	V3: the counters are the numbers of writes: the twin's etag, $version of both sections of properties, and their sum.
+//	V4: what a device makes of the changes that it is told of are the desired properties of that $version, and it is told of
+//	    the newest ones.
+//	V5: there is one event for each stored write, in the order of their versions, which tells of all of it and of who made it,
+//	    and none without a write.
+//
 // Backups, made and killed while devices publish:
 //
 //	B1: one that check finds whole holds, once it is restored, all that was acknowledged before it began: C1 to C4 hold, and
