@@ -145,6 +145,7 @@ type SystemProperties struct {
 	CorrelationID   string `json:"correlationId"`
 	ContentType     string `json:"contentType"`
 	ContentEncoding string `json:"contentEncoding"`
+	MessageSchema   string `json:"messageSchema"`
 }
 
 // Annotations are what the hub stamped on an event.
