@@ -124,7 +124,9 @@ func badResponse(format string, args ...any) error {
 // which a device gives over the wrong connection meets no call.
 func (l *Link) firstCall() uint64 {
 	var b [8]byte
-	io.ReadFull(l.hub.rand, b[:]) // if it fails, the fence alone has to do
+	if _, err := io.ReadFull(l.hub.rand, b[:]); err != nil {
+		clear(b[:]) // the fence alone has to do
+	}
 	return binary.LittleEndian.Uint64(b[:]) + l.claim.Fence
 }
 
