@@ -9,6 +9,7 @@
 //
 // The client programs are in node/, python/ and java/, with the same name where they do the same: one journey each, which
 // checks its own side and prints what the Go test waits for. The Go test prepares identities, reads telemetry back and
-// looks at what the hub stamped on it. Those of messages to devices (c2d_*) are driven by the test: it tells the back ends what to send, and
-// each message tells its device what to do with it.
+// looks at what the hub stamped on it. Those of messages to devices (c2d_*) are driven by the test: it tells the back ends what
+// to send, and each message tells its device what to do with it. Those of twins and direct methods (driven_*) do nothing but
+// what the test tells them.
 package interop

@@ -5,8 +5,8 @@
 //   watch                     from now on prints "desired {...}" for each change it is told of
 //   report patch              updates reported properties
 //   handle                    from now on answers direct methods, and prints "call {"method", "payload"}" for each:
-//                             echo answers 207 with the payload, silent never, close like echo and then closes the device;
-//                             hold waits for the command answer
+//                             echo answers 207 with the payload, close too, and then closes the device; hold waits for
+//                             the command answer
 //   answer key status payload answers the call of hold whose payload has that key
 //   open                      connects; CLOSED=1: not before this
 // An ERROR is {"name", "message"}. Prints "ready" once it can be told, and ends with its standard input.
@@ -29,7 +29,6 @@ function handle() {
   const answers = {
     echo: (request, response) => response.send(207, request.payload),
     hold: (request, response) => held.set(request.payload.key, response),
-    silent: () => {},
     close: async (request, response) => {
       await response.send(207, request.payload);
       await device.close();

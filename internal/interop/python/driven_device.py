@@ -51,7 +51,7 @@ class Device:
         say("call " + json.dumps({"method": request.name, "payload": request.payload}))
         if request.name == "hold":
             self.held[request.payload["key"]] = request
-        elif request.name != "silent":
+        else:
             await self.client.send_method_response(MethodResponse.create_from_method_request(request, 207, request.payload))
         if request.name == "close":
             asyncio.get_running_loop().create_task(self.client.disconnect())

@@ -21,7 +21,6 @@ import com.microsoft.azure.sdk.iot.device.twin.TwinCollection;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 
 /**
@@ -85,9 +84,6 @@ final class DrivenDevice {
         try {
             if (method.equals("hold")) {
                 return answers.take();
-            }
-            if (method.equals("silent")) {
-                new CountDownLatch(1).await();
             }
         } catch (InterruptedException closed) {
             Thread.currentThread().interrupt();
