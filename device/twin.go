@@ -56,9 +56,9 @@ func (c *Client) Twin(ctx context.Context) (*Twin, error) {
 // Calls are sent in their order. When the connection is lost before the answer comes, the patch is sent again on the next one,
 // as long as ctx lives: the result is the same, but $version may have grown twice.
 //
-// Errors: CodeArgumentInvalid for what is no object, and what the hub refuses; CodeMessageTooLarge when the values
-// of the patch alone are larger than the 32 KiB that all reported properties may have: then nothing was sent. ctx.Err(): the
-// patch may still reach the hub. Otherwise they are those of Twin.
+// Errors: CodeArgumentInvalid for what is no object, and what the hub refuses; CodeMessageTooLarge when the names
+// and values of the patch alone are larger than the 32 KiB that all reported properties may have, or its text than 256 KiB: then
+// nothing was sent. ctx.Err(): the patch may still reach the hub. Otherwise they are those of Twin.
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins; learn.microsoft.com/azure/iot/concepts-convention.
 func (c *Client) UpdateReported(ctx context.Context, patch any) (version int64, err error) {

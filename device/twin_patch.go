@@ -16,7 +16,7 @@ const (
 	maxReported = 32 << 10
 	// maxPatchText bounds the text of a patch: white space and escapes count for nothing in that arithmetic, but a packet has
 	// a limit.
-	maxPatchText = 128 << 10
+	maxPatchText = 256 << 10
 )
 
 // reportedPatch returns the text of a patch of the reported properties, which belongs to the caller no more.

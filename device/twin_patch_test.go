@@ -46,8 +46,8 @@ func TestUpdateReported_size(t *testing.T) {
 		{"what deletes counts for nothing", map[string]any{text(100): nil, "k": text(limit - 1)}, false},
 		{"nested", map[string]any{"o": map[string]any{"a": []any{1, 2, map[string]any{"z": false}}, "k": text(limit - 1 - 1 - 16 - 5 - 1)}}, false},
 		{"nested, above", map[string]any{"o": map[string]any{"a": []any{1, 2, map[string]any{"z": false}}, "k": text(limit - 1 - 1 - 16 - 5)}}, true},
-		{"text, at the limit", json.RawMessage("{" + strings.Repeat(" ", 128<<10-2) + "}"), false},
-		{"text, above", json.RawMessage("{" + strings.Repeat(" ", 128<<10-1) + "}"), true},
+		{"text, at the limit", json.RawMessage("{" + strings.Repeat(" ", 256<<10-2) + "}"), false},
+		{"text, above", json.RawMessage("{" + strings.Repeat(" ", 256<<10-1) + "}"), true},
 	}
 	for _, row := range rows {
 		_, err := client.UpdateReported(t.Context(), row.patch)
