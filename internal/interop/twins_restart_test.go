@@ -13,8 +13,8 @@ import (
 )
 
 // A device whose connection ends hears of changes again once the SDK has connected again by itself, and so it does when the
-// hub is asked to stop, or dies. The programs do nothing about it: Python's and Java's SDKs do not even subscribe again over
-// MQTT, and rely on their session.
+// hub is asked to stop, or dies. The programs do nothing about it. Over MQTT the SDKs do not even subscribe again: all three
+// rely on their session.
 func TestTwins_afterReconnect(t *testing.T) {
 	var all []receiving
 	for _, name := range []string{"node-mqtt", "node-amqp", "python-aio", "python-aio-ws", "java-mqtt", "java-amqp"} {
