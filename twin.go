@@ -25,7 +25,7 @@ type Twin struct {
 	CloudToDeviceMessageCount int             `json:"cloudToDeviceMessageCount"`
 	AuthenticationType        AuthType        `json:"authenticationType"`
 	X509Thumbprint            X509Thumbprint  `json:"x509Thumbprint"`
-	ModelID                   string          `json:"modelId"` // that the device named when it connected last
+	ModelID                   string          `json:"modelId"` // that the device named last when it connected
 	Version                   int64           `json:"version"` // grows with each write, of whatever part
 	Tags                      json.RawMessage `json:"tags"`    // an object
 	Properties                TwinProperties  `json:"properties"`

@@ -214,6 +214,7 @@ func TestOnDesired_slowHandler(t *testing.T) {
 				for v := int64(2); v <= row.last; v++ {
 					p.changes(v, fmt.Sprintf(`{"n":%d,"big":%q,"$version":%d}`, v, row.big, v))
 				}
+				synctest.Wait() // the client has read all of them
 				release <- true
 				p.answersTwin(p.askedForTwin(), fmt.Sprintf(`{"n":%d,"big":%q,"$version":%d}`, row.last, row.big, row.last))
 				close(release)

@@ -157,6 +157,7 @@ func (cn *mqttConn) publish(flags byte, body []byte) error {
 		known = cn.twinAnswer(topic, &p)
 	case strings.HasPrefix(topic, desiredPrefix):
 		cn.client.desired.arrive(p.Payload)
+		cn.acknowledge(&p)
 	case strings.HasPrefix(topic, methodPrefix):
 		known = cn.method(topic, &p)
 	default:

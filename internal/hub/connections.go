@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -209,7 +210,7 @@ func (h *Hub) connectionEdit(hub string, c *connectionChange) (*ConnectionEdit, 
 			ID: old.ID, Fence: change.fence, State: change.state, StateUpdated: change.at, LastActivity: old.LastActivity, ModelID: old.ModelID,
 		}
 		if change.state == hubward.Connected {
-			next.ModelID = change.modelID
+			next.ModelID = cmp.Or(change.modelID, old.ModelID)
 		}
 		if change.lastActivity.After(next.LastActivity) {
 			next.LastActivity = change.lastActivity

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -66,7 +68,7 @@ func (t *linkTwin) got(version int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.follower == nil {
-		t.known = version
+		t.known = max(t.known, version)
 	}
 }
 
@@ -201,15 +203,16 @@ func (l *Link) followAgain(ctx context.Context, f *follower, err error) bool {
 	if ctx.Err() != nil || gone {
 		return false
 	}
-	l.hub.logger.Warn("a device waits to be told of its desired properties",
+	l.hub.logger.Debug("a device waits to be told of its desired properties",
 		"hub", l.state.ref.Name, "device", l.Principal.Identity.String(), "error", err)
 	l.twin.handOut(f, 0, true) // the news is still to come
 	return l.hub.waitFor(ctx, nil, followRetry)
 }
 
 // nextChange returns the oldest change of which who knows a version is to be told, nil when there is none, and the version that
-// he knows then. Where the changes do not reach back to what he knows, it is all that the desired properties are now. Changes
-// that leave nothing to tell but the version are passed over: clients do not take them.
+// he knows then. Where the changes do not reach back to what he knows, it is all that the desired properties are now, with
+// null for what is known to be gone. Changes that leave nothing to tell but the version are passed over: clients do not take
+// them.
 func nextChange(desired twindoc.Section, changes []DesiredChange, known int64) (*DesiredChange, int64) {
 	if desired.Version <= known {
 		return nil, known
@@ -218,10 +221,7 @@ func nextChange(desired twindoc.Section, changes []DesiredChange, known int64) (
 		changes = changes[1:]
 	}
 	if len(changes) == 0 || changes[0].Version != known+1 {
-		if isEmptyObject(desired.Document) {
-			return nil, desired.Version
-		}
-		return &DesiredChange{Version: desired.Version, Patch: desired.AppendDocument(nil)}, desired.Version
+		return wholeChange(desired, changes), desired.Version
 	}
 	for i := range changes {
 		if c := &changes[i]; !isNothing(c.Patch) {
@@ -231,7 +231,52 @@ func nextChange(desired twindoc.Section, changes []DesiredChange, known int64) (
 	return nil, desired.Version
 }
 
-func isEmptyObject(document []byte) bool { return len(document) <= len(`{}`) }
+// wholeChange returns all that the desired properties are, and null for each member that one of the changes has removed; nil
+// when there is neither.
+func wholeChange(desired twindoc.Section, changes []DesiredChange) *DesiredChange {
+	whole := membersOf(desired.AppendDocument(nil))
+	for i := range changes {
+		addRemoved(whole, membersOf(changes[i].Patch))
+	}
+	if len(whole) <= 1 { // $version
+		return nil
+	}
+	var patch bytes.Buffer
+	encoder := json.NewEncoder(&patch)
+	encoder.SetEscapeHTML(false)
+	if encoder.Encode(whole) != nil { // it cannot be: it was decoded
+		return nil
+	}
+	return &DesiredChange{Version: desired.Version, Patch: bytes.TrimSpace(patch.Bytes())}
+}
+
+// membersOf takes an object apart that the hub has written, numbers as they stand there; nil for what is none.
+func membersOf(object []byte) map[string]any {
+	d := json.NewDecoder(bytes.NewReader(object))
+	d.UseNumber()
+	var members map[string]any
+	if d.Decode(&members) != nil {
+		return nil
+	}
+	return members
+}
+
+// addRemoved adds null for what a patch removes and is not there.
+func addRemoved(to, patch map[string]any) {
+	for name, value := range patch {
+		now, there := to[name]
+		switch value := value.(type) {
+		case nil:
+			if !there {
+				to[name] = nil
+			}
+		case map[string]any:
+			if object, ok := now.(map[string]any); ok {
+				addRemoved(object, value)
+			}
+		}
+	}
+}
 
 // isNothing reports whether a change has no patch, also after its way through JSON.
 func isNothing(patch []byte) bool { return len(patch) == 0 || string(patch) == "null" }

@@ -146,7 +146,7 @@ func TestFollowDesired_slowSession(t *testing.T) {
 		{"one more", 18, 1, "", []int64{20}},
 		{"as much as is remembered", 3, 4 << 10, "", []int64{3, 4, 5}},
 		{"more than that", 4, 4 << 10, "", []int64{6}},
-		{"a long way to nothing", 30, 1, "null", nil},
+		{"a long way to nothing", 30, 1, "null", []int64{33}},
 		{"nothing, a short way", 2, 1, "null", []int64{3, 4, 5}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -147,17 +147,22 @@ func (h *Hub) callWhenTaken(ctx context.Context, s *state, c callMethod, within 
 	defer end.Stop()
 	look := time.NewTimer(methodLook)
 	defer look.Stop()
-	for {
+	// A node that answers at once, while the directory names another one, is not asked again before the next look.
+	for tell := true; ; {
 		taken := s.methods.watch(c.Identity)
-		h.announce(subjectMethodAwaited, awaitMethods{Hub: c.Hub, Identity: c.Identity, Node: h.node})
+		if tell {
+			h.announce(subjectMethodAwaited, awaitMethods{Hub: c.Hub, Identity: c.Identity, Node: h.node})
+			look.Reset(methodLook)
+			tell = false
+		}
 		result, err := h.callMethod(ctx, c)
 		if hubward.CodeOf(err) != hubward.CodeDeviceNotOnline {
 			return result, err
 		}
-		look.Reset(methodLook)
 		select {
 		case <-taken:
 		case <-look.C:
+			tell = true
 		case <-end.C:
 			return hubward.MethodResult{}, err
 		case <-s.gone:

@@ -58,7 +58,7 @@ type Registration struct {
 	hubward.Device
 	ModuleID  string      // empty for a device
 	ManagedBy string      // who manages a module, up to its creator
-	ModelID   string      // that the identity named when it connected last
+	ModelID   string      // that the identity named last when it connected
 	Twin      *StoredTwin // nil where it was not asked for, and not touched where a Registration is stored without one
 }
 
@@ -163,7 +163,7 @@ type Connection struct {
 	State        hubward.ConnectionState
 	StateUpdated time.Time // zero: never connected
 	LastActivity time.Time
-	ModelID      string
+	ModelID      string // that the identity named last; an empty one leaves what is stored
 }
 
 // ConnectionStore keeps who was connected when. The truth about now is the Directory's.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -84,7 +85,7 @@ func (h *Hub) addLiveState(ctx context.Context, hub string, r *Registration) {
 	if l != nil {
 		r.ConnectionStateUpdatedTime = hubward.Time{Time: l.since}
 		r.LastActivityTime = hubward.Time{Time: l.lastActive()}
-		r.ModelID = l.ModelID
+		r.ModelID = cmp.Or(l.ModelID, r.ModelID)
 	}
 }
 

@@ -285,7 +285,7 @@ func TestTwin_ofWhoIsConnected(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.record(t)
-	if twin, err := f.Twin(t.Context(), "plant", "d1"); err != nil || twin.ModelID != "" {
+	if twin, err := f.Twin(t.Context(), "plant", "d1"); err != nil || twin.ModelID != "dtmi:com:example:Pump;1" {
 		t.Errorf("connected without a model: %q, %v", twin.ModelID, err)
 	}
 }

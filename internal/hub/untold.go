@@ -57,14 +57,15 @@ func (h *Hub) tellUntold(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		h.waitFor(ctx, nil, untoldRetry)
-		h.tellAll(ctx, h.untold.take())
+		if h.waitFor(ctx, nil, untoldRetry) {
+			h.tellAll(ctx, h.untold.take())
+		}
 	}
 }
 
 // tellAll tells the nodes of identities of changes of their desired properties. Those that are not reached are told later.
 func (h *Hub) tellAll(ctx context.Context, keys map[c2d.Key]bool) {
-	var silent []string // nodes that have not answered: they are not waited for again
+	var silent []string // nodes that have not answered: they are not waited for again; "" is the directory
 	for k := range keys {
 		node, err := h.tellDesired(ctx, k, silent)
 		if err == nil {
@@ -85,6 +86,9 @@ func (h *Hub) tellAll(ctx context.Context, keys map[c2d.Key]bool) {
 //
 // Errors: the cluster's.
 func (h *Hub) tellDesired(ctx context.Context, k c2d.Key, silent []string) (node string, err error) {
+	if slices.Contains(silent, "") {
+		return "", hubward.Errorf(hubward.CodeServiceUnavailable, "the directory does not answer")
+	}
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
 	owner, err := h.cluster.Owner(ctx, k.Hub, k.Identity)

@@ -7,8 +7,8 @@ import (
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
-// maxServing bounds the requests of a connection that the hub is carrying out. With the longest ids and twins that there can
-// be, their answers take 8 MiB.
+// maxServing bounds the requests of a connection that the hub is carrying out. Their answers take 4 MiB with twins that are as
+// large as they may be, and 32 MiB when these are all control characters, which do not count.
 const maxServing = 64
 
 // request is a PUBLISH that is no telemetry.

@@ -24,7 +24,6 @@ const (
 	metadataHeader  = 6
 	nodeWidth       = 2
 	minMember       = 5
-	maxStamps       = 1<<16 - 1
 )
 
 // stamp is when something was written, and by which version of the section.

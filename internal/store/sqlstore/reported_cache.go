@@ -19,7 +19,7 @@ type reportedRow struct {
 	section twindoc.Section
 }
 
-func (r *reportedRow) size() int { return len(r.section.Document) + len(r.section.Metadata) + 200 }
+func (r *reportedRow) size() int { return cap(r.section.Document) + cap(r.section.Metadata) + 200 }
 
 type reportedKey struct {
 	hub string
