@@ -11,7 +11,7 @@ var errNoCertificates = hubward.Errorf(hubward.CodeInvalidOperation, "this hub d
 // feature/csr, MqttCertificateSigning.java.
 func (s *session) requestCertificate(p *publication) error {
 	q := readQuery(p.rest)
-	r, ok := s.conn.out.begin(p.ID)
+	r, ok := s.conn.out.begin(p.ID, 1)
 	if !ok {
 		return s.conn.closed()
 	}

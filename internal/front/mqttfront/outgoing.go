@@ -32,7 +32,7 @@ type outgoing struct {
 
 	requests []*request // at QoS 1, not acknowledged yet, oldest first
 	behind   int        // messages that wait behind them for nothing else
-	serving  int        // requests that the hub is carrying out
+	serving  int        // weight of the requests that the hub is carrying out
 
 	queue   []byte
 	spare   []byte   // the writer's other buffer

@@ -7,9 +7,12 @@ import (
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
-// maxServing bounds the requests of a connection that the hub is carrying out. Their answers take 4 MiB with twins that are as
-// large as they may be, and 32 MiB when these are all control characters, which do not count.
-const maxServing = 64
+// maxServing bounds the requests of a connection that the hub is carrying out. One for a whole twin counts for twinWeight: with
+// the longest ids and twins that there can be, 512 KiB, answers take 5 MiB while they wait for the writer, and as much with it.
+const (
+	maxServing = 64
+	twinWeight = 8
+)
 
 // request is a PUBLISH that is no telemetry.
 //
@@ -22,29 +25,32 @@ type request struct {
 	id     uint16   // 0: there is no PUBACK for it
 	after  uint64   // how many messages of telemetry came before it
 	over   bool     // it may be acknowledged
+	weight int      // of maxServing
 	behind []uint16 // telemetry that came after it, before the next request, and is durable
 }
 
 // begin notes a request that the hub is to carry out, and waits while too much is under way. id is 0 at QoS 0. It reports
 // false when the connection is closed; otherwise end follows.
-func (o *outgoing) begin(id uint16) (*request, bool) {
+func (o *outgoing) begin(id uint16, weight int) (*request, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closed && (o.serving >= maxServing || o.isFull()) {
+	for !o.closed && (o.serving+weight > maxServing || o.isFull()) {
 		o.wait()
 	}
 	if o.closed {
 		return nil, false
 	}
-	o.serving++
-	return o.enlist(id), true
+	o.serving += weight
+	r := o.enlist(id)
+	r.weight = weight
+	return r, true
 }
 
 // end ends a request, which the client is told of: with a PUBACK, if acknowledged, and an answer, if there is one.
 func (o *outgoing) end(r *request, acknowledged bool, answer []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.serving--
+	o.serving -= r.weight
 	if !acknowledged {
 		r.id = 0
 	}

@@ -38,6 +38,16 @@ func (s *heldStore) release() {
 	s.open = nil
 }
 
+func (s *heldStore) Twin(ctx context.Context, name string, id hubward.Identity) (*hub.Registration, error) {
+	s.mu.Lock()
+	open := s.open
+	s.mu.Unlock()
+	if open != nil {
+		<-open
+	}
+	return s.Store.Twin(ctx, name, id)
+}
+
 func (s *heldStore) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit) error {
 	s.mu.Lock()
 	open, err := s.open, s.err
@@ -324,6 +334,7 @@ func TestTwin_backPressure(t *testing.T) {
 		"patches wait": {true, reportedTopic + "1", `{"a":"` + strings.Repeat("x", 4000) + `"}`, 64 + 16}, // and what is in the reader's buffer
 		// Up to twice 64 KiB of answers, and those to the 64 requests that the hub is carrying out.
 		"answers wait": {false, reportedTopic + "1", `{"a":` + strings.Repeat("x", 4000), 128<<10/240 + 64 + 16},
+		"reads wait":   {true, getTopic + strings.Repeat("x", 10_000), "", 64/8 + 16},
 		"twins wait":   {false, getTopic + strings.Repeat("x", 10_000), "", 128/10 + 64 + 16},
 	} {
 		t.Run(name, func(t *testing.T) {

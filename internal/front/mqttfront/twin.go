@@ -22,7 +22,7 @@ const (
 // getTwin acts on $iothub/twin/GET/?$rid={id}, whatever its body.
 func (s *session) getTwin(p *publication) error {
 	q := readQuery(p.rest)
-	r, ok := s.conn.out.begin(p.ID)
+	r, ok := s.conn.out.begin(p.ID, twinWeight)
 	if !ok {
 		return s.conn.closed()
 	}
@@ -40,7 +40,7 @@ func (s *session) getTwin(p *publication) error {
 // change is durable.
 func (s *session) updateReported(p *publication) error {
 	q := readQuery(p.rest)
-	r, ok := s.conn.out.begin(p.ID)
+	r, ok := s.conn.out.begin(p.ID, 1)
 	if !ok {
 		return s.conn.closed()
 	}
