@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/eventcodec"
@@ -26,6 +28,7 @@ type EventQuery struct {
 const (
 	readChunk = 256 << 10 // bytes read from one partition at a time
 	readAhead = 32        // decoded events waiting for visit
+	aheadSize = 1 << 20   // bytes of their bodies; one that is larger waits alone
 )
 
 // ReadEvents hands visit the events of all partitions of a hub, and goes on with new ones as they arrive, until ctx
@@ -66,15 +69,25 @@ func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery,
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	events := make(chan *hubward.Event, readAhead)
+	ahead := semaphore.NewWeighted(aheadSize)
 	var readers sync.WaitGroup
 	for i, p := range partitions {
-		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], &q, events)) })
+		readers.Go(func() { cancel(h.followPartition(ctx, p, starts[i], &q, ahead, events)) })
 	}
-	err = handOver(ctx, handle, events, visit)
+	err = handOver(ctx, handle, events, func(e *hubward.Event) error {
+		err := visit(e)
+		if e != nil {
+			ahead.Release(aheadOf(e))
+		}
+		return err
+	})
 	cancel(nil)
 	readers.Wait()
 	return err
 }
+
+// aheadOf is what an event takes of aheadSize.
+func aheadOf(e *hubward.Event) int64 { return int64(min(len(e.Message.Body), aheadSize)) }
 
 // handOver calls visit until it fails, or ctx or the reader ends. It looks at that before each event: what the log gives
 // out after a hub was deleted may be of the next one of its name.
@@ -127,7 +140,7 @@ func (h *Hub) start(ctx context.Context, p Partition, q *EventQuery) (int64, err
 }
 
 // followPartition sends the events of one partition, from a sequence number on, until ctx ends.
-func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, q *EventQuery, out chan<- *hubward.Event) error {
+func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, q *EventQuery, ahead *semaphore.Weighted, out chan<- *hubward.Event) error {
 	for {
 		var decodeErr error
 		next, err := h.log.Read(ctx, p, from, readChunk, func(r Record) bool {
@@ -138,6 +151,9 @@ func (h *Hub) followPartition(ctx context.Context, p Partition, from int64, q *E
 			}
 			if e == nil {
 				return true
+			}
+			if ahead.Acquire(ctx, aheadOf(e)) != nil {
+				return false
 			}
 			select {
 			case out <- e:

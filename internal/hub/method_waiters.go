@@ -162,6 +162,9 @@ func (h *Hub) callWhenTaken(ctx context.Context, s *state, c callMethod, within 
 		select {
 		case <-taken:
 		case <-look.C:
+			if err := h.checkCallable(ctx, s, c.Identity); err != nil { // it may have gone meanwhile
+				return hubward.MethodResult{}, err
+			}
 			tell = true
 		case <-end.C:
 			return hubward.MethodResult{}, err

@@ -95,6 +95,30 @@ func TestInvokeMethod_waitsForTheDevice(t *testing.T) {
 	})
 }
 
+// A call does not wait for a device that has gone meanwhile, or was disabled.
+func TestInvokeMethod_whoGoesWhileACallWaits(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		for name, change := range map[string]func(d hubward.Device){
+			"deleted": func(d hubward.Device) {
+				if err := c.nodes[0].DeleteDevice(t.Context(), "plant", d.DeviceID, "*"); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"disabled": func(d hubward.Device) {
+				d.Status = hubward.StatusDisabled
+				if _, err := c.nodes[0].PutDevice(t.Context(), "plant", d, "*"); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			d := c.device(name)
+			i := c.begin(name, hubward.MethodCall{ConnectTimeout: 20 * time.Second})
+			change(*d)
+			i.wantError(name, hubward.CodeDeviceNotFound, 5*time.Second)
+		}
+	})
+}
+
 // Also when no node is told of another one's waiting, a device is found.
 func TestInvokeMethod_looksForItself(t *testing.T) {
 	inCrew(t, 2, func(t *testing.T, c *crew) {

@@ -11,10 +11,10 @@ import (
 // Bounds of a request/response node.
 const (
 	maxRequest    = 64 << 10 // bytes of a request to $cbs and $management
-	requestCredit = 64       // as many requests to its twin as a link of the hub's has room for: the reader is not to wait for more
-	maxHeld       = 16       // replies that wait for a link to be attached
-	maxReplies    = 1000     // replies that wait for credit of a link
-	maxReplyBytes = 8 << 20  // of these
+	requestCredit = 100
+	maxHeld       = 16      // replies that wait for a link to be attached
+	maxReplies    = 1000    // replies that wait for credit of a link
+	maxReplyBytes = 8 << 20 // of these
 )
 
 // reply is the answer to a request. Code 200 is success; the others are those of HTTP.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
@@ -149,11 +148,11 @@ func (t *twinNode) fail(q *request, id any, err error) {
 	}
 	log("amqp twin request failed", "hub", c.hub.Name, "device", t.presence.id.String(), "error", err, "tracking", tracking)
 	body, err := json.Marshal(struct {
-		Code     int       `json:"errorCode"`
-		Tracking string    `json:"trackingId"`
-		Text     string    `json:"message"`
-		Time     time.Time `json:"timestampUtc"`
-	}{int(code), tracking, errorText(err), c.server.now().UTC()})
+		Code     int          `json:"errorCode"`
+		Tracking string       `json:"trackingId"`
+		Text     string       `json:"message"`
+		Time     hubward.Time `json:"timestampUtc"`
+	}{int(code), tracking, errorText(err), hubward.Time{Time: c.server.now()}})
 	if err != nil { // the clock's year has more than four digits
 		body = []byte("{}")
 	}
