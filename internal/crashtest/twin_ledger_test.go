@@ -42,8 +42,8 @@ func (w *twinWrite) section() map[string]any {
 
 // shownTwin is a twin as some answer has shown it.
 type shownTwin struct {
-	etag, desired, reported int64 // its counters
-	digest                  [sha256.Size]byte
+	etag, desired, reported int64  // its counters
+	digest                  string // of the sections
 }
 
 // twinLedger knows all writes, and what of the twins was ever shown. It is safe for concurrent use.
@@ -192,12 +192,13 @@ func answerOf(t *hubward.Twin) (shownTwin, error) {
 }
 
 // digest stands for the sections of a twin.
-func digest(sections [3]map[string]any) [sha256.Size]byte {
+func digest(sections [3]map[string]any) string {
 	var b bytes.Buffer
 	for _, s := range sections {
 		fmt.Fprintln(&b, canonical(s))
 	}
-	return sha256.Sum256(b.Bytes())
+	sum := sha256.Sum256(b.Bytes())
+	return fmt.Sprintf("%x", sum[:8])
 }
 
 // canonical is a document as JSON, with sorted members; that of nil is {}.

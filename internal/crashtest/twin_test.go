@@ -39,6 +39,10 @@ type twinRun struct {
 	writers []*twinWriter
 }
 
+// Tried by hand with hubs that are broken: one that stores a write that it has refused fails V1; one that answers reports before they
+// are committed, or does not store some of them, or stores half of a write, fails V2; one that tells devices of the newest change alone, or
+// of some not at all, fails V4; one that deletes events before they are in its log, moves some twice or in another order, has
+// none for some writes, or counts one write twice, fails V5. All do within the first run.
 func TestKill_twins(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), twinWithin)
 	defer cancel()
