@@ -2,18 +2,15 @@ package amqpfront
 
 import (
 	"math"
-	"strconv"
 	"strings"
 
 	"github.com/hubward/hubward/internal/amqpwire"
+	"github.com/hubward/hubward/internal/front/number"
 )
 
-// maxExact is up to where floating-point numbers are exact whole numbers.
-const maxExact = 1 << 53
-
 // wholeOf reads a number, whatever a client writes it as: integers of any width, floating-point numbers, and text that reads
-// as their languages print it, such as 3, 3.0 or 1e2. Decimals are cut, and exact tells of those; what is beyond ±maxExact is
-// that. ok is false for anything else.
+// as their languages print it, such as 3, 3.0 or 1e2. Decimals are cut, and exact tells of those; what is beyond
+// ±number.MaxExact is that. ok is false for anything else.
 func wholeOf(v any) (n int64, exact, ok bool) {
 	if n, ok = amqpwire.Integer(v); ok {
 		return n, true, true
@@ -28,11 +25,7 @@ func wholeOf(v any) (n int64, exact, ok bool) {
 		f = v
 	default:
 		text, isText := amqpwire.Text(v)
-		if text = strings.TrimSpace(text); !isText || strings.Trim(text, "+-.0123456789eE") != "" { // neither NaN nor 0x1p3
-			return 0, false, false
-		}
-		var err error
-		if f, err = strconv.ParseFloat(text, 64); err != nil {
+		if f, ok = number.Parse(strings.TrimSpace(text)); !ok || !isText {
 			return 0, false, false
 		}
 	}
@@ -40,5 +33,5 @@ func wholeOf(v any) (n int64, exact, ok bool) {
 		return 0, false, false
 	}
 	whole := math.Trunc(f)
-	return int64(max(-maxExact, min(maxExact, whole))), f == whole && math.Abs(f) <= maxExact, true
+	return int64(max(-number.MaxExact, min(number.MaxExact, whole))), f == whole && math.Abs(f) <= number.MaxExact, true
 }

@@ -2,12 +2,12 @@ package amqpfront
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/front/errorbody"
 )
 
 // attachTwin serves the two links of a twin: on one an identity asks for its twin, or changes it; on the other it gets the
@@ -147,12 +147,7 @@ func (t *twinNode) fail(q *request, id any, err error) {
 		log = c.logger.Error
 	}
 	log("amqp twin request failed", "hub", c.hub.Name, "device", t.presence.id.String(), "error", err, "tracking", tracking)
-	body, err := json.Marshal(struct {
-		Code     int          `json:"errorCode"`
-		Tracking string       `json:"trackingId"`
-		Text     string       `json:"message"`
-		Time     hubward.Time `json:"timestampUtc"`
-	}{int(code), tracking, errorText(err), hubward.Time{Time: c.server.now()}})
+	body, err := errorbody.Encode(code, tracking, errorText(err), c.server.now())
 	if err != nil { // the clock's year has more than four digits
 		body = []byte("{}")
 	}

@@ -5,12 +5,11 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/errorbody"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
 
@@ -36,15 +35,6 @@ func readQuery(text []byte) (q query) {
 	return q
 }
 
-// maxExact is up to where all whole numbers are exact when readNumber reads them.
-const maxExact = 1 << 53
-
-// readNumber reads a number as the clients' languages print it, such as 3, 3.0 or 1e2. It reports false for anything else.
-func readNumber(text string) (n float64, ok bool) {
-	n, err := strconv.ParseFloat(text, 64)
-	return n, err == nil && strings.Trim(text, "+-.0123456789eE") == "" // neither NaN nor 0x1p3
-}
-
 // answer ends a request that was carried out: the client gets a PUBACK, if it asked for one, and, if it listens, the answer.
 // An answer whose topic is too long, since the id fills the request's, is left out.
 func (s *session) answer(r *request, q query, topic string, payload []byte) {
@@ -59,28 +49,15 @@ func (s *session) endWith(r *request, topic string, payload []byte) (done bool) 
 	return err == nil && s.ifListening(topic, func() { s.conn.out.end(r, true, packet) })
 }
 
-// failure is the body of an answer that tells of an error. Node looks at nothing else, and takes an answer without an error
-// code for a success.
-//
-// Source: device/transport/mqtt/src/mqtt_twin_client.ts of Azure/azure-iot-sdk-node; the members:
-// IotHubClientErrorResponseMessage.cs of Azure/azure-iot-sdk-csharp, branch previews/v2.
-type failure struct {
-	ErrorCode    hubward.Code `json:"errorCode"`
-	TrackingID   string       `json:"trackingId"`
-	Message      string       `json:"message"`
-	TimestampUTC hubward.Time `json:"timestampUtc"`
-}
-
 // fail ends a request that was not carried out. The client that listens is told why, below topic. Who does not, and waits
 // for PUBACK, must not take that for a success, unless to repeat the request would be no use: MQTT 3.1.1 can only close.
 func (s *session) fail(r *request, q query, topic string, err error) {
-	f := s.failureOf(err)
-	body, jsonErr := json.Marshal(f)
-	topic += strconv.Itoa(f.ErrorCode.HTTPStatus()) + "/?$rid=" + q.rid
+	code, body, jsonErr := s.failureOf(err)
+	topic += strconv.Itoa(code.HTTPStatus()) + "/?$rid=" + q.rid
 	if q.asks && jsonErr == nil && s.endWith(r, topic, body) {
 		return
 	}
-	final := isFinal(f.ErrorCode)
+	final := isFinal(code)
 	if !final && r.id != 0 {
 		s.conn.Close(err)
 	}
@@ -97,9 +74,8 @@ func isFinal(code hubward.Code) bool {
 	return false
 }
 
-// failureOf says what the client may know of an error, and logs what it may not.
-func (s *session) failureOf(err error) failure {
-	now := s.conn.srv.now().UTC()
+// failureOf returns what the client may know of an error, and logs what it may not.
+func (s *session) failureOf(err error) (code hubward.Code, body []byte, jsonErr error) {
 	var random [16]byte
 	rand.Read(random[:]) // never fails
 	id := hex.EncodeToString(random[:])
@@ -111,10 +87,6 @@ func (s *session) failureOf(err error) failure {
 	if code.HTTPStatus() >= 500 && s.conn.closed() == nil {
 		s.conn.srv.logger.Error("a device's request failed", append(s.attrs(), "code", int(code), "tracking", id, "error", err)...)
 	}
-	return failure{
-		ErrorCode:    code,
-		TrackingID:   id + "-G:0-TimeStamp:" + now.Format("01/02/2006 15:04:05"),
-		Message:      cmp.Or(text, code.String()),
-		TimestampUTC: hubward.Time{Time: now},
-	}
+	body, jsonErr = errorbody.Encode(code, id, cmp.Or(text, code.String()), s.conn.srv.now())
+	return code, body, jsonErr
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hubward/hubward/internal/front/number"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
@@ -72,9 +73,9 @@ func (s *session) respondToMethod(p *publication) error {
 // Source: what the SDKs for Node (azure-iot-device 1.18.4) and Python (azure-iot-device 2.14.0) were seen to send: nothing,
 // null, 200.5, -1, and, from Python, any text.
 func readStatus(text string) int {
-	n, ok := readNumber(text)
+	n, ok := number.Parse(text)
 	if !ok {
 		return 0
 	}
-	return int(max(-maxExact, min(maxExact, n)))
+	return int(max(-number.MaxExact, min(number.MaxExact, n)))
 }

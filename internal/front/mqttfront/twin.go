@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/number"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/mqttwire"
 )
@@ -65,8 +66,8 @@ func (q *query) ifVersion() (int64, error) {
 	if !q.ifMatch {
 		return 0, nil
 	}
-	n, ok := readNumber(q.version)
-	if !ok || n < 1 || n > maxExact || n != math.Trunc(n) {
+	n, ok := number.Parse(q.version)
+	if !ok || n < 1 || n > number.MaxExact || n != math.Trunc(n) {
 		return 0, errVersion
 	}
 	return int64(n), nil

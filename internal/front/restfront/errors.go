@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/errorbody"
 	"github.com/hubward/hubward/internal/hub"
 )
 
@@ -20,8 +21,6 @@ type envelope struct {
 	Message          string
 	ExceptionMessage string
 }
-
-const trackingTime = "01/02/2006 15:04:05"
 
 // texts are what the peer reads when an error brings no message of its own.
 var texts = map[hubward.Code]string{
@@ -64,23 +63,12 @@ func isDevices(code hubward.Code) bool {
 	return code == hubward.CodeGatewayTimeout || code == hubward.CodeBadDeviceResponse
 }
 
-// nestedError is the text in the Message of the second form of errors. SDKs read the number.
+// nestedEnvelope is the second form of errors, whose Message is a text that holds JSON. SDKs read the number in it.
 //
 // Source: ErrorMessageParser of Azure/azure-iot-sdk-java; ExceptionHandlingHelper.cs of Azure/azure-iot-sdk-csharp, which takes
 // no members that are objects.
-type nestedError struct {
-	ErrorCode    hubward.Code `json:"errorCode"`
-	TrackingID   string       `json:"trackingId"`
-	Message      string       `json:"message"`
-	TimestampUTC hubward.Time `json:"timestampUtc"`
-}
-
 func (c *call) nestedEnvelope(code hubward.Code, text string) envelope {
-	now := c.server.now().UTC()
-	inner, err := marshal(nestedError{
-		ErrorCode: code, TrackingID: c.id + "-G:0-TimeStamp:" + now.Format(trackingTime), Message: text,
-		TimestampUTC: hubward.Time{Time: now},
-	})
+	inner, err := errorbody.Encode(code, c.id, text, c.server.now())
 	if err != nil {
 		return c.envelope(code, text)
 	}
@@ -89,9 +77,8 @@ func (c *call) nestedEnvelope(code hubward.Code, text string) envelope {
 
 func (c *call) envelope(code hubward.Code, text string) envelope {
 	return envelope{
-		Message: "ErrorCode:" + code.String() + ";" + text,
-		ExceptionMessage: "Tracking ID:" + c.id + "-G:0-TimeStamp:" +
-			c.server.now().UTC().Format(trackingTime),
+		Message:          "ErrorCode:" + code.String() + ";" + text,
+		ExceptionMessage: "Tracking ID:" + errorbody.TrackingID(c.id, c.server.now()),
 	}
 }
 
