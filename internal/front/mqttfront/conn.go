@@ -197,8 +197,10 @@ func (c *conn) recover() {
 func (c *conn) finish(err error) {
 	c.Close(err)
 	reason := c.closed()
+	if c.session != nil {
+		c.session.leave() // before the client can see the end: who calls a method from then on waits for the next connection
+	}
 	if c.session != nil && reason == errDraining {
-		c.session.leave()
 		c.drain()
 	}
 	c.giveUp()
