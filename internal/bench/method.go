@@ -29,11 +29,8 @@ const MaxInFlight = 10_000
 // Result counts calls in place of messages. It looks at each answer, whether it is that of its call. Options.Window is not used.
 func RunMethod(ctx context.Context, o MethodOptions) (*Result, error) {
 	o.Window, o.QoS = 1, 1
-	if err := o.check(); err != nil {
+	if err := o.checkCalls(); err != nil {
 		return nil, err
-	}
-	if o.InFlight < 1 || o.InFlight > MaxInFlight {
-		return nil, fmt.Errorf("bench: 1 to %d calls are in flight, not %d", MaxInFlight, o.InFlight)
 	}
 	conns, err := connect(ctx, &o.Options)
 	if err != nil {
@@ -54,12 +51,24 @@ func RunMethod(ctx context.Context, o MethodOptions) (*Result, error) {
 			}
 		})
 	}
+	return measureWork(ctx, &o.Options, o.workers())
+}
+
+func (o *MethodOptions) checkCalls() error {
+	if o.InFlight < 1 || o.InFlight > MaxInFlight {
+		return fmt.Errorf("bench: 1 to %d calls are in flight, not %d", MaxInFlight, o.InFlight)
+	}
+	return o.check()
+}
+
+// workers call the devices in turn.
+func (o *MethodOptions) workers() []*worker {
 	call := o.callInTurn()
 	workers := make([]*worker, o.InFlight)
 	for i := range workers {
 		workers[i] = newWorker(call)
 	}
-	return measureWork(ctx, &o.Options, workers)
+	return workers
 }
 
 // Topics of direct methods.

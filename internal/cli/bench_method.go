@@ -3,40 +3,42 @@ package cli
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/bench"
-	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/service"
 )
 
 // benchMethodFlags are the flags of bench method.
 type benchMethodFlags struct {
 	benchTarget
-	inFlight int
-	windows  []int
-	size     int
-	rounds   int
-	warm     time.Duration
-	duration time.Duration
+	httpsFloor string
+	floorPID   int
+	inFlight   int
+	windows    []int
+	size       int
+	rounds     int
+	warm       time.Duration
+	duration   time.Duration
 }
 
 func newBenchMethodCommand(env Env) *cobra.Command {
 	f := &benchMethodFlags{}
 	cmd := &cobra.Command{
-		Use:   "method [--devices N] [--in-flight N] [--window N]... [--size BYTES] [--rounds N] [--duration D] [--pid PID]",
+		Use: `method [--devices N] [--in-flight N] [--window N]... [--size BYTES] [--rounds N] [--duration D] [--pid PID]
+  [--https-floor ADDRESS --https-floor-pid PID]`,
 		Short: "Call direct methods and compare what a call costs with a telemetry message",
 		Long: `Register devices that answer direct methods over MQTT and TLS, call them over HTTPS with many calls under way at
 once, and report calls per second and how long they take. Each answer has to be that of its call. In turn with that the same
 devices send telemetry with QoS 1, for each window; given the server's pid on this machine, its CPU time per call is compared
-with that per message. Figures are medians of the rounds. The devices are deleted at the end.`,
+with that per message. With the address and pid of a bench floor that answers HTTPS, requests of the same size go there in turn
+with that, so that what the hub does itself can be told from what any round trip through Go's HTTP server costs. Figures are
+medians of the rounds. The devices are deleted at the end.`,
 		Args: cobra.NoArgs, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, env) },
 	}
@@ -44,6 +46,8 @@ with that per message. Figures are medians of the rounds. The devices are delete
 	flags := cmd.Flags()
 	flags.IntVar(&f.inFlight, "in-flight", 1000, "calls under way at a time")
 	flags.IntSliceVar(&f.windows, "window", []int{10, 1}, "unconfirmed `messages` per device (repeatable)")
+	flags.StringVar(&f.httpsFloor, "https-floor", "", "`address` of a bench floor that answers HTTPS: measure it as well")
+	flags.IntVar(&f.floorPID, "https-floor-pid", 0, "process id of that floor, if it runs on this machine")
 	flags.IntVar(&f.size, "size", 256, "bytes of a payload, of an answer, and of a message")
 	flags.IntVar(&f.rounds, "rounds", 3, "how often to measure both, 1 to 100")
 	flags.DurationVar(&f.warm, "warm", 2*time.Second, "time before measuring, in each round")
@@ -95,86 +99,42 @@ func (f *benchMethodFlags) run(cmd *cobra.Command, env Env) error {
 	})
 }
 
-// measure measures calls and messages in turn, in rounds.
+// benchMethodRounds are what was measured, round by round.
+type benchMethodRounds struct {
+	calls    []*bench.Result
+	messages [][]*bench.Result // for each window
+	floor    []*bench.Result   // of requests to a floor; empty without one
+}
+
+// measure measures calls, requests to the floor, and messages in turn, in rounds.
 func (f *benchMethodFlags) measure(ctx context.Context, env Env, caller *service.Client, o bench.Options) (*benchMethodReport, error) {
-	var calls []*bench.Result
-	messages := make([][]*bench.Result, len(f.windows))
+	m := &benchMethodRounds{messages: make([][]*bench.Result, len(f.windows))}
+	client := f.httpClient(&tls.Config{InsecureSkipVerify: true}) // a floor has a certificate of the moment
+	defer client.CloseIdleConnections()
 	for round := range f.rounds {
 		fmt.Fprintf(env.Stderr, "round %d of %d\n", round+1, f.rounds)
 		called, err := bench.RunMethod(ctx, bench.MethodOptions{Options: o, InFlight: f.inFlight, Invoke: invokeWith(caller)})
 		if err != nil {
 			return nil, err
 		}
-		calls = append(calls, called)
+		m.calls = append(m.calls, called)
+		echoed, err := f.measureFloor(ctx, o, client)
+		if err != nil {
+			return nil, err
+		}
+		if echoed != nil {
+			m.floor = append(m.floor, echoed)
+		}
 		for i, window := range f.windows {
 			o.Window = window
 			sent, err := bench.Run(ctx, o)
 			if err != nil {
 				return nil, err
 			}
-			messages[i] = append(messages[i], sent)
+			m.messages[i] = append(m.messages[i], sent)
 		}
 	}
-	return f.report(calls, messages), nil
-}
-
-// caller is a client that keeps a connection for each call in flight, and speaks HTTP/1.1, as SDKs do.
-func (f *benchMethodFlags) caller(env Env) (*service.Client, error) {
-	text, err := f.login.connectionString(env)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := f.login.pool(env)
-	if err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{
-		DialTLSContext: dialSome(&tls.Config{RootCAs: pool}), MaxConnsPerHost: f.inFlight, MaxIdleConnsPerHost: f.inFlight,
-	}
-	c, err := service.NewFromConnectionString(text, &service.Options{HTTPClient: &http.Client{Transport: transport}, UserAgent: "hubward-bench"})
-	if err != nil {
-		return nil, f.login.invalid(err)
-	}
-	return c, nil
-}
-
-// benchDials bounds the connections that are set up at a time: a hub that is busy with a thousand handshakes gives some of them
-// up.
-const benchDials = 32
-
-// dialSome returns a function that dials with TLS, a few at a time.
-func dialSome(config *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
-	slots := make(chan struct{}, benchDials)
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		tcp, err := new(loopback.Dialer).DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		named := config.Clone()
-		named.ServerName, _, err = net.SplitHostPort(address)
-		nc := tls.Client(tcp, named)
-		if err == nil {
-			err = nc.HandshakeContext(ctx)
-		}
-		if err != nil {
-			tcp.Close()
-			return nil, err
-		}
-		return nc, nil
-	}
-}
-
-func invokeWith(c *service.Client) func(context.Context, bench.Device, []byte) ([]byte, error) {
-	return func(ctx context.Context, d bench.Device, payload []byte) ([]byte, error) {
-		result, err := c.InvokeMethod(ctx, hubward.Identity{Device: d.ID}, hubward.MethodCall{Name: bench.MethodName, Payload: json.RawMessage(payload)})
-		return result.Payload, err
-	}
+	return f.report(m), nil
 }
 
 // benchMethodReport is what the command prints. Figures are medians.
@@ -187,7 +147,17 @@ type benchMethodReport struct {
 	P50      float64            `json:"callP50Milliseconds"`
 	P99      float64            `json:"callP99Milliseconds"`
 	CPU      float64            `json:"serverCPUMicrosecondsPerCall,omitempty"`
+	Floor    *benchHTTPFloor    `json:"httpsFloor,omitempty"`
 	Messages []benchMethodFloor `json:"messages"`
+}
+
+// benchHTTPFloor is a round trip over HTTPS to a server that does nothing else.
+type benchHTTPFloor struct {
+	Rate  float64 `json:"requestsPerSecond"`
+	P50   float64 `json:"requestP50Milliseconds"`
+	P99   float64 `json:"requestP99Milliseconds"`
+	CPU   float64 `json:"serverCPUMicrosecondsPerRequest,omitempty"`
+	Ratio float64 `json:"callToRequest,omitempty"` // of the CPU times
 }
 
 // benchMethodFloor is the telemetry that calls are compared with.
@@ -195,17 +165,54 @@ type benchMethodFloor struct {
 	Window int     `json:"window"`
 	Rate   float64 `json:"messagesPerSecond"`
 	CPU    float64 `json:"serverCPUMicrosecondsPerMessage,omitempty"`
-	Ratio  float64 `json:"callToMessage,omitempty"` // of the CPU times
+	// Of the CPU times: a call to a message, and what a call costs above a request to the floor.
+	Ratio spread `json:"callToMessage,omitzero"`
+	Own   spread `json:"callAboveHTTPSFloorToMessage,omitzero"`
 }
 
-func (f *benchMethodFlags) report(calls []*bench.Result, messages [][]*bench.Result) *benchMethodReport {
-	r := &benchMethodReport{Devices: f.devices, InFlight: f.inFlight, Rounds: f.rounds, Calls: acked(calls)}
-	r.Rate, r.CPU = medianOf(calls, rateOf), medianOf(calls, cpuOf)
-	r.P50 = medianOf(calls, func(b *bench.Result) float64 { return b.P50 })
-	r.P99 = medianOf(calls, func(b *bench.Result) float64 { return b.P99 })
+// spread is a figure of several rounds.
+type spread struct {
+	Median float64 `json:"median"`
+	Least  float64 `json:"least"`
+	Most   float64 `json:"most"`
+}
+
+// spreadOf returns that of a figure of n rounds; figure reports whether a round has one.
+func spreadOf(n int, figure func(round int) (float64, bool)) spread {
+	var figures []float64
+	for i := range n {
+		if f, ok := figure(i); ok {
+			figures = append(figures, f)
+		}
+	}
+	if len(figures) == 0 {
+		return spread{}
+	}
+	return spread{bench.Median(figures), slices.Min(figures), slices.Max(figures)}
+}
+
+func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.Median, s.Least, s.Most) }
+
+func p50Of(r *bench.Result) float64 { return r.P50 }
+func p99Of(r *bench.Result) float64 { return r.P99 }
+
+func (f *benchMethodFlags) report(m *benchMethodRounds) *benchMethodReport {
+	r := &benchMethodReport{Devices: f.devices, InFlight: f.inFlight, Rounds: f.rounds, Calls: acked(m.calls)}
+	r.Rate, r.CPU, r.P50, r.P99 = medianOf(m.calls, rateOf), medianOf(m.calls, cpuOf), medianOf(m.calls, p50Of), medianOf(m.calls, p99Of)
+	if len(m.floor) > 0 {
+		r.Floor = &benchHTTPFloor{
+			Rate: medianOf(m.floor, rateOf), P50: medianOf(m.floor, p50Of), P99: medianOf(m.floor, p99Of), CPU: medianOf(m.floor, cpuOf),
+			Ratio: medianRatio(m.calls, m.floor, cpuOf),
+		}
+	}
 	for i, window := range f.windows {
+		sent := m.messages[i]
 		r.Messages = append(r.Messages, benchMethodFloor{
-			Window: window, Rate: medianOf(messages[i], rateOf), CPU: medianOf(messages[i], cpuOf), Ratio: medianRatio(calls, messages[i], cpuOf),
+			Window: window, Rate: medianOf(sent, rateOf), CPU: medianOf(sent, cpuOf),
+			Ratio: spreadOf(len(sent), func(n int) (float64, bool) { return cpuOf(m.calls[n]) / cpuOf(sent[n]), cpuOf(sent[n]) > 0 }),
+			Own: spreadOf(len(m.floor), func(n int) (float64, bool) {
+				return (cpuOf(m.calls[n]) - cpuOf(m.floor[n])) / cpuOf(sent[n]), cpuOf(sent[n]) > 0 && cpuOf(m.floor[n]) > 0
+			}),
 		})
 	}
 	return r
@@ -224,12 +231,26 @@ func (r *benchMethodReport) print(env Env, asJSON bool) error {
 	if r.CPU > 0 {
 		fields = append(fields, field{"server CPU", fmt.Sprintf("%.2f us per call", r.CPU)})
 	}
-	for _, m := range r.Messages {
-		text := fmt.Sprintf("%.0f messages/s", m.Rate)
-		if m.CPU > 0 {
-			text += fmt.Sprintf(", server CPU %.2f us per message: a call costs %.2f times that", m.CPU, m.Ratio)
+	if h := r.Floor; h != nil {
+		text := fmt.Sprintf("%.0f requests/s, p50 %.2f ms, p99 %.2f ms", h.Rate, h.P50, h.P99)
+		if h.CPU > 0 {
+			text += fmt.Sprintf(", server CPU %.2f us per request: a call costs %.2f times that", h.CPU, h.Ratio)
 		}
-		fields = append(fields, field{fmt.Sprintf("window %d", m.Window), text})
+		fields = append(fields, field{"https floor", text})
+	}
+	for _, m := range r.Messages {
+		fields = append(fields, field{fmt.Sprintf("window %d", m.Window), m.text()})
 	}
 	return writeFields(env.Stdout, fields)
+}
+
+func (m *benchMethodFloor) text() string {
+	text := fmt.Sprintf("%.0f messages/s", m.Rate)
+	if m.CPU > 0 {
+		text += fmt.Sprintf(", server CPU %.2f us per message: a call costs %s times that", m.CPU, m.Ratio)
+	}
+	if m.Own.Median != 0 {
+		text += fmt.Sprintf(", %s above the HTTPS floor", m.Own)
+	}
+	return text
 }

@@ -41,14 +41,17 @@ func TestBenchTwin_report(t *testing.T) {
 func TestBenchMethod_report(t *testing.T) {
 	f := &benchMethodFlags{windows: []int{10, 1}, inFlight: 1000, rounds: 3}
 	f.devices = 100
-	r := f.report(rounds(1000, 500, 2000), [][]*bench.Result{rounds(4000, 4000, 4000), rounds(2000, 1000, 1000)})
+	r := f.report(&benchMethodRounds{
+		calls: rounds(1000, 500, 2000), floor: rounds(2000, 1000, 4000), messages: [][]*bench.Result{rounds(4000, 4000, 4000), rounds(2000, 1000, 1000)},
+	})
 	want := `devices:       100
 calls:         3500, with 1000 in flight
 rate:          1000 calls/s
 call latency:  p50 1.00 ms, p99 2.00 ms
 server CPU:    1000.00 us per call
-window 10:     4000 messages/s, server CPU 250.00 us per message: a call costs 4.00 times that
-window 1:      1000 messages/s, server CPU 1000.00 us per message: a call costs 2.00 times that
+https floor:   2000 requests/s, p50 0.50 ms, p99 1.00 ms, server CPU 500.00 us per request: a call costs 2.00 times that
+window 10:     4000 messages/s, server CPU 250.00 us per message: a call costs 4.00 (2.00 to 8.00) times that, 2.00 (1.00 to 4.00) above the HTTPS floor
+window 1:      1000 messages/s, server CPU 1000.00 us per message: a call costs 2.00 (0.50 to 2.00) times that, 1.00 (0.25 to 1.00) above the HTTPS floor
 `
 	var out bytes.Buffer
 	if err := r.print(Env{Stdout: &out}, false); err != nil {
