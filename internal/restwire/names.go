@@ -50,11 +50,16 @@ func headerEnd(b []byte) int {
 	return end + 1
 }
 
+// maxKept bounds the memory for headers that a connection keeps between them, in bytes: most fit, with a small body.
+const maxKept = 2 << 10
+
 // Reset forgets the header: what is read next is another one.
 func (n *Names) Reset() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.header, n.done = nil, false
+	if n.header, n.done = n.header[:0], false; cap(n.header) > maxKept {
+		n.header = nil
+	}
 }
 
 // Stop forgets the header and remembers no other.
