@@ -57,20 +57,21 @@ type Listener struct {
 // App is one hub process in the making or running. Open makes it, Run serves until its context ends.
 type App struct {
 	// Set by Open, never changed after.
-	o        Options
-	logger   *slog.Logger
-	level    *slog.LevelVar
-	lock     *folderLock
-	engines  engines
-	backups  sync.Mutex // held while a snapshot is made
-	hub      *hub.Hub
-	operator *access.Principal // with which the program manages hubs
-	metrics  *obs.Metrics
-	certs    *listen.Certificates
-	limits   limits
-	changed  chan struct{}     // a hub was created, changed or deleted; holds one
-	admin    *adminfront.Front // set before it is served; nil without the operator's port
-	draining chan struct{}     // closed when Run begins to stop
+	o          Options
+	logger     *slog.Logger
+	level      *slog.LevelVar
+	lock       *folderLock
+	engines    engines
+	backups    sync.Mutex // held while a snapshot is made
+	hub        *hub.Hub
+	operator   *access.Principal // with which the program manages hubs
+	metrics    *obs.Metrics
+	certs      *listen.Certificates
+	limits     limits
+	changed    chan struct{}     // a hub was created, changed or deleted; holds one
+	admin      *adminfront.Front // set before it is served; nil without the operator's port
+	draining   context.Context   // ends when Run begins to stop
+	startDrain context.CancelFunc
 
 	mu    sync.Mutex // guards the fields below; held while derived files are written
 	cfg   config.Config
@@ -103,8 +104,9 @@ func Open(ctx context.Context, cfg config.Config, o Options) (*App, error) {
 	}
 	a := &App{
 		o: o, cfg: cfg, level: new(slog.LevelVar), operator: access.Process(access.HubRef{}),
-		changed: make(chan struct{}, 1), draining: make(chan struct{}),
+		changed: make(chan struct{}, 1),
 	}
+	a.draining, a.startDrain = context.WithCancel(context.Background())
 	if level, err := obs.ParseLevel(cfg.Log.Level); err == nil { // Validate has seen it
 		a.level.Set(level)
 	}

@@ -162,7 +162,7 @@ func (a *App) adminFront(f *fronts, b *bound) {
 			{Name: "store", Check: a.engines.store.Ping},
 			{Name: "log", Check: a.checkLog},
 		},
-		Stop: a.draining, Logger: a.logger, Snapshot: a.snapshot,
+		Stop: a.draining.Done(), Logger: a.logger, Snapshot: a.snapshot,
 	})
 	if !onLoopback(b.listener) {
 		a.logger.Warn("the admin listener asks nobody who they are and is not on loopback", "address", b.listener.Addr().String())

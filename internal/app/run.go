@@ -77,7 +77,7 @@ func (a *App) ready(f *fronts) {
 // that the process drains.
 func (a *App) drain(f *fronts) {
 	a.logger.Info("draining", "timeout", drainTimeout)
-	close(a.draining)
+	a.startDrain()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	for _, together := range [][]front{f.public, f.admin} {

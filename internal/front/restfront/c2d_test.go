@@ -301,7 +301,7 @@ func TestFeedback_waitEnds(t *testing.T) {
 	}
 	answered := make(chan response)
 	go func() { answered <- f.do(ask{path: "/messages/serviceBound/feedback" + version + "&wait=30"}) }()
-	close(f.stop)
+	f.drain()
 	select {
 	case r := <-answered:
 		r.wantStatus(t, 204)

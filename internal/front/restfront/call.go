@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hubward/hubward"
@@ -49,8 +50,12 @@ func (s *server) newCall(w http.ResponseWriter, r *http.Request) *call {
 // renew gives the call the time that it may take, from now on.
 func (c *call) renew() { c.renewFor(callTimeout) }
 
+// renewFor lets the call go on for d from now. One that has as much left, but for a second, keeps its context.
 func (c *call) renewFor(d time.Duration) {
 	if c.cancel != nil {
+		if ends, _ := c.ctx.Deadline(); time.Until(ends) > d-time.Second {
+			return
+		}
 		c.cancel()
 	}
 	c.ctx, c.cancel = context.WithTimeout(c.r.Context(), d)
@@ -92,6 +97,9 @@ func (c *call) setHeader(name, value string) {
 //
 // Source: learn.microsoft.com/rest/api/iothub/common-error-codes; SDKs send 2018-06-30 to 2024-03-31.
 func (c *call) checkVersion() error {
+	if version, ok := strings.CutPrefix(c.r.URL.RawQuery, "api-version="); ok && isVersion(version) {
+		return nil // as nearly all queries look, which need no parsing
+	}
 	version := c.r.URL.Query().Get("api-version")
 	if version == "" {
 		return hubward.Errorf(hubward.CodeInvalidProtocolVersion, "the query names no api-version, which looks like 2021-04-12")

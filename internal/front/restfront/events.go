@@ -124,7 +124,7 @@ func (s *stream) write() error {
 				continue
 			}
 			chunk = []byte("\n")
-		case <-s.call.server.stop:
+		case <-s.call.server.stop.Done():
 			if !started {
 				return hubward.Errorf(hubward.CodeServiceUnavailable, "the hub is shutting down")
 			}
@@ -182,7 +182,7 @@ func (s *stream) setWriteDeadline() {
 	// Sockets know only the real clock. A writer without deadlines, as in tests, is fine without one.
 	rc.SetWriteDeadline(time.Now().Add(s.call.server.streamWriteTimeout))
 	select {
-	case <-s.call.server.stop: // hurryToDrain may have been before us
+	case <-s.call.server.stop.Done(): // hurryToDrain may have been before us
 		rc.SetWriteDeadline(time.Now().Add(drainWriteTimeout))
 	default:
 	}
@@ -192,7 +192,7 @@ func (s *stream) setWriteDeadline() {
 // how long that takes.
 func (s *stream) hurryToDrain() {
 	select {
-	case <-s.call.server.stop:
+	case <-s.call.server.stop.Done():
 		http.NewResponseController(s.call.w).SetWriteDeadline(time.Now().Add(drainWriteTimeout))
 	case <-s.ctx.Done():
 	}

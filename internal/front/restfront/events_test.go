@@ -25,7 +25,7 @@ import (
 
 // reader is an open event stream.
 type reader struct {
-	t      *testing.T
+	t      testing.TB
 	res    *http.Response
 	lines  *bufio.Scanner
 	cancel context.CancelFunc
@@ -281,7 +281,7 @@ func TestEvents_damage(t *testing.T) {
 func TestEvents_endsWhenTheProcessDrains(t *testing.T) {
 	f := newFixture(t)
 	r := f.open(ask{path: "/$hubward/events"})
-	close(f.stop)
+	f.drain()
 	if _, err := io.ReadAll(r.res.Body); err != nil {
 		t.Errorf("the stream did not end cleanly: %v", err)
 	}
@@ -333,7 +333,7 @@ func TestEvents_drainsBesideAClientThatDoesNotRead(t *testing.T) {
 		f.server.Config.Handler.ServeHTTP(w, f.request(t.Context(), ask{path: "/$hubward/events?from=earliest"}))
 	}()
 	<-w.writing
-	close(f.stop)
+	f.drain()
 	<-ended
 }
 
@@ -357,7 +357,7 @@ func TestEvents_manyAndLarge(t *testing.T) {
 
 func TestEvents_drainingBeforeItBegan(t *testing.T) {
 	f := newFixture(t)
-	close(f.stop)
+	f.drain()
 	r := f.open(ask{path: "/$hubward/events"})
 	if code := r.res.StatusCode; code != 200 && code != 503 { // either side may be first
 		t.Errorf("status %d", code)

@@ -69,31 +69,12 @@ func (c *call) nextFeedback(wait time.Duration) (*hub.NotificationDelivery, erro
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if c.server.stop != nil {
-		defer onClose(c.server.stop, cancel)()
-	}
+	defer context.AfterFunc(c.server.stop, cancel)()
 	d, err := c.server.hub.WaitNotification(waiting, &c.principal, hub.NotificationFeedback)
 	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
 		return nil, nil
 	}
 	return d, err
-}
-
-// onClose calls f when done is closed. The returned function ends the waiting for that, and waits until it has ended.
-func onClose(done <-chan struct{}, f func()) (stop func()) {
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		select {
-		case <-done:
-			f()
-		case <-quit:
-		}
-	}()
-	return func() {
-		close(quit)
-		<-ended
-	}
 }
 
 func completeFeedback(c *call) error { return c.settleFeedback(hub.C2DComplete) }

@@ -30,26 +30,26 @@ var testNow = time.Date(2026, 1, 31, 0, 49, 39, 0, time.UTC)
 
 // fixture is a front end on loopback before a hub "plant", which answers to hub.example, in memory.
 type fixture struct {
-	t       *testing.T
+	t       testing.TB
 	hub     *hub.Hub
 	process *access.Principal // may do everything in plant, and with hubs
 	store   *sqlstore.Store
 	log     *memlog.Log
 	damaged atomic.Int64 // events with this sequence number and above cannot be read; 0: all can
 	server  *httptest.Server
-	stop    chan struct{}
+	drain   context.CancelFunc
 	logs    *lockedBuffer
 	passed  atomic.Int64 // time.Duration since testNow
 }
 
-func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
+func newFixture(t testing.TB, edit ...func(*restfront.Options)) *fixture {
 	t.Helper()
 	store, err := sqlstore.Open(t.Context(), sqlstore.Options{Path: sqlstore.Memory})
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := memlog.Open(memlog.Options{})
-	f := &fixture{t: t, store: store, log: log, stop: make(chan struct{}), logs: new(lockedBuffer)}
+	f := &fixture{t: t, store: store, log: log, logs: new(lockedBuffer)}
 	now := func() time.Time { return testNow.Add(time.Duration(f.passed.Load())) }
 	h, err := hub.Open(t.Context(), hub.Options{Store: store, Log: damagedLog{log, &f.damaged}, Cluster: localcluster.New(localcluster.Options{}), Now: now})
 	if err != nil {
@@ -60,9 +60,11 @@ func newFixture(t *testing.T, edit ...func(*restfront.Options)) *fixture {
 		t.Fatal(err)
 	}
 	f.hub, f.process = h, access.Process(access.HubRef{Name: plant.Name, Created: plant.Created})
+	stop, drain := context.WithCancel(t.Context())
+	f.drain = drain
 	o := restfront.Options{
 		Logger:  slog.New(slog.NewTextHandler(f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Version: "1.2.3", Now: now, Stop: f.stop,
+		Version: "1.2.3", Now: now, Stop: stop,
 	}
 	for _, e := range edit {
 		e(&o)
@@ -207,7 +209,7 @@ func (f *fixture) create(id string) *hubward.Device {
 }
 
 // wantError checks an answer's status and every place that tells its code.
-func (r response) wantError(t *testing.T, code hubward.Code, text string) {
+func (r response) wantError(t testing.TB, code hubward.Code, text string) {
 	t.Helper()
 	if r.StatusCode != code.HTTPStatus() || r.Header.Get("iothub-errorcode") != code.String() {
 		t.Fatalf("got %d %s, want %d %s; body %s", r.StatusCode, r.Header.Get("iothub-errorcode"), code.HTTPStatus(), code, r.body)
@@ -228,7 +230,7 @@ func (r response) wantError(t *testing.T, code hubward.Code, text string) {
 	}
 }
 
-func (r response) wantStatus(t *testing.T, status int) response {
+func (r response) wantStatus(t testing.TB, status int) response {
 	t.Helper()
 	if r.StatusCode != status {
 		t.Fatalf("status %d, want %d; body %s", r.StatusCode, status, r.body)
@@ -237,7 +239,7 @@ func (r response) wantStatus(t *testing.T, status int) response {
 }
 
 // decode reads the answer's JSON.
-func decode[T any](t *testing.T, r response) T {
+func decode[T any](t testing.TB, r response) T {
 	t.Helper()
 	var v T
 	if err := json.Unmarshal([]byte(r.body), &v); err != nil {

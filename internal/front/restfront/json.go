@@ -75,6 +75,11 @@ func (c *call) answer(status int, v any) error {
 	if err != nil {
 		return err
 	}
+	return c.answerJSON(status, body)
+}
+
+// answerJSON writes a JSON body.
+func (c *call) answerJSON(status int, body []byte) error {
 	c.setHeader("Content-Type", "application/json; charset=utf-8")
 	c.begin(status, len(body))
 	c.w.Write(body) // a client that left is nobody to tell

@@ -1,9 +1,11 @@
 package restfront
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -79,16 +81,24 @@ func invokeMethod(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, result)
+	return c.answerJSON(http.StatusOK, appendResult(nil, &result))
+}
+
+// appendResult writes a hubward.MethodResult, whose payload is JSON that the hub has looked at.
+func appendResult(b []byte, r *hubward.MethodResult) []byte {
+	b = slices.Grow(b, len(r.Payload)+len(`{"status":-2147483648,"payload":}`))
+	b = append(b, `{"status":`...)
+	b = strconv.AppendInt(b, int64(r.Status), 10)
+	b = append(b, `,"payload":`...)
+	b = append(b, r.Payload...)
+	return append(b, '}')
 }
 
 // allow gives the call another time that it may take, from now on, but not much of it when the process drains. end is called
 // before the call ends.
 func (c *call) allow(d time.Duration) (end func()) {
 	c.renewFor(d)
-	if c.server.stop == nil {
-		return func() {}
-	}
 	cancel := c.cancel
-	return onClose(c.server.stop, func() { time.AfterFunc(c.server.methodDrain, cancel) })
+	stop := context.AfterFunc(c.server.stop, func() { time.AfterFunc(c.server.methodDrain, cancel) })
+	return func() { stop() }
 }

@@ -45,7 +45,7 @@ func invoke(body string) ask {
 }
 
 // wantNested checks an answer in the second form of errors, in every place that tells its code.
-func (r response) wantNested(t *testing.T, code hubward.Code, text string) {
+func (r response) wantNested(t testing.TB, code hubward.Code, text string) {
 	t.Helper()
 	if r.StatusCode != code.HTTPStatus() || r.Header.Get("iothub-errorcode") != code.String() {
 		t.Fatalf("got %d %s, want %d %s; body %s", r.StatusCode, r.Header.Get("iothub-errorcode"), code.HTTPStatus(), code, r.body)
@@ -201,7 +201,7 @@ func TestInvokeMethod_clientLeaves(t *testing.T) {
 func TestInvokeMethod_drain(t *testing.T) {
 	f := newFixture(t, func(o *restfront.Options) { o.MethodDrain = 1 })
 	f.create("d1")
-	f.takes(hubward.Identity{Device: "d1"}, func(*callee, *hub.MethodCall) { close(f.stop) })
+	f.takes(hubward.Identity{Device: "d1"}, func(*callee, *hub.MethodCall) { f.drain() })
 	f.create("offline")
 	body := `{"methodName":"m","responseTimeoutInSeconds":300,"connectTimeoutInSeconds":300}`
 	f.do(invoke(body)).wantError(t, hubward.CodeServiceUnavailable, "again")

@@ -1,6 +1,7 @@
 package restfront
 
 import (
+	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -24,15 +25,15 @@ type Options struct {
 	// LoggedIn is told of each connection on which a request was authenticated, if KeepHeaderNames has made it. It must not
 	// block. nil: nobody is told.
 	LoggedIn func(net.Conn)
-	// Stop, when closed, ends event streams, which otherwise last until their client leaves and so would hold up
+	// Stop, when it ends, ends event streams, which otherwise last until their client leaves and so would hold up
 	// http.Server.Shutdown. Other requests are left to finish. nil: streams end with their request context only.
-	Stop <-chan struct{}
+	Stop context.Context
 	// Heartbeat is how often a silent event stream gets an empty line and its token is checked again. Zero: 15 s.
 	Heartbeat time.Duration
 	// StreamWriteTimeout is how long a client may leave written bytes of an event stream unread before the stream is
 	// given up. Zero: 30 s.
 	StreamWriteTimeout time.Duration
-	// MethodDrain is how long calls of methods may go on when Stop is closed: less than the process takes to drain, so that
+	// MethodDrain is how long calls of methods may go on when Stop has ended: less than the process takes to drain, so that
 	// they have an answer. Zero: 5 s.
 	MethodDrain time.Duration
 }
@@ -67,7 +68,7 @@ type server struct {
 	rand               io.Reader
 	observer           Observer
 	loggedIn           func(net.Conn)
-	stop               <-chan struct{}
+	stop               context.Context // the process's; it ends when that drains
 	heartbeat          time.Duration
 	streamWriteTimeout time.Duration
 	methodDrain        time.Duration
@@ -102,6 +103,9 @@ func New(h *hub.Hub, o Options) http.Handler {
 	if s.methodDrain == 0 {
 		s.methodDrain = defaultMethodDrain
 	}
+	if s.stop == nil {
+		s.stop = context.Background()
+	}
 	if s.observer == nil {
 		s.observer = silent{}
 	}
@@ -115,14 +119,7 @@ func New(h *hub.Hub, o Options) http.Handler {
 }
 
 // drains reports whether the process has begun to stop.
-func (s *server) drains() bool {
-	select {
-	case <-s.stop: // never, without one
-		return true
-	default:
-		return false
-	}
-}
+func (s *server) drains() bool { return s.stop.Err() != nil }
 
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -57,7 +57,7 @@ func (f *fixture) storedMessages(token string) []hubward.Message {
 
 // raw is a connection on which requests are written as they stand.
 type raw struct {
-	t  *testing.T
+	t  testing.TB
 	nc net.Conn
 	in *bufio.Reader
 }

@@ -21,7 +21,7 @@ type twinAnswer struct {
 	Properties struct{ Desired, Reported json.RawMessage }
 }
 
-func (r response) twin(t *testing.T) twinAnswer {
+func (r response) twin(t testing.TB) twinAnswer {
 	t.Helper()
 	r.wantStatus(t, 200)
 	a := decode[twinAnswer](t, r)
@@ -35,7 +35,7 @@ func (r response) twin(t *testing.T) twinAnswer {
 }
 
 // bare is a section without what the hub writes into it, members in order.
-func bare(t *testing.T, section json.RawMessage) string {
+func bare(t testing.TB, section json.RawMessage) string {
 	t.Helper()
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(section, &members); err != nil {
@@ -50,7 +50,7 @@ func bare(t *testing.T, section json.RawMessage) string {
 	return string(text)
 }
 
-func (a twinAnswer) want(t *testing.T, what string, version int64, tags, desired string) {
+func (a twinAnswer) want(t testing.TB, what string, version int64, tags, desired string) {
 	t.Helper()
 	got := []string{string(a.Tags), bare(t, a.Properties.Desired)}
 	if diff := cmp.Diff([]string{tags, desired}, got); diff != "" || a.Version != version {
