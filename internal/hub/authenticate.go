@@ -52,22 +52,32 @@ func (h *Hub) authenticate(ctx context.Context, c *access.Credential) (access.Pr
 }
 
 func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (access.Principal, error) {
-	t, err := sas.Parse(c.Token)
-	if err != nil {
-		return access.Principal{}, unauthorized(err)
+	key := tokenKey(c.Token)
+	known := h.tokens.find(key)
+	t := known.token
+	if t == nil {
+		parsed, err := sas.Parse(c.Token)
+		if err != nil {
+			return access.Principal{}, unauthorized(err)
+		}
+		t = &parsed
 	}
-	s, err := h.hubOfToken(c.Hub, &t)
+	s, err := h.hubOfToken(c.Hub, t)
 	if err != nil {
 		return access.Principal{}, err
 	}
 	if t.Policy == "" {
-		return h.authenticateIdentity(ctx, s, &t, c.Identity)
+		return h.authenticateIdentity(ctx, s, t, c.Identity)
 	}
-	p, err := access.PolicyToken(&t, h.config(s).Policies, h.now())
-	if err != nil {
-		return access.Principal{}, err
+	config := h.config(s)
+	p := known.principal
+	if known.config != config || h.now().After(t.Expiry) {
+		if p, err = access.PolicyToken(t, config.Policies, h.now()); err != nil {
+			return access.Principal{}, err
+		}
+		p.Hub = s.ref
+		h.tokens.add(key, knownToken{t, config, p})
 	}
-	p.Hub = s.ref
 	if c.Identity == (hubward.Identity{}) {
 		return p, nil
 	}

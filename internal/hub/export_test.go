@@ -60,3 +60,12 @@ func (h *Hub) LogName(name string) string {
 
 // OutboxRound is what the mover of events asks for.
 const OutboxRound = outboxRound
+
+// KnownTokens is how many tokens the hub remembers, MaxKnownTokens how many at most.
+func KnownTokens(h *Hub) int {
+	h.tokens.mu.RLock()
+	defer h.tokens.mu.RUnlock()
+	return len(h.tokens.known)
+}
+
+const MaxKnownTokens = maxKnownTokens

@@ -65,6 +65,7 @@ type Hub struct {
 
 	methodCalls    atomic.Uint64 // how many this node has made at others
 	callsForOthers callsForOthers
+	tokens         knownTokens
 
 	editing sync.Mutex // serialises changes and loads of configurations in this process; held across ports
 
