@@ -53,7 +53,7 @@ func publicPackages() []rule {
 		},
 		{
 			pkg:     "internal/cli",
-			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/app", "internal/config", "internal/bench", "internal/loopback"},
+			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/app", "internal/config", "internal/bench", "internal/gctuner", "internal/loopback"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 			inFiles: map[string][]string{
 				"internal/app":    {"serve", "quickstart", "bench", "backup", "check"},
@@ -65,6 +65,10 @@ func publicPackages() []rule {
 		{
 			pkg: "internal/loopback", never: []string{"os", "database/sql"},
 			why: "the SDKs carry it: it knows the names of this machine and nothing of hubs",
+		},
+		{
+			pkg: "internal/gctuner", never: []string{"net", "os"},
+			why: "it knows the runtime's garbage collector and nothing else",
 		},
 		{
 			pkg: "internal/bench", ours: []string{"sas", "internal/loopback", "internal/mqttwire"}, outside: []string{"golang.org/x/sync"},

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/hubward/hubward/internal/app"
 	"github.com/hubward/hubward/internal/config"
+	"github.com/hubward/hubward/internal/gctuner"
 )
 
 const serveHelp = `Serve runs a hub until it is told to stop, and keeps everything in the data folder.
@@ -96,8 +96,11 @@ func given(flags []*optionFlag) map[string][]string {
 
 // heapGrowth is by how many percent the heap may grow between collections, unless GOGC says otherwise. A hub is mostly
 // idle connections: half of Go's default saves a tenth of their memory, and the telemetry path, which does not
-// allocate, does not notice (docs/performance.md).
-const heapGrowth = 50
+// allocate, does not notice (docs/performance.md). Requests over HTTPS do: a small heap may grow by leastHeapGrowth bytes.
+const (
+	heapGrowth      = 50
+	leastHeapGrowth = 64 << 20
+)
 
 // stopTimeout bounds the time from the signal to the end: a drain, and as long again for engines to close. What takes longer
 // hangs, as calls to a disk that has gone do.
@@ -125,7 +128,7 @@ func endWithin(ctx context.Context, most time.Duration, work func() error) error
 // serve runs a hub until ctx ends or the hub fails.
 func serve(ctx context.Context, env Env, cfg config.Config, reload func() (config.Config, error)) error {
 	if env.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(heapGrowth))
+		defer gctuner.Start(heapGrowth, leastHeapGrowth)()
 	}
 	// Before anything else: a SIGHUP that comes early must not end the process.
 	hangups := make(chan os.Signal, 1)
