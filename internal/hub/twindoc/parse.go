@@ -257,6 +257,9 @@ func (p *parser) arrange(start, first int) {
 			kept = append(kept, m)
 		}
 	}
+	if p.keepOrder && len(kept) == len(members) {
+		return // all of them stand where they stay
+	}
 	if p.keepOrder {
 		slices.SortFunc(kept, func(a, b member) int { return cmp.Compare(a.start, b.start) })
 	}

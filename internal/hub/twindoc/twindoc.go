@@ -81,7 +81,8 @@ func ParseDocument(k Kind, text []byte) (*Patch, error) {
 //
 // Errors: CodeFormatError.
 func CanonicalValue(dst, text []byte, maxDepth int) ([]byte, error) {
-	p := parser{text: text, out: dst, keepOrder: true, maxDepth: maxDepth}
+	var few [8]member // of most values, all
+	p := parser{text: text, out: dst, keepOrder: true, maxDepth: maxDepth, members: few[:0]}
 	f := p.value(place{})
 	if f == nil {
 		f = p.end()
