@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -122,11 +123,11 @@ func checkMethodName(name string) error {
 }
 
 func checkTimeout(field string, d, least, most time.Duration) error {
-	if d < least || d > most {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "%s: %v is not within %.0f to %.0f", field, d.Seconds(), least.Seconds(), most.Seconds())
+	if d < least || d > most { // by how much is not said: front ends bound what they pass on
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "%s: it is not within %.0f to %.0f", field, least.Seconds(), most.Seconds())
 	}
 	if d%time.Second != 0 {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "%s: %v is no whole number", field, d.Seconds())
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "%s: %s is no whole number", field, strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
 	}
 	return nil
 }

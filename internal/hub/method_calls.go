@@ -97,7 +97,8 @@ func (c *calls) answer(id uint64, status int, payload []byte) {
 	case status < math.MinInt32 || status > math.MaxInt32:
 		w.answer <- methodAnswer{err: badResponse("its status %d has more than 32 bits", status)}
 	case len(payload) > hubward.MaxMethodPayload:
-		w.answer <- methodAnswer{err: badResponse("it has %d bytes, the limit is %d", len(payload), hubward.MaxMethodPayload)}
+		// How long it is is not said: a front end hands on the beginning of what is longer than it takes.
+		w.answer <- methodAnswer{err: badResponse("it has more than %d bytes", hubward.MaxMethodPayload)}
 	default:
 		w.answer <- methodAnswer{status: status, payload: bytes.Clone(payload)}
 	}

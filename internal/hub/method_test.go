@@ -196,6 +196,23 @@ func TestInvokeMethod_badCalls(t *testing.T) {
 	})
 }
 
+// Errors write numbers as their reader would.
+func TestInvokeMethod_textOfTimeouts(t *testing.T) {
+	inCrew(t, 1, func(t *testing.T, c *crew) {
+		c.device("d1")
+		for want, call := range map[string]hubward.MethodCall{
+			"responseTimeoutInSeconds: it is not within 5 to 300":                            {ResponseTimeout: 1e6 * time.Second},
+			"connectTimeoutInSeconds: it is not within 0 to 300":                             {ConnectTimeout: -1e6 * time.Second},
+			"connectTimeoutInSeconds: 0.000000001 is no whole number":                        {ConnectTimeout: 1},
+			"connectTimeoutInSeconds: 31 is more than responseTimeoutInSeconds, which is 30": {ConnectTimeout: 31 * time.Second},
+		} {
+			if _, err := c.invoke("d1", call); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+	})
+}
+
 // What cannot be reached is said at once, whoever it is.
 func TestInvokeMethod_whoIsNotThere(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
@@ -316,6 +333,9 @@ func TestInvokeMethod_badAnswers(t *testing.T) {
 			"status below":   try(math.MinInt32-1, "1"),
 		} {
 			i.wantError(name, hubward.CodeBadDeviceResponse, 0)
+			if name == "too long" && !strings.Contains(i.err.Error(), "more than 131072 bytes") {
+				t.Errorf("%s: %v", name, i.err)
+			}
 		}
 	})
 }
