@@ -15,10 +15,12 @@ type callMethod struct {
 	Hub      string           `json:"hub"`
 	Identity hubward.Identity `json:"identity"`
 	Fence    uint64           `json:"fence"` // of the claim that was found
-	Name     string           `json:"name"`
-	Payload  []byte           `json:"payload"` // base64, so that it stays as it is
-	Timeout  time.Duration    `json:"timeout"` // for the answer, from when the device is handed the call
-	Call     callName         `json:"call"`
+	// Generation is that of the identity which the caller has waited for; empty: he has not waited.
+	Generation string        `json:"generation,omitempty"`
+	Name       string        `json:"name"`
+	Payload    []byte        `json:"payload"` // base64, so that it stays as it is
+	Timeout    time.Duration `json:"timeout"` // for the answer, from when the device is handed the call
+	Call       callName      `json:"call"`
 }
 
 // callName names a call of one node at another.
@@ -60,6 +62,9 @@ func (h *Hub) callHere(ctx context.Context, c *callMethod) (hubward.MethodResult
 	l := h.links.live(linkKey{c.Hub, c.Identity})
 	if l == nil || l.claim.Fence < c.Fence {
 		return hubward.MethodResult{}, errNotOnline(c.Identity)
+	}
+	if err := c.checkGeneration(l.Principal.Generation); err != nil {
+		return hubward.MethodResult{}, err
 	}
 	return l.callMethod(ctx, c)
 }

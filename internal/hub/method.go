@@ -52,12 +52,14 @@ func (h *Hub) invokeMethod(ctx context.Context, s *state, id hubward.Identity, c
 		return result, err
 	}
 	// Who is connected is registered and enabled: only of others the registry has to be asked.
-	if unknown := h.checkCallable(ctx, s, id); unknown != nil {
+	generation, unknown := h.checkCallable(ctx, s, id)
+	if unknown != nil {
 		return hubward.MethodResult{}, unknown
 	}
 	if call.ConnectTimeout == 0 {
 		return hubward.MethodResult{}, err
 	}
+	c.Generation = generation
 	return h.callWhenTaken(ctx, s, c, call.ConnectTimeout)
 }
 
@@ -132,15 +134,32 @@ func checkTimeout(field string, d, least, most time.Duration) error {
 	return nil
 }
 
-// checkCallable sees that an identity is registered and enabled.
+// checkCallable sees that an identity is registered and enabled, and returns its generation id.
 //
 // Errors: CodeDeviceNotFound, also for a disabled device; CodeModuleNotFound; the store's.
-func (h *Hub) checkCallable(ctx context.Context, s *state, id hubward.Identity) error {
-	_, err := h.enabledEntry(ctx, s, id)
-	if hubward.CodeOf(err) == hubward.CodeUnauthorizedAccess {
-		return &hubward.Error{Code: hubward.CodeDeviceNotFound, Identity: id, Message: "The device '" + id.Device + "' is disabled."}
+func (h *Hub) checkCallable(ctx context.Context, s *state, id hubward.Identity) (generation string, err error) {
+	entry, err := h.enabledEntry(ctx, s, id)
+	switch {
+	case err == nil:
+		return entry.GenerationID, nil
+	case hubward.CodeOf(err) == hubward.CodeUnauthorizedAccess:
+		return "", &hubward.Error{Code: hubward.CodeDeviceNotFound, Identity: id, Message: "The device '" + id.Device + "' is disabled."}
 	}
-	return err
+	return "", err
+}
+
+// checkGeneration sees that an identity is still the one that a call is for, and not a later one of its name.
+//
+// Errors: CodeDeviceNotFound; CodeModuleNotFound.
+func (c *callMethod) checkGeneration(now string) error {
+	code := hubward.CodeDeviceNotFound
+	if c.Identity.Module != "" {
+		code = hubward.CodeModuleNotFound
+	}
+	if c.Generation == "" || c.Generation == now {
+		return nil
+	}
+	return &hubward.Error{Code: code, Identity: c.Identity, Message: "'" + c.Identity.String() + "' was deleted while the call waited, and registered anew."}
 }
 
 // TakeMethods says whether the session takes direct methods. A link that has ended takes none.

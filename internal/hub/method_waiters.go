@@ -136,7 +136,8 @@ type awaitMethods struct {
 
 // callWhenTaken makes a call as soon as its identity takes methods, on whatever node, within a time from now on.
 //
-// Errors: CodeDeviceNotOnline; CodeNoSuchHub when the hub is deleted meanwhile; CodeThrottled; those of the call; ctx's.
+// Errors: CodeDeviceNotOnline; CodeDeviceNotFound and CodeModuleNotFound when the identity has gone, also when there is a later one
+// of its name; CodeNoSuchHub when the hub is deleted meanwhile; CodeThrottled; those of the call; ctx's.
 func (h *Hub) callWhenTaken(ctx context.Context, s *state, c callMethod, within time.Duration) (hubward.MethodResult, error) {
 	leave, err := s.methods.enter(c.Identity, len(c.Payload))
 	if err != nil {
@@ -162,7 +163,11 @@ func (h *Hub) callWhenTaken(ctx context.Context, s *state, c callMethod, within 
 		select {
 		case <-taken:
 		case <-look.C:
-			if err := h.checkCallable(ctx, s, c.Identity); err != nil { // it may have gone meanwhile
+			generation, err := h.checkCallable(ctx, s, c.Identity) // it may have gone meanwhile
+			if err == nil {
+				err = c.checkGeneration(generation)
+			}
+			if err != nil {
 				return hubward.MethodResult{}, err
 			}
 			tell = true

@@ -119,6 +119,30 @@ func TestInvokeMethod_whoGoesWhileACallWaits(t *testing.T) {
 	})
 }
 
+// A call is not for a later device of the name: neither when that comes at once, nor when the caller looks for himself.
+func TestInvokeMethod_registeredAnewWhileACallWaits(t *testing.T) {
+	onOneAndTwo(t, func(t *testing.T, c *crew) {
+		anew := func(id string) *hubward.Device {
+			time.Sleep(time.Second)
+			if err := c.nodes[0].DeleteDevice(t.Context(), "plant", id, "*"); err != nil {
+				t.Fatal(err)
+			}
+			return c.device(id)
+		}
+		c.device("d1")
+		i := c.begin("d1", hubward.MethodCall{ConnectTimeout: 20 * time.Second})
+		e := c.takes(c.other(), anew("d1"))
+		i.wantError("the new one takes methods", hubward.CodeDeviceNotFound, time.Second)
+		if n := len(e.got()); n != 0 {
+			t.Errorf("%d calls reached the new one", n)
+		}
+		c.device("d2")
+		i = c.begin("d2", hubward.MethodCall{ConnectTimeout: 20 * time.Second})
+		anew("d2")
+		i.wantError("the new one stays away", hubward.CodeDeviceNotFound, 5*time.Second)
+	})
+}
+
 // Also when no node is told of another one's waiting, a device is found.
 func TestInvokeMethod_looksForItself(t *testing.T) {
 	inCrew(t, 2, func(t *testing.T, c *crew) {
