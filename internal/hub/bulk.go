@@ -42,6 +42,7 @@ type BulkItem struct {
 	ManagedBy string // of a module
 	ETag      string // for the …IfMatchETag modes; "*" matches any
 	Mode      ImportMode
+	Bad       error // nil unless the row cannot be read; then it fails with that
 
 	// Tags and Desired are JSON, nil or null for a section that the row does not have. They are what a new twin begins with, and
 	// replace the sections of one that is there; the twin modes merge them.
@@ -133,6 +134,9 @@ func (b *bulk) edit(ctx context.Context, item *BulkItem) (*IdentityEdit, error) 
 		return nil, err
 	}
 	item.Mode = mode
+	if item.Bad != nil {
+		return nil, item.Bad
+	}
 	if item.ModuleID != "" {
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have module identities yet")
 	}

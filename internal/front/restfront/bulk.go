@@ -49,17 +49,33 @@ type bulkWarning struct {
 	WarningStatus string `json:"warningStatus"`
 }
 
-// decodeBulk reads the body of bulkDevices: a bare array.
+// bulkRow is a row, of which a member that has the wrong type says nothing of the others.
+type bulkRow struct {
+	bulkItem
+	bad error // what is wrong with the first such member
+}
+
+func (r *bulkRow) UnmarshalJSON(row []byte) error {
+	r.bad = decodeError(json.Unmarshal(row, &r.bulkItem))
+	return nil
+}
+
+// decodeBulk reads the body of bulkDevices: a bare array. A row that has a member of a wrong type fails alone, if it tells whose it
+// is; otherwise nobody could be told of it but the caller.
 func decodeBulk(body []byte) ([]hub.BulkItem, error) {
-	var rows []bulkItem
+	var rows []bulkRow
 	if err := decode(body, &rows); err != nil {
 		return nil, err
 	}
 	items := make([]hub.BulkItem, len(rows))
 	for i := range rows {
 		row := &rows[i]
+		if row.bad != nil && row.ID == "" {
+			code, text := describe(row.bad)
+			return nil, hubward.Errorf(code, "[%d]: %s", i, text)
+		}
 		items[i] = hub.BulkItem{
-			Device: row.device(row.ID), ModuleID: row.ModuleID, ManagedBy: row.ManagedBy, ETag: bareETag(row.ETag), Mode: row.ImportMode,
+			Bad: row.bad, Device: row.device(row.ID), ModuleID: row.ModuleID, ManagedBy: row.ManagedBy, ETag: bareETag(row.ETag), Mode: row.ImportMode,
 			Tags: row.Tags, Desired: row.Properties.Desired, TwinETag: bareETag(row.TwinETag),
 		}
 	}

@@ -88,6 +88,41 @@ func TestBulkDevices_refused(t *testing.T) {
 	}
 }
 
+// A row with a member of a wrong type fails alone, with what is wrong; one that does not tell whose it is fails the call.
+func TestBulkDevices_wrongTypes(t *testing.T) {
+	f := newFixture(t)
+	body := `[{"id":"d1","properties":5},{"properties":"x","id":"d2"},{"id":"d3","tags":[1]},{"id":"d4","properties":{"desired":true}},
+		{"id":"d5","status":7},{"id":"d6","importMode":{},"tags":{}},{"id":"d7","authentication":[]},{"id":"d8","capabilities":{"iotEdge":1}},
+		{"id":"good","properties":{"desired":{"a":1}}},{"id":"d9","moduleId":4},{"id":"d10","properties":null}]`
+	r := f.do(ask{method: "POST", path: "/devices" + version, body: body}).wantStatus(t, 400)
+	result := decode[struct {
+		Errors []struct {
+			DeviceID    string
+			ErrorCode   int
+			ErrorStatus string
+		}
+	}](t, r)
+	names := []string{"properties", "properties", "tags", "desired", "status", "importMode", "authentication", "iotEdge", "moduleId"}
+	if len(result.Errors) != len(names) {
+		t.Fatalf("got %s", r.body)
+	}
+	for i, e := range result.Errors {
+		if e.DeviceID != fmt.Sprint("d", i+1) || e.ErrorCode != int(hubward.CodeArgumentInvalid) || !strings.Contains(e.ErrorStatus, names[i]) {
+			t.Errorf("got %+v, want %s", e, names[i])
+		}
+	}
+	if got := bare(t, f.do(ask{path: twinPath("good")}).twin(t).Properties.Desired); got != `{"a":1}` {
+		t.Errorf("got %s", got)
+	}
+	f.do(ask{path: "/devices/d10" + version}).wantStatus(t, 200)
+	for body, text := range map[string]string{
+		`[{"id":"d11"},{"id":1}]`: "[1]: id", `[{"id":"d11"},5]`: "[1]: ", `[{"id":"d11"},{"properties":5}]`: "[1]: properties",
+	} {
+		f.do(ask{method: "POST", path: "/devices" + version, body: body}).wantError(t, hubward.CodeArgumentInvalid, text)
+	}
+	f.do(ask{path: "/devices/d11" + version}).wantStatus(t, 404)
+}
+
 // Rows may bring a twin, whatever they register; what the hub itself has written into it, as in a row of an export, is passed
 // over, and so are reported properties.
 func TestBulkDevices_twins(t *testing.T) {

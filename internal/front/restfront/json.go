@@ -50,7 +50,11 @@ func decode(body []byte, v any) error {
 	} else if string(text) == "null" {
 		return hubward.Errorf(hubward.CodeArgumentNull, "the body is null")
 	}
-	err = json.Unmarshal(body, v)
+	return decodeError(json.Unmarshal(body, v))
+}
+
+// decodeError says what is wrong with JSON, and where, in the words of a client; nil for nil.
+func decodeError(err error) error {
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	switch {
