@@ -9,8 +9,9 @@ import (
 )
 
 const checkHelp = `Read all of a data folder that no hub uses, or of a backup, and say what is damaged: registry.db by SQLite's own checks,
-the checksums of all tables of the log, whether its partitions are whole, whether registry and log belong together, and the
-checksums of a backup. It changes nothing. Without FOLDER, it is the data folder (HUBWARD_DATA; default ` + defaultData + `).
+whether all twins in it can be used, the checksums of all tables of the log, whether its partitions are whole, whether registry and
+log belong together, and the checksums of a backup. It changes nothing. Without FOLDER, it is the data folder (HUBWARD_DATA; default
+` + defaultData + `).
 
 Exit status 1 means that something is damaged.`
 

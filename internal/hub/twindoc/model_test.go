@@ -184,6 +184,9 @@ func (m *model) check(tb testing.TB, s twindoc.Section) {
 	if s.Version != m.version {
 		tb.Fatalf("the version is %d, want %d", s.Version, m.version)
 	}
+	if err := s.Check(m.kind); err != nil {
+		tb.Fatalf("%v: %+v", err, s)
+	}
 	checkCanonical(tb, s.Document)
 	if _, err := twindoc.CheckIndex(s); err != nil {
 		tb.Fatal(err)

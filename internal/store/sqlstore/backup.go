@@ -81,6 +81,11 @@ func check(ctx context.Context, db *sql.DB) (r Report, err error) {
 	if version < 5 {
 		return r, texts(ctx, db, &r.Logs, `SELECT name FROM hubs`)
 	}
+	if version >= firstTwins {
+		if err := r.twins(ctx, db); err != nil {
+			return r, err
+		}
+	}
 	if err := db.QueryRowContext(ctx, `SELECT id, opened FROM registry`).Scan(&r.Pairing.ID, &r.Pairing.Opened); err != nil {
 		return r, err
 	}
