@@ -14,6 +14,13 @@ const (
 	maxTwinRequestBytes = 256 << 10 // of patches, as they came
 )
 
+// What of GetTwin and UpdateReported may be under way on a link without that a further one waits, if its front end wants that: one
+// place is for FollowDesired.
+const (
+	MaxTwinRequests     = maxTwinRequests - 1
+	MaxTwinRequestBytes = maxTwinRequestBytes
+)
+
 // errLinkOver is the answer to what a connection asks that is about to end.
 var errLinkOver = hubward.Errorf(hubward.CodeServiceUnavailable, "the connection is being closed")
 
@@ -92,8 +99,8 @@ func (t *linkTwin) add(r twinRequest) (full <-chan struct{}, start bool, err err
 	if t.ended {
 		return nil, false, errLinkOver
 	}
-	// One that is larger than all may be finds its place when nothing else waits.
-	if len(t.requests) >= maxTwinRequests || len(t.requests) > 0 && t.bytes+r.size > maxTwinRequestBytes {
+	// One that is larger than all may be finds its place when no other patch waits.
+	if len(t.requests) >= maxTwinRequests || t.bytes > 0 && t.bytes+r.size > maxTwinRequestBytes {
 		if t.room == nil {
 			t.room = make(chan struct{})
 		}

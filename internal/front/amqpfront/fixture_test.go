@@ -97,10 +97,18 @@ func (c *deafCluster) Release(ctx context.Context, claim hub.Claim) (bool, error
 }
 
 // stuckQueues is a store that does not answer changes of queues while it is stuck, nor tells desired properties while it is
-// broken.
+// broken, nor changes the reported properties of d1 before what gate holds is closed.
 type stuckQueues struct {
 	hub.Store
 	stuck, broken atomic.Bool
+	gate          atomic.Pointer[chan struct{}]
+}
+
+func (s *stuckQueues) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit) error {
+	if gate := s.gate.Load(); gate != nil && edits[0].ID == d1 {
+		<-*gate
+	}
+	return s.Store.EditReported(ctx, name, edits)
 }
 
 func (s *stuckQueues) DesiredProperties(ctx context.Context, name string, id hubward.Identity) (twindoc.Section, []hub.DesiredChange, error) {

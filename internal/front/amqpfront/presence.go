@@ -81,7 +81,7 @@ func (c *conn) join(l *amqpengine.Link, a *address) (*presence, error) {
 }
 
 // leave is called when a link of the presence has ended, and its receiver was stopped if it had one. The last one takes the
-// presence with it.
+// presence with it, once the hub has carried out what the identity asked of its twin before.
 func (p *presence) leave(l *amqpengine.Link) {
 	c := p.conn
 	c.forget(l)
@@ -90,7 +90,7 @@ func (p *presence) leave(l *amqpengine.Link) {
 	if len(p.links) == 0 && !p.over {
 		p.over = true
 		delete(c.presences, p.id)
-		c.server.disconnect(p.link)
+		c.server.disconnectAfter(p.twin, p.link)
 	}
 	c.mu.Unlock()
 }

@@ -49,6 +49,7 @@ type node struct {
 	left       func(link *amqpengine.Link) // called when a link has ended
 	maxRequest uint64                      // bytes
 	truncate   bool                        // requests that are larger are answered too
+	credit     uint32                      // requests of a link that may be on their way
 
 	mu         sync.Mutex // guards the fields below; never held across a call of the engine
 	requesters []*amqpengine.Link
@@ -82,7 +83,7 @@ type heldReply struct {
 }
 
 func newNode(c *conn, answer func(q *request), left func(*amqpengine.Link)) *node {
-	return &node{conn: c, answer: answer, left: left, maxRequest: maxRequest}
+	return &node{conn: c, answer: answer, left: left, maxRequest: maxRequest, credit: requestCredit}
 }
 
 // newStatusNode makes a node whose replies have their status among the application properties, as those of $cbs and
@@ -106,7 +107,7 @@ func (n *node) attach(l *amqpengine.Link) {
 		n.mu.Unlock()
 		l.AcceptReceiver(amqpengine.ReceiverOptions{
 			Deliver: func(d *amqpengine.Delivery) { n.deliver(l, d) }, Closed: func() { n.closed(l) },
-			Credit: requestCredit, MaxMessageSize: n.maxRequest, Truncate: n.truncate,
+			Credit: n.credit, MaxMessageSize: n.maxRequest, Truncate: n.truncate,
 		})
 		return
 	}

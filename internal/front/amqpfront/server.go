@@ -128,6 +128,20 @@ func (s *Server) storing() (context.Context, context.CancelFunc) {
 // moment in which the presence is over, so that who finds the presence gone finds this begun.
 func (s *Server) disconnect(l *hub.Link) { s.leaving.Go(l.Disconnect) }
 
+// disconnectAfter is disconnect once nothing is under way that was asked of a twin, nil if nothing was. It waits no longer than a peer
+// would.
+func (s *Server) disconnectAfter(t *twinNode, l *hub.Link) {
+	s.leaving.Go(func() {
+		defer l.Disconnect()
+		if t == nil {
+			return
+		}
+		ctx, cancel := s.storing()
+		defer cancel()
+		t.room.await(ctx)
+	})
+}
+
 // Connect makes the peer of a new connection.
 func (s *Server) Connect(c *amqpengine.Conn) amqpengine.Peer {
 	s.tracer.connected(c)

@@ -36,6 +36,7 @@ type twinNode struct {
 	*node
 	presence *presence
 	feed     desiredFeed
+	room     twinRoom
 }
 
 func newTwinNode(p *presence) *twinNode {
@@ -44,6 +45,7 @@ func newTwinNode(p *presence) *twinNode {
 	t.node.opened = t.feed.pump
 	// What the hub says of a document is more than what a detach says: it is given the chance.
 	t.node.maxRequest, t.node.truncate = maxDelivery, true
+	t.node.credit = twinCredit
 	t.feed.twin = t
 	return t
 }
@@ -72,21 +74,35 @@ func (t *twinNode) request(q *request) {
 		t.fail(q, id, err)
 		return
 	}
-	ctx, link := q.link.Context(), t.presence.link
 	switch r.operation {
-	case twinGet:
-		link.GetTwin(ctx, func(document []byte, err error) {
-			t.answer(q, id, err, &amqpwire.Message{Annotations: withStatus(200), Data: [][]byte{document}})
-		})
-	case twinPatch:
-		link.UpdateReported(ctx, r.patch, r.ifVersion, func(version int64, err error) {
-			t.answer(q, id, err, &amqpwire.Message{Annotations: withVersion(withStatus(204), version)})
-		})
+	case twinGet, twinPatch:
+		t.ask(q, id, &r)
 	case twinPut:
 		t.feed.subscribe(q, func(err error) { t.answer(q, id, err, &amqpwire.Message{Annotations: withStatus(200)}) })
 	case twinDelete:
 		t.feed.unsubscribe(q, func() { t.answer(q, id, nil, &amqpwire.Message{Annotations: withStatus(200)}) })
 	}
+}
+
+// ask has the hub carry out a GET or a PATCH, also when the link ends meanwhile, or refuses it when too much is under way.
+func (t *twinNode) ask(q *request, id any, r *twinRequest) {
+	size := len(r.patch)
+	if err := t.room.enter(size); err != nil {
+		t.fail(q, id, err)
+		return
+	}
+	ctx, link := q.link.Context(), t.presence.link
+	if r.operation == twinGet {
+		link.GetTwin(ctx, func(document []byte, err error) {
+			t.answer(q, id, err, &amqpwire.Message{Annotations: withStatus(200), Data: [][]byte{document}})
+			t.room.leave(size)
+		})
+		return
+	}
+	link.UpdateReported(ctx, r.patch, r.ifVersion, func(version int64, err error) {
+		t.answer(q, id, err, &amqpwire.Message{Annotations: withVersion(withStatus(204), version)})
+		t.room.leave(size)
+	})
 }
 
 // answer sends a response, or that of a failure.
