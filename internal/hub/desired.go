@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 
@@ -234,11 +235,15 @@ func nextChange(desired twindoc.Section, changes []DesiredChange, known int64) (
 // wholeChange returns all that the desired properties are, and null for each member that one of the changes has removed; nil
 // when there is neither.
 func wholeChange(desired twindoc.Section, changes []DesiredChange) *DesiredChange {
-	whole := membersOf(desired.AppendDocument(nil))
+	whole := membersOf(desired.Document)
+	if whole == nil { // {}
+		whole = make(map[string]any)
+	}
 	for i := range changes {
 		addRemoved(whole, membersOf(changes[i].Patch))
 	}
-	if len(whole) <= 1 { // $version
+	delete(whole, "$version") // that of a change
+	if len(whole) == 0 {
 		return nil
 	}
 	var patch bytes.Buffer
@@ -247,7 +252,9 @@ func wholeChange(desired twindoc.Section, changes []DesiredChange) *DesiredChang
 	if encoder.Encode(whole) != nil { // it cannot be: it was decoded
 		return nil
 	}
-	return &DesiredChange{Version: desired.Version, Patch: bytes.TrimSpace(patch.Bytes())}
+	text := bytes.TrimSuffix(bytes.TrimSpace(patch.Bytes()), []byte("}"))
+	text = strconv.AppendInt(append(text, `,"$version":`...), desired.Version, 10)
+	return &DesiredChange{Version: desired.Version, Patch: append(text, '}')}
 }
 
 // membersOf takes an object apart that the hub has written, numbers as they stand there; nil for what is none.
