@@ -45,66 +45,84 @@ func (l *Link) getTwin(ctx context.Context) ([]byte, error) {
 	return document, nil
 }
 
-// updateReported carries out calls of UpdateReported, in one transaction.
-func (l *Link) updateReported(ctx context.Context, requests []twinRequest) {
+// reporting is an edit that carries out a call of UpdateReported.
+type reporting struct {
+	ReportedEdit
+	request *twinRequest
+	event   hubEvent // without what it tells of
+	version int64    // that the edit leaves
+}
+
+// updateReported carries out calls of UpdateReported, in one transaction. It reports whether they are on their way to the store:
+// then serveOn is called when they have been answered.
+func (l *Link) updateReported(ctx context.Context, requests []twinRequest) (onTheWay bool) {
 	hub, at := l.state.ref.Name, l.hub.now().UTC()
 	l.hub.observer.DeviceBytes(hub, bytesOf(requests))
-	versions := make([]int64, len(requests))
-	edits := make([]*ReportedEdit, len(requests))
-	runnable := make([]*ReportedEdit, 0, len(requests))
+	all := make([]reporting, len(requests))
+	edits := make([]*ReportedEdit, 0, len(requests))
 	for i := range requests {
 		r := &requests[i]
 		if r.bad == nil {
-			edits[i], r.bad = l.reportedEdit(r, at, &versions[i])
+			r.bad = l.prepareReporting(&all[i], r, at)
 		}
 		if r.bad == nil {
-			runnable = append(runnable, edits[i])
+			edits = append(edits, &all[i].ReportedEdit)
 		}
 	}
-	var failed error
-	if len(runnable) > 0 {
-		if failed = l.hub.store.EditReported(ctx, hub, runnable); failed == nil {
+	if len(edits) == 0 {
+		l.answerReported(requests, all, nil)
+		return false
+	}
+	l.hub.store.EditReported(ctx, hub, edits, func(err error) {
+		if err == nil {
 			l.hub.eventsAdded(hub)
 		}
-	}
+		l.answerReported(requests, all, err)
+		l.serveOn()
+	})
+	return true
+}
+
+func (l *Link) answerReported(requests []twinRequest, all []reporting, failed error) {
 	for i := range requests {
-		r := &requests[i]
-		err := orElse(r.bad, failed)
-		if err == nil {
-			err = edits[i].Err
-		}
+		r, version := &requests[i], all[i].version
+		err := orElse(r.bad, orElse(failed, all[i].Err))
 		if err != nil {
-			versions[i] = 0
+			version = 0
 		}
-		l.hub.observer.TwinUpdated(hub, ByDevice, err == nil, r.size)
-		r.update(versions[i], err)
+		l.hub.observer.TwinUpdated(l.state.ref.Name, ByDevice, err == nil, r.size)
+		r.update(version, err)
 	}
 }
 
-// reportedEdit turns a request into an edit that gives the same whenever it runs, and tells the version that it leaves.
-func (l *Link) reportedEdit(r *twinRequest, at time.Time, version *int64) (*ReportedEdit, error) {
+// prepareReporting turns a request into an edit that gives the same whenever it runs.
+func (l *Link) prepareReporting(e *reporting, r *twinRequest, at time.Time) error {
 	guid, err := l.hub.newGUID()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	id := l.Principal.Identity
-	event := twinEvent(l.state.ref.Name, guid, id, authorOf(&l.Principal))
-	event.at = at
-	return &ReportedEdit{ID: id, Edit: func(etag int64, old twindoc.Section) (twindoc.Section, []HubEvent, error) {
-		if r.ifVersion != 0 && r.ifVersion != old.Version {
-			return old, nil, &hubward.Error{
-				Code: hubward.CodePreconditionFailed, Identity: id, Message: "The reported properties have another $version.",
-			}
+	e.ID, e.Edit, e.request = id, e.edit, r
+	e.event = twinEvent(l.state.ref.Name, guid, id, authorOf(&l.Principal))
+	e.event.at = at
+	return nil
+}
+
+func (e *reporting) edit(etag int64, old twindoc.Section) (twindoc.Section, []HubEvent, error) {
+	r := e.request
+	if r.ifVersion != 0 && r.ifVersion != old.Version {
+		return old, nil, &hubward.Error{
+			Code: hubward.CodePreconditionFailed, Identity: e.ID, Message: "The reported properties have another $version.",
 		}
-		*version = old.Version
-		if r.patch == nil {
-			return old, nil, nil
-		}
-		next, err := old.Merge(r.patch, at)
-		if err != nil {
-			return old, nil, err
-		}
-		*version = next.Version
-		return next, []HubEvent{reportedEvent(event, etag+next.Version, old, next, r.patch)}, nil
-	}}, nil
+	}
+	e.version = old.Version
+	if r.patch == nil {
+		return old, nil, nil
+	}
+	next, err := old.Merge(r.patch, e.event.at)
+	if err != nil {
+		return old, nil, err
+	}
+	e.version = next.Version
+	return next, []HubEvent{reportedEvent(e.event, etag+next.Version, old, next, r.patch)}, nil
 }

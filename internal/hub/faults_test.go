@@ -108,11 +108,18 @@ func (s *hookedStore) DesiredProperties(ctx context.Context, name string, id hub
 	return section, changes, err
 }
 
-func (s *hookedStore) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit) error {
-	if err := try(&s.editReported); err != nil {
-		return err
+func (s *hookedStore) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit, done func(err error)) {
+	if s.editReported.Load() == nil {
+		s.Store.EditReported(ctx, name, edits, done)
+		return
 	}
-	return s.Store.EditReported(ctx, name, edits)
+	go func() { // a hook may wait
+		if err := try(&s.editReported); err != nil {
+			done(err)
+			return
+		}
+		s.Store.EditReported(ctx, name, edits, done)
+	}()
 }
 
 func (s *hookedStore) BatchFeedback(ctx context.Context, name string, n hub.Notification, least, most int) (taken, left int, err error) {

@@ -176,7 +176,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	return nil
 }
 
-// tasks are goroutines that end with the hub's Run.
+// tasks are what ends with the hub's Run.
 type tasks struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -189,15 +189,29 @@ type tasks struct {
 // background runs f on a goroutine of its own, with a context that ends with Run; not any more once Run has ended, and then it
 // returns false.
 func (h *Hub) background(f func(ctx context.Context)) bool {
+	if !h.beginTask() {
+		return false
+	}
+	go func() {
+		defer h.endTask()
+		f(h.tasks.ctx)
+	}()
+	return true
+}
+
+// beginTask begins what Run is to wait for; not any more once Run has ended, and then it returns false. endTask follows.
+func (h *Hub) beginTask() bool {
 	t := &h.tasks
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		return false
 	}
-	t.running.Go(func() { f(t.ctx) })
+	t.running.Add(1)
 	return true
 }
+
+func (h *Hub) endTask() { h.tasks.running.Done() }
 
 func (t *tasks) end() {
 	t.mu.Lock()

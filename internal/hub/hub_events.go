@@ -41,10 +41,10 @@ type hubEvent struct {
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-non-telemetry-event-schema.
 func (e hubEvent) encode() HubEvent {
-	properties := []hubward.Property{
-		{Name: "hubName", Value: e.hub}, {Name: "deviceId", Value: e.identity.Device},
-		{Name: "operationTimestamp", Value: hubward.Time{Time: e.at}.String()}, {Name: "opType", Value: e.operation},
-	}
+	properties := append(make([]hubward.Property, 0, 6),
+		hubward.Property{Name: "hubName", Value: e.hub}, hubward.Property{Name: "deviceId", Value: e.identity.Device},
+		hubward.Property{Name: "operationTimestamp", Value: hubward.Time{Time: e.at}.String()}, hubward.Property{Name: "opType", Value: e.operation},
+	)
 	if e.identity.Module != "" {
 		properties = append(properties, hubward.Property{Name: "moduleId", Value: e.identity.Module})
 	}

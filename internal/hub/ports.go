@@ -132,8 +132,10 @@ type TwinStore interface {
 	// EditTwins is as EditIdentities, for twins. It touches nothing else of an identity.
 	EditTwins(ctx context.Context, hub string, edits []*TwinEdit) error
 	// EditReported is EditTwins for the reported properties alone, which devices write all the time: nothing else of the twin
-	// is read or written but its ETag, which is read.
-	EditReported(ctx context.Context, hub string, edits []*ReportedEdit) error
+	// is read or written but its ETag, which is read. It does not wait: done is called when the edits are durable or have failed,
+	// perhaps before the return; it neither blocks nor calls the store. ctx ends the wait for their turn. Calls that are under way
+	// at the same time are carried out in any order.
+	EditReported(ctx context.Context, hub string, edits []*ReportedEdit, done func(err error))
 }
 
 // TwinEdit is one read-modify-write of a twin.

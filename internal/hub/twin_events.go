@@ -48,9 +48,13 @@ func (c *twinChange) tell(r *Registration, before *StoredTwin) HubEvent {
 	return e.encode()
 }
 
+// changeRoom is how large most bodies of the events of patches are at most, in bytes.
+const changeRoom = 512
+
 // reportedEvent is the event of a patch of an identity's reported properties, which are a version of the twin then.
 func reportedEvent(e hubEvent, version int64, before, after twindoc.Section, p *twindoc.Patch) HubEvent {
-	e.body = strconv.AppendInt([]byte(`{"version":`), version, 10)
+	e.body = append(make([]byte, 0, changeRoom), `{"version":`...)
+	e.body = strconv.AppendInt(e.body, version, 10)
 	e.body = after.AppendChange(append(e.body, `,"properties":{"reported":`...), before, p)
 	e.body = append(e.body, `}}`...)
 	return e.encode()

@@ -24,14 +24,14 @@ const (
 // errLinkOver is the answer to what a connection asks that is about to end.
 var errLinkOver = hubward.Errorf(hubward.CodeServiceUnavailable, "the connection is being closed")
 
-// linkTwin is what a link has to do with the twin of its identity: requests, which a goroutine carries out in their order while
-// there are any, and who follows the desired properties.
+// linkTwin is what a link has to do with the twin of its identity: requests, which are carried out in their order, and who follows
+// the desired properties.
 type linkTwin struct {
 	mu       sync.Mutex // guards the fields below, and those of the follower; a leaf
 	requests []twinRequest
 	bytes    int           // of requests
 	room     chan struct{} // closed when there is room again; nil: nobody waits for that
-	serving  bool          // a goroutine carries out requests
+	serving  bool          // a request is being carried out
 	ended    bool
 	known    int64 // the version of the desired properties that the identity has; 0: it has asked for none
 	follower *follower
@@ -84,15 +84,30 @@ func (l *Link) ask(ctx context.Context, r twinRequest) {
 			case <-ctx.Done():
 				r.fail(ctx.Err())
 			}
-		case start && !l.hub.background(l.serveTwin):
-			l.twin.end() // the hub has ended
-			l.serveTwin(context.Background())
+		case start:
+			l.beginServing(&r)
 		}
 		return
 	}
 }
 
-// add queues r. Without room for it, it returns what is closed when there is some. start says that a goroutine is to begin.
+// beginServing carries out what waits, of which r is the first. A patch needs no goroutine for that.
+func (l *Link) beginServing(r *twinRequest) {
+	switch {
+	case !l.hub.beginTask():
+		l.twin.end() // the hub has ended
+		for requests := l.twin.take(); len(requests) > 0; requests = l.twin.take() {
+			failAll(requests, errLinkOver)
+		}
+	case r.update != nil:
+		l.serveTwin()
+	default:
+		go l.serveTwin()
+	}
+}
+
+// add queues r. Without room for it, it returns what is closed when there is some. start says that nobody serves yet, and
+// that the caller is to begin.
 func (t *linkTwin) add(r twinRequest) (full <-chan struct{}, start bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -113,15 +128,35 @@ func (t *linkTwin) add(r twinRequest) (full <-chan struct{}, start bool, err err
 	return nil, start, nil
 }
 
-// take returns what waits. Without anything it ends the goroutine, which asks.
+// take returns what comes next, and can be carried out together: one request, or patches. Without anything the serving ends.
 func (t *linkTwin) take() []twinRequest {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	requests := t.requests
-	t.requests, t.bytes = nil, 0
+	n := together(t.requests)
+	requests := t.requests[:n:n]
+	if t.requests = t.requests[n:]; len(t.requests) == 0 {
+		t.requests = nil
+	}
+	t.bytes -= bytesOf(requests)
 	t.wakeWaitingLocked()
-	t.serving = len(requests) > 0
+	t.serving = n > 0
 	return requests
+}
+
+// together returns how many of requests go together, from the first on.
+func together(requests []twinRequest) (n int) {
+	for n < len(requests) && requests[n].update != nil {
+		n++
+	}
+	return max(n, min(1, len(requests)))
+}
+
+// rest ends the serving if nothing waits.
+func (t *linkTwin) rest() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.serving = len(t.requests) > 0
+	return !t.serving
 }
 
 func (t *linkTwin) isEnded() bool {
@@ -146,40 +181,51 @@ func (t *linkTwin) end() {
 	t.wakeWaitingLocked()
 }
 
-// serveTwin carries out what waits, until nothing does.
-func (l *Link) serveTwin(ctx context.Context) {
+// serveTwin carries out what waits until nothing does, or until there are patches, behind which serveOn goes on. It ends a task of
+// the hub's.
+func (l *Link) serveTwin() {
+	ctx := l.hub.tasks.ctx
 	for {
 		requests := l.twin.take()
-		if len(requests) == 0 {
+		switch {
+		case len(requests) == 0:
+			l.hub.endTask()
 			return
-		}
-		for len(requests) > 0 {
-			n := 1
-			for requests[0].update != nil && n < len(requests) && requests[n].update != nil {
-				n++
+		case l.twin.isEnded() || l.hub.links.live(l.key()) != l:
+			failAll(requests, errLinkOver)
+		case requests[0].update != nil:
+			if !l.updateReported(ctx, requests) {
+				l.serveOn()
 			}
-			l.carryOut(ctx, requests[:n])
-			requests = requests[n:]
+			return
+		default:
+			l.carryOut(ctx, &requests[0])
 		}
 	}
 }
 
-// carryOut carries out one request, or several patches.
-func (l *Link) carryOut(ctx context.Context, requests []twinRequest) {
-	if l.twin.isEnded() || l.hub.links.live(l.key()) != l {
-		for i := range requests {
-			requests[i].fail(errLinkOver)
-		}
+// serveOn goes on behind patches, and does not wait.
+func (l *Link) serveOn() {
+	if l.twin.rest() {
+		l.hub.endTask()
 		return
 	}
-	r := &requests[0]
+	go l.serveTwin()
+}
+
+func failAll(requests []twinRequest, err error) {
+	for i := range requests {
+		requests[i].fail(err)
+	}
+}
+
+// carryOut carries out a request that is no patch.
+func (l *Link) carryOut(ctx context.Context, r *twinRequest) {
 	switch {
 	case r.get != nil:
 		document, err := l.getTwin(ctx)
 		l.hub.observer.DeviceBytes(l.state.ref.Name, len(document))
 		r.get(document, err)
-	case r.update != nil:
-		l.updateReported(ctx, requests)
 	case r.left() != nil:
 		r.follow <- r.left()
 	default:

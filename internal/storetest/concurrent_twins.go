@@ -30,7 +30,7 @@ var twinSteps = map[string]stepOf{
 			old.Document = fmt.Appendf(nil, `{"n":%d}`, old.Version)
 			return old, []hub.HubEvent{told(id, fmt.Sprint("twin ", etag+old.Version))}, nil
 		}}
-		return errors.Join(s.EditReported(t.Context(), homeHub, []*hub.ReportedEdit{e}), e.Err)
+		return errors.Join(EditReported(t.Context(), s, homeHub, []*hub.ReportedEdit{e}), e.Err)
 	},
 	"identity": func(t *testing.T, s hub.Store, id hubward.Identity) error {
 		e := &hub.IdentityEdit{ID: id, WithTwin: true, Edit: func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
@@ -121,7 +121,7 @@ func testConcurrentMover(t *testing.T, s hub.Store) {
 			old.Version++
 			return old, []hub.HubEvent{e}, nil
 		}}
-		return errors.Join(at.EditReported(t.Context(), homeHub, []*hub.ReportedEdit{e}), e.Err)
+		return errors.Join(EditReported(t.Context(), at, homeHub, []*hub.ReportedEdit{e}), e.Err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	moved, failed := make(chan []hub.HubEvent), make(chan error, 1)

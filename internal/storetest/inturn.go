@@ -75,8 +75,8 @@ func (s *inTurn) EditTwins(ctx context.Context, hubName string, edits []*hub.Twi
 	return s.next().EditTwins(ctx, hubName, edits)
 }
 
-func (s *inTurn) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit) error {
-	return s.next().EditReported(ctx, hubName, edits)
+func (s *inTurn) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit, done func(err error)) {
+	s.next().EditReported(ctx, hubName, edits, done)
 }
 
 func (s *inTurn) EditConnections(ctx context.Context, hubName string, edits []*hub.ConnectionEdit) error {

@@ -98,7 +98,7 @@ func testTwinCopy(t *testing.T, s hub.Store) {
 	reported := &hub.ReportedEdit{ID: dev("d"), Edit: func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
 		return aTwin(0).Tags, nil, refusal
 	}}
-	err := errors.Join(s.EditTwins(t.Context(), homeHub, []*hub.TwinEdit{twin}), s.EditReported(t.Context(), homeHub, []*hub.ReportedEdit{reported}))
+	err := errors.Join(s.EditTwins(t.Context(), homeHub, []*hub.TwinEdit{twin}), EditReported(t.Context(), s, homeHub, []*hub.ReportedEdit{reported}))
 	if err != nil || twin.Err != refusal || reported.Err != refusal {
 		t.Fatalf("%v, %v, %v", err, twin.Err, reported.Err)
 	}
@@ -148,7 +148,7 @@ func testTwinFailure(t *testing.T, s hub.Store) {
 		return report(0, old), []hub.HubEvent{told(dev("b"), "refused")}, refusal
 	}
 	reported[1].Err = errors.New("from an earlier call")
-	if err := s.EditReported(t.Context(), homeHub, reported); err != nil || reported[0].Err != refusal || reported[1].Err != nil {
+	if err := EditReported(t.Context(), s, homeHub, reported); err != nil || reported[0].Err != refusal || reported[1].Err != nil {
 		t.Fatal(err, reported[0].Err, reported[1].Err)
 	}
 	wantTwin(t, s, homeHub, withTwin(aDevice("a"), aTwin(0)))
@@ -169,7 +169,7 @@ func testTwinPanic(t *testing.T, s hub.Store) {
 	panicking := &hub.TwinEdit{ID: dev("b"), Edit: func(*hub.Registration) ([]hub.HubEvent, error) { panic("out of its mind") }}
 	wantCode(t, s.EditTwins(t.Context(), homeHub, []*hub.TwinEdit{twinEdit(dev("a"), fill, "rolled back"), panicking}), hubward.CodeServerError)
 	reporting := &hub.ReportedEdit{ID: dev("b"), Edit: func(int64, twindoc.Section) (twindoc.Section, []hub.HubEvent, error) { panic("out of its mind") }}
-	wantCode(t, s.EditReported(t.Context(), homeHub, []*hub.ReportedEdit{reportedEdit(dev("a"), report, "rolled back"), reporting}), hubward.CodeServerError)
+	wantCode(t, EditReported(t.Context(), s, homeHub, []*hub.ReportedEdit{reportedEdit(dev("a"), report, "rolled back"), reporting}), hubward.CodeServerError)
 	wantTwin(t, s, homeHub, want)
 	wantOutbox(t, s, homeHub)
 }

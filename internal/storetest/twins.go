@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -99,10 +100,17 @@ func editTwins(t *testing.T, s hub.Store, hubName string, edits ...*hub.TwinEdit
 	}
 }
 
+// EditReported is s.EditReported that returns when it is done.
+func EditReported(ctx context.Context, s hub.Store, hubName string, edits []*hub.ReportedEdit) error {
+	done := make(chan error, 1)
+	s.EditReported(ctx, hubName, edits, func(err error) { done <- err })
+	return <-done
+}
+
 // editReported runs edits that have to succeed.
 func editReported(t *testing.T, s hub.Store, hubName string, edits ...*hub.ReportedEdit) {
 	t.Helper()
-	if err := s.EditReported(t.Context(), hubName, edits); err != nil {
+	if err := EditReported(t.Context(), s, hubName, edits); err != nil {
 		t.Fatalf("EditReported: %v", err)
 	}
 	for _, e := range edits {
@@ -127,7 +135,7 @@ func wantTwin(t *testing.T, s hub.Store, hubName string, want *hub.Registration)
 	}
 	wantEqual(t, "desired properties of "+id.String(), desired, want.Twin.Desired)
 	wantEqual(t, "changes of the desired properties of "+id.String(), changes, want.Twin.DesiredChanges)
-	err = s.EditReported(t.Context(), hubName, []*hub.ReportedEdit{reportedEdit(id, func(etag int64, old twindoc.Section) twindoc.Section {
+	err = EditReported(t.Context(), s, hubName, []*hub.ReportedEdit{reportedEdit(id, func(etag int64, old twindoc.Section) twindoc.Section {
 		wantEqual(t, "reported properties of "+id.String(), old, want.Twin.Reported)
 		wantEqual(t, "etag of the twin of "+id.String(), etag, want.Twin.ETag)
 		return old
@@ -224,7 +232,7 @@ func testTwinUnknown(t *testing.T, s hub.Store) {
 		never := func() { t.Errorf("edit of %s, which is not registered", c.id) }
 		twin := &hub.TwinEdit{ID: c.id, Edit: func(*hub.Registration) ([]hub.HubEvent, error) { never(); return nil, nil }}
 		reported := &hub.ReportedEdit{ID: c.id, Edit: func(int64, twindoc.Section) (next twindoc.Section, _ []hub.HubEvent, _ error) { never(); return }}
-		if err := errors.Join(s.EditTwins(t.Context(), c.hubName, []*hub.TwinEdit{twin}), s.EditReported(t.Context(), c.hubName, []*hub.ReportedEdit{reported})); err != nil {
+		if err := errors.Join(s.EditTwins(t.Context(), c.hubName, []*hub.TwinEdit{twin}), EditReported(t.Context(), s, c.hubName, []*hub.ReportedEdit{reported})); err != nil {
 			t.Fatal(err)
 		}
 		wantNotFound(t, twin.Err, c.id)

@@ -50,7 +50,7 @@ func testEndedContext(t *testing.T, s hub.Store) {
 		"Twins":             func() error { _, err := s.Twins(ctx, homeHub, "", 1); return err },
 		"DesiredProperties": func() error { _, _, err := s.DesiredProperties(ctx, homeHub, id); return err },
 		"EditTwins":         func() error { return s.EditTwins(ctx, homeHub, []*hub.TwinEdit{twinEdit(id, fill)}) },
-		"EditReported":      func() error { return s.EditReported(ctx, homeHub, []*hub.ReportedEdit{reportedEdit(id, report)}) },
+		"EditReported":      func() error { return EditReported(ctx, s, homeHub, []*hub.ReportedEdit{reportedEdit(id, report)}) },
 		"Session":           func() error { _, _, err := s.Session(ctx, homeHub, id); return err },
 		"SaveSession":       func() error { return s.SaveSession(ctx, homeHub, id, 1, aState) },
 		"EditQueues": func() error {

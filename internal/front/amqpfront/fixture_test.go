@@ -104,11 +104,16 @@ type stuckQueues struct {
 	gate          atomic.Pointer[chan struct{}]
 }
 
-func (s *stuckQueues) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit) error {
-	if gate := s.gate.Load(); gate != nil && edits[0].ID == d1 {
-		<-*gate
+func (s *stuckQueues) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit, done func(err error)) {
+	gate := s.gate.Load()
+	if gate == nil || edits[0].ID != d1 {
+		s.Store.EditReported(ctx, name, edits, done)
+		return
 	}
-	return s.Store.EditReported(ctx, name, edits)
+	go func() {
+		<-*gate
+		s.Store.EditReported(ctx, name, edits, done)
+	}()
 }
 
 func (s *stuckQueues) DesiredProperties(ctx context.Context, name string, id hubward.Identity) (twindoc.Section, []hub.DesiredChange, error) {

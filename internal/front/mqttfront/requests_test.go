@@ -48,17 +48,20 @@ func (s *heldStore) Twin(ctx context.Context, name string, id hubward.Identity) 
 	return s.Store.Twin(ctx, name, id)
 }
 
-func (s *heldStore) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit) error {
+func (s *heldStore) EditReported(ctx context.Context, name string, edits []*hub.ReportedEdit, done func(err error)) {
 	s.mu.Lock()
 	open, err := s.open, s.err
 	s.mu.Unlock()
-	if open != nil {
-		<-open
-	}
-	if err != nil {
-		return err
-	}
-	return s.Store.EditReported(ctx, name, edits)
+	go func() {
+		if open != nil {
+			<-open
+		}
+		if err != nil {
+			done(err)
+			return
+		}
+		s.Store.EditReported(ctx, name, edits, done)
+	}()
 }
 
 // heldLog is a log that confirms nothing while it is held.

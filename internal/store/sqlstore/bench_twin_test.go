@@ -18,6 +18,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/eventcodec"
 	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
+	"github.com/hubward/hubward/internal/storetest"
 )
 
 // What is compared side by side: callers that each wait for their own durable write, in turns of a while each, so that what
@@ -149,7 +150,7 @@ func reports(b *testing.B, name string, size int) *benchKind {
 			s := twindoc.Section{Document: next(document, int(old.Version)), Metadata: bytes.Clone(metadata), Version: old.Version + 1, Size: size}
 			return s, events[w][s.Version%8:][:1], nil
 		}}
-		err := errors.Join(s.EditReported(ctx, "h", []*hub.ReportedEdit{e}), e.Err)
+		err := errors.Join(storetest.EditReported(ctx, s, "h", []*hub.ReportedEdit{e}), e.Err)
 		news()
 		return err
 	}}

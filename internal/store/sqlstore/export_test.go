@@ -55,7 +55,7 @@ func OpenLocking(t testing.TB) *Store {
 
 // Written returns the texts of all statements that the writer of a closed store has run.
 func Written(s *Store) []string {
-	return slices.Collect(maps.Keys(s.write.prepared))
+	return append(slices.Collect(maps.Keys(s.write.prepared)), slices.Collect(maps.Keys(s.write.direct.stmts))...)
 }
 
 // Migrations returns the texts of the SQLite schema's steps.

@@ -122,22 +122,22 @@ func (s *Store) editTwin(op string, tx *writeTx, hubName string, e *hub.TwinEdit
 
 // EditReported runs edits in order, in one job of the writer. Each writes one row, if what it stores differs, and reads it
 // unless it is known from the time before.
-func (s *Store) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit) error {
+func (s *Store) EditReported(ctx context.Context, hubName string, edits []*hub.ReportedEdit, done func(err error)) {
 	const op = "sqlstore.EditReported"
-	switch len(edits) {
-	case 0:
-		return nil
-	case 1:
-		return s.updateOne(ctx, op, func(tx *writeTx) error { return s.editReported(op, tx, hubName, edits[0]) })
+	if len(edits) == 0 {
+		done(nil)
+		return
 	}
-	return s.update(ctx, op, func(tx *writeTx) error {
+	j := &job{one: len(edits) == 1, done: func(err error) { done(s.fail(op, err)) }}
+	j.run = func(tx *writeTx) error {
 		for _, e := range edits {
 			if err := s.editReported(op, tx, hubName, e); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
+	s.write.submitSoon(ctx, j)
 }
 
 func (s *Store) editReported(op string, tx *writeTx, hubName string, e *hub.ReportedEdit) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
+	"github.com/hubward/hubward/internal/storetest"
 )
 
 // TestTwins_leaveNoRow: an identity whose twin nobody writes to costs no row of it, and an edit that changes nothing no write.
@@ -27,7 +28,7 @@ func TestTwins_leaveNoRow(t *testing.T) {
 	nothing := func() {
 		t.Helper()
 		mustEdit(t, s, sameIdentity)
-		err := errors.Join(s.EditTwins(t.Context(), "h", []*hub.TwinEdit{sameTwin}), s.EditReported(t.Context(), "h", []*hub.ReportedEdit{sameReported}))
+		err := errors.Join(s.EditTwins(t.Context(), "h", []*hub.TwinEdit{sameTwin}), storetest.EditReported(t.Context(), s, "h", []*hub.ReportedEdit{sameReported}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +69,7 @@ func TestEditReported_writesWhatChanged(t *testing.T) {
 			change(&next)
 			return next, nil, nil
 		}}
-		if err := errors.Join(s.EditReported(t.Context(), "h", []*hub.ReportedEdit{e}), e.Err); err != nil {
+		if err := errors.Join(storetest.EditReported(t.Context(), s, "h", []*hub.ReportedEdit{e}), e.Err); err != nil {
 			t.Fatal(err)
 		}
 		return walPages(t, path) - before
@@ -123,7 +124,7 @@ func TestEditReported_readsOnce(t *testing.T) {
 			old.Version++
 			return old, nil, nil
 		}}
-		if err := errors.Join(at.EditReported(t.Context(), "h", []*hub.ReportedEdit{e}), e.Err); err != nil {
+		if err := errors.Join(storetest.EditReported(t.Context(), at, "h", []*hub.ReportedEdit{e}), e.Err); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,18 +26,21 @@ var (
 // writer owns the one connection that writes. See the package comment.
 type writer struct {
 	// Set by startWriter, never changed after.
-	db      *sql.DB
-	dialect *dialect
-	told    func(took time.Duration) // of each transaction that was committed
-	queue   chan *job
-	closing chan struct{} // closed: take no new jobs
-	ended   chan struct{} // closed: the goroutine has ended
+	db       *sql.DB
+	dialect  *dialect
+	told     func(took time.Duration) // of each transaction that was committed
+	queue    chan *job
+	finished chan []*job   // whose callers are to be told
+	closing  chan struct{} // closed: take no new jobs
+	ended    chan struct{} // closed: all callers were told
 
 	closeOnce sync.Once
+	entering  sync.RWMutex // read-locked by who puts a job into the queue, so that none comes after its end
 
 	// Touched only by the goroutine.
-	prepared map[string]*sql.Stmt
-	wanted   []string // statements that a transaction used and prepared does not hold yet
+	direct   directStatements
+	prepared map[string]*sql.Stmt // queries
+	wanted   []string             // queries that a transaction used and prepared does not hold yet
 	reported reportedCache
 	// Memory for the events of a transaction, kept for the next one.
 	batch, compressed []byte
@@ -46,28 +49,30 @@ type writer struct {
 // job is one caller's write.
 type job struct {
 	run   func(*writeTx) error
-	one   bool          // run changes something by one statement at most, outbox and cache left aside
-	taken atomic.Bool   // by the writer, which then runs it, or by its caller, who then has left
-	done  chan struct{} // closed when err is set
-	err   error
+	one   bool            // run changes something by one statement at most, outbox and cache left aside
+	taken atomic.Bool     // by the writer, which then runs it, or by its caller, who then has left
+	done  func(err error) // called once when it is durable, or has failed and left nothing behind; must not block
+	err   error           // touched by the writer alone
 }
 
-// startWriter starts the goroutine, which owns db until close has returned.
+// startWriter starts the goroutines, which own db until close has returned.
 func startWriter(db *sql.DB, d *dialect, told func(took time.Duration)) *writer {
 	w := &writer{
 		db:       db,
 		dialect:  d,
 		told:     told,
 		queue:    make(chan *job, queueLimit),
+		finished: make(chan []*job, 1),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
 		prepared: map[string]*sql.Stmt{},
 	}
 	go w.serve()
+	go w.tellCallers()
 	return w
 }
 
-// close refuses new jobs, lets those in the queue finish and waits for the goroutine.
+// close refuses new jobs, lets those in the queue finish and waits for the goroutines.
 func (w *writer) close() {
 	w.closeOnce.Do(func() { close(w.closing) })
 	<-w.ended
@@ -82,71 +87,104 @@ func (w *writer) isClosing() bool {
 	}
 }
 
-// do runs a job in a transaction and returns when it is durable, or has failed and left nothing behind. It waits in the
-// queue until ctx ends; a job that has begun is waited for whatever ctx says, because its outcome is not known before.
-func (w *writer) do(ctx context.Context, j *job) error {
+// submit puts a job into the queue, in which it waits for a place until ctx ends. Without an error done follows.
+func (w *writer) submit(ctx context.Context, j *job) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	w.entering.RLock()
+	defer w.entering.RUnlock()
 	if w.isClosing() {
 		return errClosed
 	}
-	j.done = make(chan struct{})
 	select {
 	case w.queue <- j:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.closing:
 		return errClosed
 	}
+}
+
+// submitSoon is submit for who must not wait: while the queue is full, a goroutine does. done tells of all errors.
+func (w *writer) submitSoon(ctx context.Context, j *job) {
+	if ctx.Err() == nil && w.trySubmit(j) {
+		return
+	}
+	go func() {
+		if err := w.submit(ctx, j); err != nil {
+			j.done(err)
+		}
+	}()
+}
+
+func (w *writer) trySubmit(j *job) bool {
+	w.entering.RLock()
+	defer w.entering.RUnlock()
+	if w.isClosing() {
+		return false
+	}
 	select {
-	case <-j.done:
-		return j.err
-	case <-w.ended:
+	case w.queue <- j:
+		return true
+	default:
+		return false
+	}
+}
+
+// do runs a job in a transaction and returns when it is durable, or has failed and left nothing behind. It waits in the
+// queue until ctx ends; a job that has begun is waited for whatever ctx says, because its outcome is not known before.
+func (w *writer) do(ctx context.Context, j *job) error {
+	done := make(chan error, 1)
+	j.done = func(err error) { done <- err }
+	if err := w.submit(ctx, j); err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 		if j.taken.CompareAndSwap(false, true) {
 			return ctx.Err()
 		}
 	}
-	return w.await(j)
-}
-
-// await returns the outcome of a queued job. The writer may have ended without seeing a job that was queued while it
-// was closing.
-func (w *writer) await(j *job) error {
-	select {
-	case <-j.done:
-		return j.err
-	case <-w.ended:
-	}
-	select {
-	case <-j.done:
-		return j.err
-	default:
-		return errClosed
-	}
+	return <-done
 }
 
 func (w *writer) serve() {
-	defer close(w.ended)
+	defer close(w.finished)
 	for {
 		select {
 		case j := <-w.queue:
 			w.commit(w.gather(j))
 		case <-w.closing:
 			w.drain()
+			w.closeDirect()
 			return
 		}
 	}
 }
 
 func (w *writer) drain() {
-	for {
-		select {
-		case j := <-w.queue:
-			w.commit(w.gather(j))
-		default:
-			return
+	for n := w.last(); n > 0; n = len(w.queue) {
+		w.commit(w.gather(<-w.queue))
+	}
+}
+
+// last returns how many jobs are queued when whoever was about to put one there has done so or given up.
+func (w *writer) last() int {
+	w.entering.Lock()
+	defer w.entering.Unlock()
+	return len(w.queue)
+}
+
+// tellCallers tells those of one group while the next one is being written.
+func (w *writer) tellCallers() {
+	defer close(w.ended)
+	for group := range w.finished {
+		for _, j := range group {
+			j.done(j.err)
 		}
 	}
 }
@@ -169,7 +207,7 @@ func (w *writer) gather(first *job) []*job {
 	}
 }
 
-// commit runs a group in one transaction and releases its callers. If the commit fails, so do all of them: nothing of
+// commit runs a group in one transaction and has its callers told. If the commit fails, so do all of them: nothing of
 // theirs was stored. If another writer was in the way, all run again, and if one job cost the others their transaction,
 // each in its own.
 func (w *writer) commit(group []*job) {
@@ -191,17 +229,22 @@ func (w *writer) commit(group []*job) {
 		if j.err == nil {
 			j.err = err
 		}
-		close(j.done)
 	}
+	w.finished <- group
 	w.prepareWanted()
 }
 
 func (w *writer) transact(group []*job) error {
-	tx, err := w.db.BeginTx(context.Background(), nil)
+	conn, err := w.db.Conn(context.Background())
+	if err != nil {
+		return err
+	}
+	defer conn.Close() // gives it back
+	tx, err := conn.BeginTx(context.Background(), nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	t := &writeTx{w: w, tx: tx, stmts: map[string]*sql.Stmt{}}
+	t := &writeTx{w: w, conn: conn, tx: tx, stmts: map[string]*sql.Stmt{}}
 	if err := t.runAll(group); err != nil {
 		tx.Rollback() // the engine may have done so already: its error says nothing new
 		t.forgetCached(0)
@@ -214,7 +257,7 @@ func (w *writer) transact(group []*job) error {
 	return nil
 }
 
-// prepareWanted keeps the statements that the last transaction had to prepare for itself. It comes after the
+// prepareWanted keeps the queries that the last transaction had to prepare for itself. It comes after the
 // transaction, which holds the only connection.
 func (w *writer) prepareWanted() {
 	for _, text := range w.wanted {

@@ -14,6 +14,7 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/twindoc"
 	"github.com/hubward/hubward/internal/store/sqlstore"
+	"github.com/hubward/hubward/internal/storetest"
 )
 
 // hold keeps the writer busy until release is called, which waits for it.
@@ -124,6 +125,47 @@ func TestWriter_fullQueueBlocks(t *testing.T) {
 	})
 }
 
+// TestEditReported_fullQueue: reported properties do not wait for a place in the queue, and get theirs, unless their caller has left.
+func TestEditReported_fullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := withHub(t, file(t.TempDir()))
+		release := hold(t, s)
+		ctx, leave := context.WithCancel(t.Context())
+		var stored, left int
+		report := func(ctx context.Context) {
+			e := &hub.ReportedEdit{ID: dev("d"), Edit: func(_ int64, old twindoc.Section) (twindoc.Section, []hub.HubEvent, error) {
+				old.Version++
+				return old, nil, nil
+			}}
+			s.EditReported(ctx, "h", []*hub.ReportedEdit{e}, func(err error) {
+				switch {
+				case errors.Is(err, context.Canceled):
+					left++
+				case err != nil || e.Err != nil:
+					t.Error(err, e.Err)
+				default:
+					stored++
+				}
+			})
+		}
+		for range sqlstore.QueueLimit + 1 {
+			report(t.Context())
+		}
+		report(ctx)
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		if stored != 0 || left != 1 {
+			t.Errorf("while the queue is full, %d were stored and %d have left", stored, left)
+		}
+		release()
+		synctest.Wait()
+		if r, err := s.Twin(t.Context(), "h", dev("d")); err != nil || stored != sqlstore.QueueLimit+1 || r.Twin.Reported.Version != int64(1+stored) {
+			t.Errorf("%d were stored, %+v, %v", stored, r, err)
+		}
+	})
+}
+
 // TestWriter_failuresInAGroup: a job that fails, by an error of the engine or a panic, takes no other with it.
 func TestWriter_failuresInAGroup(t *testing.T) {
 	path := file(t.TempDir())
@@ -183,7 +225,7 @@ func TestWriter_oneStatementFails(t *testing.T) {
 				change(&old)
 				return old, []hub.HubEvent{{Identity: dev(id), ID: fmt.Sprint(old.Version)}}, nil
 			}}
-			return errors.Join(s.EditReported(t.Context(), "h", []*hub.ReportedEdit{e}), e.Err)
+			return errors.Join(storetest.EditReported(t.Context(), s, "h", []*hub.ReportedEdit{e}), e.Err)
 		}
 		nothing := func(*twindoc.Section) {}
 		for range 2 { // the second time it has a row

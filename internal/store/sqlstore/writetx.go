@@ -10,8 +10,9 @@ import (
 // transaction is shared, and one caller's leaving must not end it for the others.
 type writeTx struct {
 	w     *writer
+	conn  *sql.Conn // on which tx is
 	tx    *sql.Tx
-	stmts map[string]*sql.Stmt // of this transaction
+	stmts map[string]*sql.Stmt // queries of this transaction
 	told  []toldEvent          // by the jobs that have not failed; stored at the end
 
 	unchanged bool          // the writer's cache is known to be valid
@@ -86,24 +87,6 @@ func (t *writeTx) guarded(run func(*writeTx) error) (err error) {
 		}
 	}()
 	return run(t)
-}
-
-// exec runs one statement. text is one of the program's constants: its statement is kept until the database is closed.
-func (t *writeTx) exec(text string, args ...any) (sql.Result, error) {
-	stmt, err := t.stmt(text)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.Exec(args...)
-}
-
-// change runs one statement and returns how many rows it has written. text is as for exec.
-func (t *writeTx) change(text string, args ...any) (rows int64, err error) {
-	result, err := t.exec(text, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }
 
 // row runs a query of at most one row, which has to be scanned before the next call. text is as for exec.
