@@ -35,10 +35,12 @@ const (
 	CodeRequestTimeout               Code = 408000
 	CodeDeviceAlreadyExists          Code = 409001
 	CodeLinkCreationConflict         Code = 409002
+	CodeModuleAlreadyExistsOnDevice  Code = 409301
 	CodePreconditionFailed           Code = 412001
 	CodeDeviceMessageLockLost        Code = 412002
 	CodeMessageTooLarge              Code = 413001
 	CodeTooManyDevices               Code = 413002
+	CodeTooManyModulesOnDevice       Code = 413003
 	CodeThrottled                    Code = 429001
 	CodeServerError                  Code = 500001
 	CodeServiceUnavailable           Code = 503001
@@ -55,6 +57,7 @@ const (
 	CodeNoSuchPolicy        Code = 404902
 	CodeNoSuchConsumerGroup Code = 404903
 	CodeNoSuchPartition     Code = 404904
+	CodeNoSuchAuthority     Code = 404905
 	CodeReaderDisplaced     Code = 409903
 	CodeReaderLimit         Code = 403901
 	CodeNotFound            Code = 404900
@@ -83,10 +86,12 @@ var codeNames = map[Code]string{
 	CodeRequestTimeout:               "RequestTimeout",
 	CodeDeviceAlreadyExists:          "DeviceAlreadyExists",
 	CodeLinkCreationConflict:         "LinkCreationConflict",
+	CodeModuleAlreadyExistsOnDevice:  "ModuleAlreadyExistsOnDevice",
 	CodePreconditionFailed:           "PreconditionFailed",
 	CodeDeviceMessageLockLost:        "DeviceMessageLockLost",
 	CodeMessageTooLarge:              "MessageTooLarge",
 	CodeTooManyDevices:               "TooManyDevices",
+	CodeTooManyModulesOnDevice:       "TooManyModulesOnDevice",
 	CodeThrottled:                    "ThrottlingException",
 	CodeServerError:                  "ServerError",
 	CodeServiceUnavailable:           "ServiceUnavailable",
@@ -98,6 +103,7 @@ var codeNames = map[Code]string{
 	CodeNoSuchPolicy:                 "PolicyNotFound",
 	CodeNoSuchConsumerGroup:          "ConsumerGroupNotFound",
 	CodeNoSuchPartition:              "PartitionNotFound",
+	CodeNoSuchAuthority:              "CertificateAuthorityNotFound",
 	CodeReaderDisplaced:              "ReaderDisplaced",
 	CodeReaderLimit:                  "ReaderLimitExceeded",
 	CodeNotFound:                     "NotFound",

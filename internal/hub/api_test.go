@@ -33,7 +33,7 @@ func (a api) as(ctx context.Context, name string, id hubward.Identity) (*access.
 	if err != nil {
 		return nil, err
 	}
-	own, err := p.Speak(id, d, time.Time{})
+	own, err := p.Speak(id, d, &access.Admission{}, time.Time{})
 	return &own, err
 }
 

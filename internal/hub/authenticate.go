@@ -151,7 +151,7 @@ func (h *Hub) authenticateCertificate(ctx context.Context, c *access.Credential)
 	if err != nil {
 		return access.Principal{}, err
 	}
-	p, err := access.Certificate(c.Certificates, c.Identity, entry, h.now())
+	p, err := access.Certificate(c.Certificates, c.Identity, entry, h.admission(s), h.now())
 	p.Hub = s.ref
 	return p, err
 }
@@ -167,7 +167,7 @@ func (h *Hub) speak(ctx context.Context, s *state, p *access.Principal, id hubwa
 	if err != nil {
 		return access.Principal{}, err
 	}
-	return p.Speak(id, entry, h.now())
+	return p.Speak(id, entry, h.admission(s), h.now())
 }
 
 // enabledEntry looks up who wants to log in. A module's device has to be enabled too.

@@ -41,11 +41,11 @@ func (h *Hub) loadLocked(ctx context.Context) error {
 		c.C2D = c.C2D.or(defaultC2DSettings)
 		s := stateOf(old, c)
 		if s == nil {
-			s = newState(c)
+			s = newState(c, h.admissionOf(c))
 			s.feedback.waiting = 1 // perhaps: one look will tell
 			changed = true
 		} else if s.config.Version != c.Version {
-			s.config = c
+			s.config, s.admits = c, h.admissionOf(c)
 			changed = true
 		}
 		h.order = append(h.order, s)
@@ -54,6 +54,7 @@ func (h *Hub) loadLocked(ctx context.Context) error {
 	h.mu.Unlock()
 	if changed {
 		h.endReadersOfDeletedGroups()
+		h.closeInadmissible()
 		h.hubsChanged()
 	}
 	return nil
@@ -75,13 +76,14 @@ func (s *state) isOf(c *Config) bool { return s.ref.Name == c.Name && s.ref.Crea
 func (h *Hub) put(c *Config) {
 	h.mu.Lock()
 	if s := stateOf(h.order, c); s != nil {
-		s.config = c
+		s.config, s.admits = c, h.admissionOf(c)
 	} else {
-		h.order = append(h.order, newState(c))
+		h.order = append(h.order, newState(c, h.admissionOf(c)))
 	}
 	h.indexHostsLocked()
 	h.mu.Unlock()
 	h.endReadersOfDeletedGroups()
+	h.closeInadmissible()
 	h.hubsChanged()
 }
 

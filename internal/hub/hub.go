@@ -28,6 +28,8 @@ type Options struct {
 	Rand     io.Reader        // nil: crypto/rand.Reader; where keys and generation ids come from
 	// SASGrace is how long a connection outlives its token; zero means five minutes.
 	SASGrace time.Duration
+	// Revoked says which client certificates are revoked, now. nil: none.
+	Revoked access.Revoked
 	// HubsChanged is called when a hub was created, changed or deleted, by whatever node. It must not block. nil: nobody is
 	// told.
 	HubsChanged func()
@@ -46,6 +48,7 @@ type Hub struct {
 	now         func() time.Time
 	rand        io.Reader
 	sasGrace    time.Duration
+	revoked     access.Revoked
 	hubsChanged func()
 
 	links       *links
@@ -77,8 +80,9 @@ type Hub struct {
 // state is one hub in memory. A hub that is made anew under the same name has another one.
 type state struct {
 	ref    access.HubRef
-	gone   chan struct{} // closed when the hub was deleted
-	config *Config       // guarded by Hub.mu; replaced as a whole, never changed in place
+	gone   chan struct{}     // closed when the hub was deleted
+	config *Config           // guarded by Hub.mu; replaced as a whole, never changed in place
+	admits *access.Admission // of config; guarded and replaced as it is
 
 	readers       readers       // of this node
 	registrations registrations // of the partitions that this node owns
@@ -87,8 +91,8 @@ type state struct {
 	methods       methodWaiters
 }
 
-func newState(c *Config) *state {
-	return &state{ref: access.HubRef{Name: c.Name, Created: c.Created}, gone: make(chan struct{}), config: c}
+func newState(c *Config, admits *access.Admission) *state {
+	return &state{ref: access.HubRef{Name: c.Name, Created: c.Created}, gone: make(chan struct{}), config: c, admits: admits}
 }
 
 // isGone reports whether the hub was deleted.
@@ -105,7 +109,7 @@ func (s *state) isGone() bool {
 func Open(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
 		store: o.Store, log: o.Log, cluster: o.Cluster, node: o.Node, observer: o.Observer, logger: o.Logger, now: o.Now,
-		rand: o.Rand, sasGrace: o.SASGrace, hubsChanged: o.HubsChanged,
+		rand: o.Rand, sasGrace: o.SASGrace, revoked: o.Revoked, hubsChanged: o.HubsChanged,
 		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
 		reload: make(chan struct{}, 1), outbox: newOutboxNews(), unannounced: newOutboxNews(), untold: newUntold(),
 	}

@@ -324,5 +324,8 @@ func (c *Config) clone() Config {
 	out.HostNames = slices.Clone(c.HostNames)
 	out.Policies = slices.Clone(c.Policies)
 	out.ConsumerGroups = slices.Clone(c.ConsumerGroups)
+	out.Authorities = slices.Clone(c.Authorities)
+	out.Switches.Network.Allow = slices.Clone(c.Switches.Network.Allow)
+	out.Issuing.Keys = slices.Clone(c.Issuing.Keys)
 	return out
 }

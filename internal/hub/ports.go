@@ -21,6 +21,9 @@ type Config struct {
 	Policies       []access.Policy
 	ConsumerGroups []string // "$Default" first
 	C2D            C2DSettings
+	Switches       access.Switches
+	Authorities    []Authority // that let devices in, by name; up to 25
+	Issuing        Issuing
 	Created        time.Time
 	Version        int64  // grows with each change, from 1; see HubStore.SaveHub
 	LogName        string // what the event log calls the hub, fixed at creation; empty: Name

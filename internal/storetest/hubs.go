@@ -61,6 +61,9 @@ func testHubReplace(t *testing.T, s hub.Store) {
 	c.Retention = time.Hour
 	c.ConsumerGroups = []string{"$Default"}
 	c.C2D = hub.C2DSettings{FeedbackMaxDeliveryCount: 1}
+	c.Switches = access.Switches{DisableDeviceSAS: true}
+	c.Authorities = c.Authorities[1:]
+	c.Issuing.Keys = nil
 	c.Policies = []access.Policy{
 		{Name: "new", Permissions: access.RegistryRead, PrimaryKey: "bmV3", SecondaryKey: "b2xk"},
 		{Name: "all", Permissions: access.DeviceConnect, PrimaryKey: "YQ==", SecondaryKey: "Yg=="},

@@ -9,7 +9,9 @@ package storetest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -75,6 +77,18 @@ func aHub(name string, created time.Time) hub.Config {
 		C2D: hub.C2DSettings{
 			DefaultTTL: time.Minute + time.Nanosecond, MaxDeliveryCount: 3,
 			FeedbackTTL: time.Hour, FeedbackLock: 5 * time.Second, FeedbackMaxDeliveryCount: 100,
+		},
+		Switches: access.Switches{
+			DisableLocalAuth: true, DisableModuleSAS: true, MinTLS: tls.VersionTLS13,
+			Network: access.NetworkRules{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}, Events: true},
+		},
+		Authorities: []hub.Authority{
+			{Name: "one", Certificate: []byte{0, 1, 255}, Verified: true, Created: created, Updated: created.Add(time.Microsecond), ETag: "e"},
+			{Name: "two", Certificate: []byte{2}, Disabled: true, VerificationCode: "c0de", Created: created, Updated: created},
+		},
+		Issuing: hub.Issuing{
+			Enabled: true, Validity: time.Hour + time.Nanosecond, Keys: []string{"ec-p256", "rsa-2048"},
+			Issuer: []byte{1}, Root: []byte{2}, IssuerKey: []byte{3}, RootKey: []byte{4},
 		},
 		Created: created,
 	}
@@ -242,7 +256,7 @@ func wantCode(t *testing.T, err error, want hubward.Code) {
 
 func wantEqual(t *testing.T, what string, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), wholeBytes); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Prefix{}), wholeBytes); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

@@ -115,20 +115,20 @@ func PolicyKey(policies []Policy, name, key string) (Principal, error) {
 // issued it is not looked at. The principal does not expire.
 //
 // Source: Azure/iotedge#621.
-func Certificate(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, now time.Time) (Principal, error) {
+func Certificate(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, a *Admission, now time.Time) (Principal, error) {
 	if len(chain) == 0 {
 		return Principal{}, Refuse(ReasonCredential, "there is no certificate")
 	}
-	if err := verifyCertificate(chain[0], entry, now); err != nil {
+	if err := verifyCertificate(chain, id, entry, a, now); err != nil {
 		return Principal{}, err
 	}
 	p := ownPrincipal(id, entry, now)
-	p.Method, p.cert = "x509", chain[0]
+	p.Method, p.chain = "x509", chain
 	return p, nil
 }
 
-func verifyCertificate(cert *x509.Certificate, entry *hubward.Device, now time.Time) error {
-	auth := entry.Authentication
+func verifyCertificate(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, a *Admission, now time.Time) error {
+	cert, auth := chain[0], entry.Authentication
 	switch {
 	case auth == nil || auth.Type == hubward.AuthSAS:
 		return Refuse(ReasonMethod, "the identity does not authenticate with a certificate")

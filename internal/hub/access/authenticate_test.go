@@ -279,7 +279,7 @@ func TestCertificate(t *testing.T) {
 				PrimaryThumbprint: hubward.NullString(test.primary), SecondaryThumbprint: hubward.NullString(test.secondary),
 			}
 			id := hubward.Identity{Device: "d1"}
-			g, err := access.Certificate(chain(test.cert), id, d, test.at)
+			g, err := access.Certificate(chain(test.cert), id, d, &access.Admission{}, test.at)
 			if test.refusal != "" {
 				wantRefusal(t, test.what, g, err)
 				if err != nil && !strings.Contains(errors.Unwrap(err).Error(), test.refusal) {
@@ -295,7 +295,7 @@ func TestCertificate(t *testing.T) {
 			}
 		})
 	}
-	if _, err := access.Certificate(chain(cert), hubward.Identity{}, &hubward.Device{}, now); err == nil {
+	if _, err := access.Certificate(chain(cert), hubward.Identity{}, &hubward.Device{}, &access.Admission{}, now); err == nil {
 		t.Error("a device without authentication is let in")
 	}
 }
@@ -312,7 +312,7 @@ func TestSpeak(t *testing.T) {
 	sum := sha256.Sum256(cert.Raw)
 	withCert := device(hubward.AuthSelfSigned)
 	withCert.Authentication.X509Thumbprint.PrimaryThumbprint = hubward.NullString(hex.EncodeToString(sum[:]))
-	certified, err := access.Certificate(chain(cert), id, withCert, now)
+	certified, err := access.Certificate(chain(cert), id, withCert, &access.Admission{}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func TestSpeak(t *testing.T) {
 		"a device that was made anew": {own, &anew, false}, "other keys": {own, otherKeys, false},
 		"another certificate": {certified, otherCert, false}, "keys no more": {own, withCert, false}, "nothing": {access.Principal{}, d, false},
 	} {
-		p, err := try.principal.Speak(id, try.device, now)
+		p, err := try.principal.Speak(id, try.device, &access.Admission{}, now)
 		if (err == nil) != try.ok {
 			t.Errorf("%s: %+v, %v", what, p, err)
 		}
@@ -340,7 +340,7 @@ func TestSpeak(t *testing.T) {
 			t.Errorf("%s: %+v", what, p)
 		}
 	}
-	if _, err := own.Speak(hubward.Identity{Device: "d1", Module: "m"}, d, now); err == nil {
+	if _, err := own.Speak(hubward.Identity{Device: "d1", Module: "m"}, d, &access.Admission{}, now); err == nil {
 		t.Error("a device speaks for its module")
 	}
 }

@@ -29,6 +29,8 @@ type Credential struct {
 	Token        string              // a shared access signature, the whole text
 	Policy, Key  string              // a policy's name, and the text of one of its keys
 	Certificates []*x509.Certificate // the client's chain, leaf first; TLS has seen that it holds the leaf's key. Needs Identity
+
+	Peer Peer // where it comes from
 }
 
 // Scope says whose key authenticated a peer; it is the "scope" of iothub-connection-auth-method.
@@ -53,9 +55,10 @@ type Principal struct {
 	Verified    time.Time // when the registry was last asked about Identity; zero: never
 	Generation  string    // the identity's generation id, which is stamped on its messages; empty without an identity
 
-	token   *sas.Token        // nil: let in without a token
-	cert    *x509.Certificate // nil: let in without a certificate
-	process bool              // the program itself
+	token   *sas.Token          // nil: let in without a token
+	chain   []*x509.Certificate // leaf first; nil: let in without a certificate
+	peer    Peer
+	process bool // the program itself
 }
 
 // Process is the principal of the program itself, which asks nobody: it may do everything in every hub that there is.
@@ -109,10 +112,10 @@ func (p *Principal) AuthMethod() string {
 }
 
 // Speak returns the principal for one identity, of which entry is the registry's at this moment: what an identity's own
-// principal was let in on may have been replaced since. A policy's principal stays what it was.
+// principal was let in on may have been replaced since. A policy's principal stays what it was. a is what the hub lets in now.
 //
 // Errors: CodeUnauthorizedAccess with the reason in Err.
-func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, now time.Time) (Principal, error) {
+func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, a *Admission, now time.Time) (Principal, error) {
 	if !p.Allows(DeviceConnect, PathOf(id)...) {
 		return Principal{}, Refuse(ReasonResource, "the log-in is not for the identity")
 	}
@@ -127,8 +130,8 @@ func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, now time.T
 		return next, nil
 	case p.Generation != entry.GenerationID:
 		return Principal{}, Refuse(ReasonUnknown, "the identity was registered anew since the log-in")
-	case p.cert != nil:
-		return next, verifyCertificate(p.cert, entry, now)
+	case p.chain != nil:
+		return next, verifyCertificate(p.chain, id, entry, a, now)
 	}
 	return next, verifyOwn(p.token, entry)
 }

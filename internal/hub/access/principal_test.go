@@ -53,7 +53,7 @@ func speakByToken(t *sas.Token, id hubward.Identity, entry *hubward.Device) (acc
 	if err != nil {
 		return p, err
 	}
-	return p.Speak(id, entry, now)
+	return p.Speak(id, entry, &access.Admission{}, now)
 }
 
 // A device's key speaks for the device, a policy's key with DeviceConnect for any device in the token's scope: the whole

@@ -2,10 +2,12 @@ package sqlstore_test
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -199,6 +201,7 @@ func TestOpen_olderSchemas(t *testing.T) {
 				wantOldNodes(t, s)
 			}
 			wantOldTwin(t, s, version)
+			wantOldAdmission(t, s, version)
 			if got := sqlstore.Value[int](t, s, `SELECT max(version) FROM schema_migrations`); got != len(sqlstore.Migrations(t)) {
 				t.Errorf("schema %d after opening", got)
 			}
@@ -388,4 +391,29 @@ func copyFile(t testing.TB, path string) string {
 		}
 	}
 	return left
+}
+
+// wantOldAdmission sees whom the hub lets in; before version 7 there was nothing of it.
+func wantOldAdmission(t *testing.T, s *sqlstore.Store, version int) {
+	t.Helper()
+	hubs, err := s.Hubs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := hubs[0]
+	if version < 7 {
+		if len(c.Authorities) != 0 || !reflect.DeepEqual(c.Switches, access.Switches{}) || c.Issuing.Enabled {
+			t.Errorf("a hub that had none has %+v, %+v, %+v", c.Authorities, c.Switches, c.Issuing)
+		}
+		return
+	}
+	if len(c.Authorities) != 1 || c.Authorities[0].Name != "plant" || !c.Authorities[0].Verified || c.Authorities[0].ETag != "e1" {
+		t.Errorf("authorities %+v", c.Authorities)
+	}
+	if !c.Switches.DisableDeviceSAS || c.Switches.MinTLS != tls.VersionTLS13 || len(c.Switches.Network.Allow) != 1 {
+		t.Errorf("switches %+v", c.Switches)
+	}
+	if !c.Issuing.Enabled || c.Issuing.Validity != 24*time.Hour {
+		t.Errorf("issuing %+v", c.Issuing)
+	}
 }

@@ -28,7 +28,7 @@ func (s *Store) Hubs(ctx context.Context) ([]hub.Config, error) {
 		}
 		return nil
 	}, `SELECT h.name, h.version, h.host_names, h.partitions, h.retention_ns, h.consumer_groups, h.created, h.c2d, h.log_name,
-			p.name, p.permissions, p.primary_key, p.secondary_key
+			h.switches, h.authorities, h.issuing, p.name, p.permissions, p.primary_key, p.secondary_key
 		FROM hubs h LEFT JOIN policies p ON p.hub = h.name
 		ORDER BY coalesce(h.created, 0), h.name, p.position`)
 	if err != nil {
@@ -42,11 +42,12 @@ func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 	var (
 		c                          hub.Config
 		hostNames, groups, c2d     string
+		switches, cas, issuing     string
 		created, permissions       sql.NullInt64
 		policy, primary, secondary sql.NullString
 	)
 	err := row.Scan(&c.Name, &c.Version, &hostNames, &c.Partitions, (*int64)(&c.Retention), &groups, &created, &c2d, &c.LogName,
-		&policy, &permissions, &primary, &secondary)
+		&switches, &cas, &issuing, &policy, &permissions, &primary, &secondary)
 	if err != nil {
 		return c, nil, err
 	}
@@ -57,6 +58,9 @@ func scanHub(row scanner) (hub.Config, *access.Policy, error) {
 		return c, nil, err
 	}
 	if c.C2D, err = c2dSettings(c2d); err != nil {
+		return c, nil, err
+	}
+	if err := readAdmission(&c, switches, cas, issuing); err != nil {
 		return c, nil, err
 	}
 	c.Created = timeOf(created)
@@ -96,11 +100,16 @@ func saveHub(tx *writeTx, c hub.Config) error {
 	if err != nil {
 		return err
 	}
+	admission, err := admissionTexts(&c)
+	if err != nil {
+		return err
+	}
 	statement, refusal := updateHub, hubward.Errorf(hubward.CodePreconditionFailed, "hub %s was changed or deleted meanwhile", c.Name)
 	if c.Version == 0 {
 		statement, refusal = insertHub, hubward.Errorf(hubward.CodeHubAlreadyExists, "hub %s exists already", c.Name)
 	}
-	n, err := tx.change(statement, c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d, c.Version+1, c.LogName)
+	n, err := tx.change(statement, c.Name, hostNames, c.Partitions, int64(c.Retention), groups, nullTicks(c.Created), c2d, c.Version+1, c.LogName,
+		admission[0], admission[1], admission[2])
 	if err != nil {
 		return err
 	}
@@ -112,10 +121,11 @@ func saveHub(tx *writeTx, c hub.Config) error {
 
 const (
 	// insertHub inserts nothing when the name is taken, in any case.
-	insertHub = `INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d, version, log_name)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`
+	insertHub = `INSERT INTO hubs (name, host_names, partitions, retention_ns, consumer_groups, created, c2d, version, log_name,
+			switches, authorities, issuing)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`
 	updateHub = `UPDATE hubs SET host_names = $2, partitions = $3, retention_ns = $4, consumer_groups = $5, created = $6,
-			c2d = $7, version = $8
+			c2d = $7, version = $8, switches = $10, authorities = $11, issuing = $12
 		WHERE name = $1 AND version = $8 - 1 AND log_name = $9`
 )
 
