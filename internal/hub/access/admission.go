@@ -1,11 +1,8 @@
 package access
 
 import (
-	"crypto/x509"
 	"net/netip"
 	"time"
-
-	"github.com/hubward/hubward"
 )
 
 // Peer is where a log-in comes from. The zero Peer is the program itself, or a test: no rule is about it.
@@ -41,13 +38,10 @@ type NetworkRules struct {
 	Events bool           // they count for readers of events too
 }
 
-// Authorities are the certificate authorities that let devices in.
-type Authorities struct {
-	// Made by NewAuthorities.
-}
+// Revoked reports whether a certificate of a path is on a list of revoked ones. nil: none ever is.
+type Revoked func(p *Path) bool
 
-// Revoked reports whether a certificate is on a list of revoked ones.
-type Revoked func(cert *x509.Certificate) bool
+func (r Revoked) any(p *Path) bool { return r != nil && r(p) }
 
 // Door says what a peer wants to come in for: rules may differ.
 type Door int
@@ -67,6 +61,38 @@ func (a *Admission) Admit(peer Peer, door Door) error { return nil }
 // authority is still there, and the certificate is not revoked. What its identity's registry entry says is not looked at.
 //
 // Errors: CodeUnauthorizedAccess, with the reason in Err.
-func (a *Admission) Admits(p *Principal, now time.Time) error { return nil }
+func (a *Admission) Admits(p *Principal, now time.Time) error {
+	if p.path == nil {
+		return nil
+	}
+	_, err := a.admitsPath(p, now)
+	return err
+}
 
-var _ = hubward.CodeUnauthorizedAccess
+// admitsPath returns the path by which a principal of a certificate is let in now: mostly the one that it has. No signature is
+// checked as long as that one's authority is there.
+func (a *Admission) admitsPath(p *Principal, now time.Time) (*Path, error) {
+	if p.path.authority == nil { // a thumbprint
+		if err := a.checkLeaf(p.path, now); err != nil {
+			return nil, err
+		}
+		return p.path, nil
+	}
+	inTime := !now.Before(p.path.from) && !now.After(p.path.until)
+	if inTime && a.Authorities.admits(p.path) && !a.Revoked.any(p.path) {
+		return p.path, nil
+	}
+	return a.Authorities.verify(p.chain, a.Revoked, now)
+}
+
+// checkLeaf looks at the certificate of who authenticates with a thumbprint.
+func (a *Admission) checkLeaf(p *Path, now time.Time) error {
+	leaf := p.Certificates[0]
+	if err := checkTimes(leaf, now); err != nil {
+		return err
+	}
+	if a.Revoked.any(p) {
+		return refusef(ReasonRevoked, "certificate %x of %s is revoked", leaf.SerialNumber, nameOf(&leaf.Issuer))
+	}
+	return nil
+}

@@ -110,34 +110,59 @@ func PolicyKey(policies []Policy, name, key string) (Principal, error) {
 	return Principal{}, Refuse(ReasonUnknown, "there is no such policy")
 }
 
-// Certificate checks a client's chain, of which TLS has seen that the client holds the leaf's key, against the thumbprints
-// of the identity id, of which entry is the registry's. As in the cloud, the certificate has to be within its time; who
-// issued it is not looked at. The principal does not expire.
+// Certificate checks a client's chain, of which TLS has seen that the client holds the leaf's key. The identity id, of which entry
+// is the registry's, has either the thumbprint of the leaf, and then who issued it is not looked at; or it authenticates with a
+// certificate authority, and then a path of certificates leads to one of a's, and the leaf's common name is the identity. As in the
+// cloud, each certificate that counts has to be within its time. The principal expires when the first of them does.
 //
-// Source: Azure/iotedge#621.
+// Source: Azure/iotedge#621; learn.microsoft.com/azure/iot-hub/authenticate-authorize-x509.
 func Certificate(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, a *Admission, now time.Time) (Principal, error) {
 	if len(chain) == 0 {
 		return Principal{}, Refuse(ReasonCredential, "there is no certificate")
 	}
-	if err := verifyCertificate(chain, id, entry, a, now); err != nil {
+	path, err := a.pathOf(chain, id, entry, now)
+	if err != nil {
 		return Principal{}, err
 	}
 	p := ownPrincipal(id, entry, now)
-	p.Method, p.chain = "x509", chain
+	p.Method, p.Expires, p.chain, p.path = "x509", path.until, chain, path
 	return p, nil
 }
 
-func verifyCertificate(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, a *Admission, now time.Time) error {
-	cert, auth := chain[0], entry.Authentication
-	switch {
-	case auth == nil || auth.Type == hubward.AuthSAS:
+func (a *Admission) pathOf(chain []*x509.Certificate, id hubward.Identity, entry *hubward.Device, now time.Time) (*Path, error) {
+	switch auth := entry.Authentication; {
+	case auth != nil && auth.Type == hubward.AuthSelfSigned:
+		path := newPath(chain[:1:1], nil)
+		if err := a.checkLeaf(path, now); err != nil {
+			return nil, err
+		}
+		return path, checkThumbprint(chain[0], auth)
+	case auth != nil && auth.Type == hubward.AuthCertificate:
+		if err := checkCommonName(chain[0], id); err != nil {
+			return nil, err
+		}
+		return a.Authorities.verify(chain, a.Revoked, now)
+	}
+	return nil, Refuse(ReasonMethod, "the identity does not authenticate with a certificate")
+}
+
+// verifyAgain is pathOf for a principal that was let in before.
+func (a *Admission) verifyAgain(p *Principal, entry *hubward.Device, now time.Time) (*Path, error) {
+	auth := entry.Authentication
+	byAuthority := auth != nil && auth.Type == hubward.AuthCertificate
+	if byAuthority != (p.path.authority != nil) {
+		return a.pathOf(p.chain, p.Identity, entry, now)
+	}
+	path, err := a.admitsPath(p, now)
+	if err == nil && !byAuthority {
+		err = checkThumbprint(p.chain[0], auth)
+	}
+	return path, err
+}
+
+func checkThumbprint(cert *x509.Certificate, auth *hubward.Authentication) error {
+	if auth == nil || auth.Type != hubward.AuthSelfSigned {
 		return Refuse(ReasonMethod, "the identity does not authenticate with a certificate")
-	case auth.Type != hubward.AuthSelfSigned:
-		return Refuse(ReasonMethod, "identities that authenticate with a certificate authority cannot log in yet, those with a thumbprint can")
-	case now.Before(cert.NotBefore):
-		return Refuse(ReasonExpired, "the certificate is not valid yet")
-	case now.After(cert.NotAfter):
-		return Refuse(ReasonExpired, "the certificate has expired")
 	}
 	known := auth.X509Thumbprint
 	if !hasThumbprint(cert, string(known.PrimaryThumbprint)) && !hasThumbprint(cert, string(known.SecondaryThumbprint)) {

@@ -268,10 +268,10 @@ func TestCertificate(t *testing.T) {
 		{"no thumbprint", "", "", hubward.AuthSelfSigned, cert, later, "thumbprints"},
 		{"a cut thumbprint", short[:38], long[:62], hubward.AuthSelfSigned, cert, later, "thumbprints"},
 		{"no certificate", long, "", hubward.AuthSelfSigned, nil, later, "no certificate"},
-		{"before its time", long, "", hubward.AuthSelfSigned, cert, now.Add(-time.Second), "not valid yet"},
+		{"before its time", long, "", hubward.AuthSelfSigned, cert, now.Add(-time.Second), "is not valid before"},
 		{"after its time", long, "", hubward.AuthSelfSigned, cert, now.Add(25 * time.Hour), "expired"},
 		{"a device with keys", long, "", hubward.AuthSAS, cert, later, "does not authenticate with a certificate"},
-		{"a device of an authority", long, "", hubward.AuthCertificate, cert, later, "yet"},
+		{"a device of an authority", long, "", hubward.AuthCertificate, cert, later, "common name"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			d := device(test.auth)
@@ -287,7 +287,7 @@ func TestCertificate(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || g.Identity != id || g.Method != "x509" || g.Scope != access.ScopeDevice || !g.Expires.IsZero() || g.Generation != "1" {
+			if err != nil || g.Identity != id || g.Method != "x509" || g.Scope != access.ScopeDevice || !g.Expires.Equal(cert.NotAfter) || g.Generation != "1" {
 				t.Errorf("%+v, %v", g, err)
 			}
 			if !g.Allows(access.DeviceConnect, "devices", "d1", "messages", "events") || g.Allows(access.DeviceConnect, "devices", "d2") {

@@ -51,12 +51,13 @@ type Principal struct {
 	Identity    hubward.Identity // the only one that it speaks for; zero: a policy, which may speak for any
 	Scope       Scope
 	Method      string    // "sas" or "x509"
-	Expires     time.Time // when the token ends; zero: it does not
+	Expires     time.Time // when the token ends, or the first of the certificates; zero: they do not
 	Verified    time.Time // when the registry was last asked about Identity; zero: never
 	Generation  string    // the identity's generation id, which is stamped on its messages; empty without an identity
 
 	token   *sas.Token          // nil: let in without a token
-	chain   []*x509.Certificate // leaf first; nil: let in without a certificate
+	chain   []*x509.Certificate // as the client sent it, leaf first; nil: let in without a certificate
+	path    *Path               // of chain; nil: as chain
 	peer    Peer
 	process bool // the program itself
 }
@@ -101,7 +102,15 @@ func PathOf(id hubward.Identity) []string {
 	return []string{"devices", id.Device, "modules", id.Module}
 }
 
-// Expired reports whether p's token has ended at now. What p began before may go on for the hub's grace period.
+// Authority is the name of the certificate authority that p was let in by; empty without one.
+func (p *Principal) Authority() string {
+	if p.path == nil || p.path.authority == nil {
+		return ""
+	}
+	return p.path.authority.Name
+}
+
+// Expired reports whether p's token or certificate has ended at now. What p began before may go on for the hub's grace period.
 func (p *Principal) Expired(now time.Time) bool { return !p.Expires.IsZero() && now.After(p.Expires) }
 
 // AuthMethod is the text of the iothub-connection-auth-method annotation.
@@ -131,7 +140,12 @@ func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, a *Admissi
 	case p.Generation != entry.GenerationID:
 		return Principal{}, Refuse(ReasonUnknown, "the identity was registered anew since the log-in")
 	case p.chain != nil:
-		return next, verifyCertificate(p.chain, id, entry, a, now)
+		path, err := a.verifyAgain(p, entry, now)
+		if err != nil {
+			return Principal{}, err
+		}
+		next.path, next.Expires = path, path.until
+		return next, nil
 	}
 	return next, verifyOwn(p.token, entry)
 }

@@ -13,13 +13,24 @@ type Reason string
 const (
 	ReasonCredential  Reason = "credential"  // there is none, or it cannot be read
 	ReasonDisabled    Reason = "disabled"    // the identity is
-	ReasonExpired     Reason = "expired"     // token or certificate has expired, or is not valid yet
+	ReasonExpired     Reason = "expired"     // token or certificate, or a certificate above it, has expired
 	ReasonHost        Reason = "host"        // no hub answers to the host name, or another one does
 	ReasonKey         Reason = "key"         // signature, key or thumbprint is none of those that are known
 	ReasonMethod      Reason = "method"      // the identity authenticates in another way
 	ReasonResource    Reason = "resource"    // the credential is for something else
 	ReasonUnavailable Reason = "unavailable" // it could not be found out
 	ReasonUnknown     Reason = "unknown"     // there is no such policy or identity
+
+	// Of certificates.
+	ReasonAuthority           Reason = "authority"           // none of the hub's authorities is above it
+	ReasonAuthorityDisabled   Reason = "authorityDisabled"   // one that is disabled is
+	ReasonAuthorityUnverified Reason = "authorityUnverified" // one whose key nobody has shown to hold is
+	ReasonChain               Reason = "chain"               // it is none of the one above it, or they are too many, or not fit for that
+	ReasonCommonName          Reason = "commonName"          // it is of somebody else
+	ReasonNotYetValid         Reason = "notYetValid"         // it, or one above it, is not valid yet
+	ReasonRevoked             Reason = "revoked"             // it is, or one above it
+	ReasonUsage               Reason = "usage"               // it is not for the authentication of clients
+	ReasonWeak                Reason = "weak"                // the strength of a key or of a signature does not do
 )
 
 // Reasons returns all reasons.
@@ -27,6 +38,8 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonCredential, ReasonDisabled, ReasonExpired, ReasonHost, ReasonKey, ReasonMethod, ReasonResource,
 		ReasonUnavailable, ReasonUnknown,
+		ReasonAuthority, ReasonAuthorityDisabled, ReasonAuthorityUnverified, ReasonChain, ReasonCommonName, ReasonNotYetValid,
+		ReasonRevoked, ReasonUsage, ReasonWeak,
 	}
 }
 
