@@ -53,7 +53,7 @@ func publicPackages() []rule {
 		},
 		{
 			pkg:     "internal/cli",
-			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/app", "internal/config", "internal/bench", "internal/gctuner", "internal/loopback"},
+			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/pki", "internal/app", "internal/config", "internal/bench", "internal/gctuner", "internal/loopback"},
 			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 			inFiles: map[string][]string{
 				"internal/app":    {"serve", "quickstart", "bench", "backup", "check"},
@@ -108,6 +108,7 @@ func hubPackages() []rule {
 		{pkg: "internal/mqttwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into packets: no net, no goroutines, no hub"},
 		{pkg: "internal/amqpwire", never: []string{"net", "os", "context"}, why: "a codec turns bytes into values: no net, no hub; it would serve any AMQP program"},
 		{pkg: "internal/sysprops", ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the table of system properties names things: codecs and front ends look them up in it"},
+		{pkg: "internal/pki", never: []string{"net", "os", "context"}, why: "certificates are made and read of bytes alone: clock and randomness are passed in, files are the caller's"},
 		{pkg: textLeaf, never: []string{"net", "os", "context"}, why: "what text is, and what is none, is told of bytes alone: every door can ask"},
 		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops", textLeaf}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
 		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/minrate", "internal/front/readbuf", "internal/front/unacked", "internal/front/errorbody", "internal/front/number", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
@@ -135,7 +136,7 @@ func hubPackages() []rule {
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
 		},
 		{
-			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", accessLeaf, queueLeaf, c2dLeaf, twinLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", "internal/pki", accessLeaf, queueLeaf, c2dLeaf, twinLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
 			never: []string{"net", "database/sql"},
 			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
 		},

@@ -41,11 +41,11 @@ func (h *Hub) loadLocked(ctx context.Context) error {
 		c.C2D = c.C2D.or(defaultC2DSettings)
 		s := stateOf(old, c)
 		if s == nil {
-			s = newState(c, h.admissionOf(c))
+			s = newState(c, h.admissionOf(c, nil))
 			s.feedback.waiting = 1 // perhaps: one look will tell
 			changed = true
 		} else if s.config.Version != c.Version {
-			s.config, s.admits = c, h.admissionOf(c)
+			s.config, s.admits = c, h.admissionOf(c, s)
 			changed = true
 		}
 		h.order = append(h.order, s)
@@ -76,9 +76,9 @@ func (s *state) isOf(c *Config) bool { return s.ref.Name == c.Name && s.ref.Crea
 func (h *Hub) put(c *Config) {
 	h.mu.Lock()
 	if s := stateOf(h.order, c); s != nil {
-		s.config, s.admits = c, h.admissionOf(c)
+		s.config, s.admits = c, h.admissionOf(c, s)
 	} else {
-		h.order = append(h.order, newState(c, h.admissionOf(c)))
+		h.order = append(h.order, newState(c, h.admissionOf(c, nil)))
 	}
 	h.indexHostsLocked()
 	h.mu.Unlock()

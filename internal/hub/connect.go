@@ -75,10 +75,14 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 		h.release(claim)
 		return nil, err
 	}
-	if s.isGone() { // who ended the hub's links may not have found this one
+	// Who ended the hub's links, or those that it does not let in any more, may not have found this one.
+	if err = h.admission(s).Admits(&principal, h.now()); s.isGone() {
+		err = noSuchHub(s.ref.Name)
+	}
+	if err != nil {
 		h.links.remove(l)
 		h.release(claim)
-		return nil, noSuchHub(s.ref.Name)
+		return nil, err
 	}
 	h.connections.connected(l, now)
 	return l, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/hub/access"
 )
 
 // RecordNow stores what has gathered of connections.
@@ -69,3 +70,12 @@ func KnownTokens(h *Hub) int {
 }
 
 const MaxKnownTokens = maxKnownTokens
+
+// AdmissionOf returns what a hub lets in.
+func (h *Hub) AdmissionOf(name string) *access.Admission {
+	s, _, err := h.find(name)
+	if err != nil {
+		panic(err)
+	}
+	return h.admission(s)
+}

@@ -63,6 +63,8 @@ type Hub struct {
 	unannounced   *outboxNews   // of this node, for the others
 	untold        *untold
 
+	admissionFollowers followers
+
 	leave func() // leaves the cluster
 	tasks tasks  // what works in the background of readers and calls
 
@@ -84,6 +86,8 @@ type state struct {
 	config *Config           // guarded by Hub.mu; replaced as a whole, never changed in place
 	admits *access.Admission // of config; guarded and replaced as it is
 
+	checked *access.Admission // guarded by Hub.mu: what the links of this node were compared with last
+
 	readers       readers       // of this node
 	registrations registrations // of the partitions that this node owns
 	feedback      feedbackCount
@@ -92,7 +96,7 @@ type state struct {
 }
 
 func newState(c *Config, admits *access.Admission) *state {
-	return &state{ref: access.HubRef{Name: c.Name, Created: c.Created}, gone: make(chan struct{}), config: c, admits: admits}
+	return &state{ref: access.HubRef{Name: c.Name, Created: c.Created}, gone: make(chan struct{}), config: c, admits: admits, checked: admits}
 }
 
 // isGone reports whether the hub was deleted.

@@ -136,7 +136,7 @@ func (f *fixture) verbs() []verb {
 		cancel()
 		return ctx, cancel
 	}
-	return []verb{
+	return append(f.authorityVerbs(), []verb{
 		{"Device", with(registryRead, "owner-of-d1"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Device(ctx, p, "d1")) }},
 		{"Devices", registryRead, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Devices(ctx, p, "", 1)) }},
 		{"Query", with(registryRead, "service"), func(ctx context.Context, p *access.Principal) error {
@@ -234,7 +234,7 @@ func (f *fixture) verbs() []verb {
 		{"DeleteConsumerGroup", with(operator, "owner-of-second"), func(ctx context.Context, p *access.Principal) error {
 			return f.Hub.DeleteConsumerGroup(ctx, p, "second", bad)
 		}},
-	}
+	}...)
 }
 
 // A verb that is added has to stand in the table.

@@ -156,12 +156,17 @@ func noSuchPolicy(name string) error {
 }
 
 func checkPolicyName(name string) error {
+	if !isPlainName(name) {
+		return hubward.Errorf(hubward.CodeArgumentInvalid, "name: %.70q is no policy name, which has 1 to 64 letters, digits and - _ .", name)
+	}
+	return nil
+}
+
+// isPlainName reports whether a name has 1 to 64 letters, digits and - _ .
+func isPlainName(name string) bool {
 	ok := len(name) >= 1 && len(name) <= 64
 	for _, r := range name {
 		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
 	}
-	if !ok {
-		return hubward.Errorf(hubward.CodeArgumentInvalid, "name: %.70q is no policy name, which has 1 to 64 letters, digits and - _ .", name)
-	}
-	return nil
+	return ok
 }

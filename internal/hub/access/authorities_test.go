@@ -202,7 +202,9 @@ func TestCertificate_ofAuthority(t *testing.T) {
 }
 
 // below returns a certificate of d1 that issuer issued, and issuer's.
-func below(t *testing.T, issuer *party) []*party { return []*party{issue(t, "d1", issuer, nil), issuer} }
+func below(t *testing.T, issuer *party) []*party {
+	return []*party{issue(t, "d1", issuer, nil), issuer}
+}
 
 func TestCertificate_ofAuthorityThatLetsNobodyIn(t *testing.T) {
 	root := issue(t, "root", nil, ca)
