@@ -46,8 +46,8 @@ var fixedValues = map[string][]string{
 
 // The flags whose values are names of files, and of folders.
 var (
-	fileFlags   = []string{"ca", "config", "tls-certificate", "tls-key", "tls-ca"}
-	folderFlags = []string{"data"}
+	fileFlags   = []string{"ca", "certificate", "config", "proof", "tls-certificate", "tls-key", "tls-ca", "x509-ca", "x509-key"}
+	folderFlags = []string{"data", "out", "revoked"}
 )
 
 // lister asks a hub for names, each perhaps with a tab and a description behind it. hub is that of --hub, or of an argument
@@ -75,7 +75,7 @@ func addCompletions(env Env, cmd *cobra.Command) {
 func completeFlag(env Env, cmd *cobra.Command, f *pflag.Flag) cobra.CompletionFunc {
 	runsHub := cmd.Name() == "serve" // whose --hub names one to be made
 	switch list := askedValues[f.Name]; {
-	case slices.Contains(fileFlags, f.Name):
+	case slices.Contains(fileFlags, f.Name), f.Name == "key" && cmd.HasParent() && cmd.Parent().Name() == "ca":
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
@@ -122,7 +122,7 @@ func completeArgs(env Env, cmd *cobra.Command) cobra.CompletionFunc {
 	}
 	list := listDevices
 	if names[0] == "NAME" && cmd.HasParent() {
-		list = map[string]lister{"hub": listHubs, "policy": listPolicies, "consumer-group": listGroups}[cmd.Parent().Name()]
+		list = map[string]lister{"hub": listHubs, "policy": listPolicies, "consumer-group": listGroups, "ca": listAuthorities}[cmd.Parent().Name()]
 	}
 	if list == nil {
 		return cobra.NoFileCompletions
@@ -202,6 +202,19 @@ func listPolicies(ctx context.Context, c *service.Client, hub string) ([]string,
 	var names []string
 	for _, p := range policies {
 		names = append(names, p.Name+"\t"+strings.Join(p.Permissions, ", "))
+	}
+	return names, err
+}
+
+func listAuthorities(ctx context.Context, c *service.Client, hub string) ([]string, error) {
+	found, err := findHub(ctx, c, hub)
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := c.CertificateAuthorities(ctx, found.Name)
+	var names []string
+	for i := range authorities {
+		names = append(names, authorities[i].Name+"\t"+state(&authorities[i]))
 	}
 	return names, err
 }

@@ -63,27 +63,56 @@ func (f *identityFlags) apply(cmd *cobra.Command, device *hubward.Device) {
 
 func (d *deviceCommands) create() *cobra.Command {
 	var flags identityFlags
+	var x509 x509Flags
 	cmd := &cobra.Command{
-		Use: "create ID [--status disabled] [--primary-key KEY --secondary-key KEY]", Short: "Register a device",
-		Long: "Register a device. The hub makes its keys unless both are given.",
+		Use:   "create ID [--status disabled] [--primary-key KEY --secondary-key KEY | --x509 | --x509-ca FILE --x509-key FILE] [--out FOLDER] [--validity DURATION]",
+		Short: "Register a device",
+		Long: `Register a device. The hub makes its keys unless both are given.
+
+With --x509 the device authenticates with a certificate: the command makes a key and a self-signed certificate for it, ID.pem and
+ID-key.pem, and registers its thumbprint. With --x509-ca and --x509-key that authority signs the certificate, and the device is let
+in as long as the hub knows the authority, or one above it (see hubward ca).`,
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (flags.primary == "") != (flags.secondary == "") {
 				return usagef(cmd, "give both --primary-key and --secondary-key, or neither")
 			}
+			problem := x509.problem()
+			if x509.wanted() && flags.primary != "" {
+				problem = "give keys or a certificate, not both"
+			}
+			if problem != "" {
+				return usagef(cmd, "%s", problem)
+			}
 			device := hubward.Device{DeviceID: args[0]}
 			flags.apply(cmd, &device)
-			return d.withClient(func(c *service.Client) error {
-				stored, err := c.CreateDevice(cmd.Context(), device)
-				if err != nil {
-					return err
-				}
-				return d.printDevice(stored)
-			})
+			return d.withClient(func(c *service.Client) error { return d.register(cmd.Context(), c, device, &x509) })
 		},
 	}
 	flags.add(cmd)
+	x509.add(cmd)
 	return cmd
+}
+
+// register registers a device, with a certificate that is made for it if one is wanted.
+func (d *deviceCommands) register(ctx context.Context, c *service.Client, device hubward.Device, x509 *x509Flags) error {
+	var files certificateFiles
+	var more []field
+	if x509.wanted() {
+		if err := hubward.ValidateID(device.DeviceID); err != nil {
+			return err
+		}
+		var err error
+		if device.Authentication, files, err = x509.make(hubward.Identity{Device: device.DeviceID}); err != nil {
+			return err
+		}
+		more = []field{{"certificate", files.certificate}, {"key", files.key}}
+	}
+	stored, err := c.CreateDevice(ctx, device)
+	if err != nil {
+		return files.settle(err)
+	}
+	return d.printDevice(stored, more...)
 }
 
 func (d *deviceCommands) show() *cobra.Command {
@@ -249,7 +278,8 @@ func (d *deviceCommands) withDevice(ctx context.Context, id string, do func(*ser
 	})
 }
 
-func (d *deviceCommands) printDevice(device *hubward.Device) error {
+// printDevice prints an identity, and, but for programs, more behind it.
+func (d *deviceCommands) printDevice(device *hubward.Device, more ...field) error {
 	if d.out.json {
 		return writeJSON(d.env.Stdout, device)
 	}
@@ -270,5 +300,5 @@ func (d *deviceCommands) printDevice(device *hubward.Device) error {
 			field{"secondary thumbprint", string(auth.X509Thumbprint.SecondaryThumbprint)})
 	}
 	fields = append(fields, field{"generation", device.GenerationID}, field{"etag", device.ETag})
-	return writeFields(d.env.Stdout, fields)
+	return writeFields(d.env.Stdout, append(fields, more...))
 }

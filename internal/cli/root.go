@@ -13,6 +13,7 @@ func commands(env Env) []*cobra.Command {
 		newHubCommand(env),
 		newPolicyCommand(env),
 		newConsumerGroupCommand(env),
+		newCACommand(env),
 		newDeviceCommand(env),
 		newSimulateCommand(env),
 		newMonitorCommand(env),

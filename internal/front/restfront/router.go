@@ -79,6 +79,13 @@ func routes() []route {
 		own("GET", "hubs/{}/consumer-groups", management, listConsumerGroups),
 		own("PUT", "hubs/{}/consumer-groups/{}", management, createConsumerGroup),
 		own("DELETE", "hubs/{}/consumer-groups/{}", management, deleteConsumerGroup),
+		own("GET", "hubs/{}/certificates", management, listCertificateAuthorities),
+		own("GET", "hubs/{}/certificates/{}", management, getCertificateAuthority),
+		own("PUT", "hubs/{}/certificates/{}", management, putCertificateAuthority),
+		own("PATCH", "hubs/{}/certificates/{}", management, disableCertificateAuthority),
+		own("DELETE", "hubs/{}/certificates/{}", management, deleteCertificateAuthority),
+		own("POST", "hubs/{}/certificates/{}/generateVerificationCode", management, generateVerificationCode),
+		own("POST", "hubs/{}/certificates/{}/verify", management, verifyCertificateAuthority),
 	}
 }
 
