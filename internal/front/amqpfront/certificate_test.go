@@ -17,6 +17,7 @@ import (
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/front/amqpfront"
+	"github.com/hubward/hubward/internal/pki"
 )
 
 // certificate makes a self-signed one.
@@ -112,5 +113,104 @@ func TestOpen_withoutHostname(t *testing.T) {
 	p = f.dial(plain, amqp.ConnOptions{HostName: "/"})
 	if code, text := p.putToken(f.token("service", host, time.Hour)); code != 200 {
 		t.Errorf("the first hub: %d %s", code, text)
+	}
+}
+
+// certified makes devices that authenticate with a certificate authority, registers that, and returns what they show: a chain with
+// an authority between.
+func (f *fixture) certified(ids ...string) (show map[string]tls.Certificate) {
+	f.t.Helper()
+	now := time.Now()
+	root, err := pki.MakeAuthority("root", now, time.Hour, rand.Reader)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := f.PutCertificateAuthority(f.t.Context(), f.process, "plant", "root", root.Certificate.Raw, true, ""); err != nil {
+		f.t.Fatal(err)
+	}
+	show = make(map[string]tls.Certificate)
+	for _, id := range ids {
+		d := hubward.Device{DeviceID: id, Authentication: &hubward.Authentication{Type: hubward.AuthCertificate}}
+		if _, err := f.PutDevice(f.t.Context(), f.process, d, ""); err != nil {
+			f.t.Fatal(err)
+		}
+		key, err := pki.NewKey(rand.Reader)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		cert, err := root.Issue(id, key.Public(), now, time.Hour, rand.Reader)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		show[id] = tls.Certificate{Certificate: [][]byte{cert.Raw, root.Certificate.Raw}, PrivateKey: key}
+	}
+	return show
+}
+
+// A device of a certificate authority logs in with its first link. When the authority is disabled, the link is detached, and the
+// connection opens none any more.
+func TestCertificate_ofAuthority(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	show := f.certified("c1")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(t, host)}, ClientAuth: tls.RequestClientCert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.serve(l)
+	nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{ServerName: host, InsecureSkipVerify: true, Certificates: []tls.Certificate{show["c1"]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPeer(t, nc, amqp.ConnOptions{SASLType: amqp.SASLTypeExternal("")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.session.NewSender(p.context(), "/devices/d1/messages/events", nil); err == nil {
+		t.Error("the certificate is good for another device")
+	}
+	r, err := p.session.NewReceiver(p.context(), "/devices/c1/messages/devicebound", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.DisableCertificateAuthority(t.Context(), f.process, "plant", "root", "", true); err != nil {
+		t.Fatal(err)
+	}
+	wantDetached(t, r, "amqp:unauthorized-access")
+	_, err = p.session.NewReceiver(p.context(), "/devices/c1/messages/devicebound", nil)
+	wantCondition(t, "another link", err, "amqp:unauthorized-access")
+}
+
+// A connection holds who has logged in also when no link of theirs is left: that ends too.
+func TestCertificate_withoutLink(t *testing.T) {
+	f := newFixture(t, amqpfront.Options{})
+	show := f.certified("c1")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(t, host)}, ClientAuth: tls.RequestClientCert})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.serve(l)
+	nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{ServerName: host, InsecureSkipVerify: true, Certificates: []tls.Certificate{show["c1"]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPeer(t, nc, amqp.ConnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.mustSend("/devices/c1/messages/events")
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held := f.server.Held(); held != 1 {
+		t.Fatalf("%d log-ins are held", held)
+	}
+	if err := f.DeleteCertificateAuthority(t.Context(), f.process, "plant", "root", ""); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); f.server.Held() != 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if held := f.server.Held(); held != 0 {
+		t.Errorf("%d log-ins are held still", held)
 	}
 }

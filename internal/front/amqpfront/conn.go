@@ -62,6 +62,7 @@ func addressText(e *amqpengine.Conn) string {
 
 // Closed implements amqpengine.Peer.
 func (c *conn) Closed(err error) {
+	c.server.forget(c)
 	c.mu.Lock()
 	c.closed = true
 	if c.timer != nil {

@@ -122,3 +122,15 @@ func ReadTwinRequest(b []byte, truncated bool) (operation string, patch []byte, 
 
 // CutBody splits an encoded message before its body.
 func CutBody(payload []byte) (head, rest []byte) { return cutBody(payload) }
+
+// Held counts the principals of all connections.
+func (s *Server) Held() (n int) {
+	s.connsMu.Lock()
+	defer s.connsMu.Unlock()
+	for c := range s.conns {
+		c.mu.Lock()
+		n += len(c.principals)
+		c.mu.Unlock()
+	}
+	return n
+}

@@ -1,6 +1,7 @@
 package amqpfront
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -61,6 +62,18 @@ func (c *conn) keep(scope string, held *heldPrincipal) error {
 	if c.hub.Name != "" && !sameHub(held.Hub, c.hub) {
 		return refused("the principal is of another hub")
 	}
+	if err := c.add(scope, held); err != nil {
+		return err
+	}
+	// Who drops what the hub does not let in any more may have come before.
+	err := c.server.hub.Admits(&held.Principal)
+	if err != nil {
+		c.dropInadmissible()
+	}
+	return err
+}
+
+func (c *conn) add(scope string, held *heldPrincipal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, again := c.principals[scope]; !again && len(c.principals) >= maxPrincipals {
@@ -245,13 +258,41 @@ func (c *conn) checkPrincipals() {
 	}
 	c.mu.Unlock()
 	for _, l := range uncovered {
-		e := unauthorized("Token Invalid. The token that the link rests on has expired, or the key is no longer good.")
-		c.logger.Info("amqp link detached, its token or key is no longer good", "link", clip(l.Attach().Name), "tracking", c.server.track(e))
+		e := unauthorized("Token Invalid. The token that the link rests on has expired, or the key or certificate is no longer good.")
+		c.logger.Info("amqp link detached, its token, key or certificate is no longer good", "link", clip(l.Attach().Name), "tracking", c.server.track(e))
 		l.Detach(e)
 	}
 	if tooLong {
 		c.fail(newError(amqpwire.ConnectionForced, "The connection was not authorized within %d seconds.", int(unauthenticatedTime/time.Second)))
 	}
+}
+
+// dropInadmissible drops the principals that the hub would not let in any more, and what rests on them.
+func (c *conn) dropInadmissible() {
+	c.mu.Lock()
+	held := maps.Clone(c.principals)
+	c.mu.Unlock()
+	maps.DeleteFunc(held, func(_ string, h *heldPrincipal) bool {
+		err := c.server.hub.Admits(&h.Principal)
+		if err != nil {
+			c.logger.Info("amqp connection: a log-in is not let in any more", "hub", h.Hub.Name, "device", h.Identity.String(), "policy", h.Policy, "error", err)
+		}
+		return err == nil
+	})
+	if len(held) == 0 {
+		return
+	}
+	c.mu.Lock()
+	for scope, h := range held {
+		if c.principals[scope] == h {
+			delete(c.principals, scope)
+		}
+	}
+	if len(c.principals) == 0 && c.unauthenticatedSince.IsZero() {
+		c.unauthenticatedSince = c.server.now()
+	}
+	c.mu.Unlock()
+	c.checkPrincipals()
 }
 
 // uncoveredLocked returns the links that no principal covers any more, and moves the others to one that does.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,12 +55,17 @@ type Server struct {
 	addresses addressTable
 	tracer    *tracer
 	readers   openReaders
-	leaving   sync.WaitGroup  // links of devices that disconnect
+	leaving   sync.WaitGroup  // links of devices that disconnect, and looks at who is still let in
 	ctx       context.Context // of what outlives a link; ends when Shutdown does not wait any longer
 	cancel    context.CancelFunc
 
 	randMu sync.Mutex // serialises reads of rand
 	rand   io.Reader
+
+	unfollow func() // ends what the hub tells of those that it lets in
+
+	connsMu sync.Mutex // guards conns
+	conns   map[*conn]struct{}
 }
 
 // ErrServerClosed is what Serve returns after Shutdown.
@@ -85,6 +92,8 @@ func New(h *hub.Hub, o Options) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.tracer = newTracer(o.TraceTo, s.now, o.Trace)
 	s.engine = amqpengine.New(s, amqpengine.Options{Logger: s.logger, Now: s.now})
+	s.conns = make(map[*conn]struct{})
+	s.unfollow = h.OnAdmissionChange(func() { s.leaving.Go(s.dropInadmissible) })
 	return s
 }
 
@@ -112,6 +121,7 @@ func (s *Server) Connections() int { return len(s.engine.Connections()) }
 func (s *Server) Shutdown(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, s.cancel)
 	defer stop()
+	s.unfollow()
 	err := s.engine.Shutdown(ctx)
 	s.leaving.Wait() // no presence is left that could disconnect
 	s.cancel()
@@ -145,5 +155,25 @@ func (s *Server) disconnectAfter(t *twinNode, l *hub.Link) {
 // Connect makes the peer of a new connection.
 func (s *Server) Connect(c *amqpengine.Conn) amqpengine.Peer {
 	s.tracer.connected(c)
-	return newConn(s, c)
+	peer := newConn(s, c)
+	s.connsMu.Lock()
+	defer s.connsMu.Unlock()
+	s.conns[peer] = struct{}{}
+	return peer
+}
+
+func (s *Server) forget(c *conn) {
+	s.connsMu.Lock()
+	defer s.connsMu.Unlock()
+	delete(s.conns, c)
+}
+
+// dropInadmissible has all connections look whether the hub still lets in who they have logged in.
+func (s *Server) dropInadmissible() {
+	s.connsMu.Lock()
+	all := slices.Collect(maps.Keys(s.conns))
+	s.connsMu.Unlock()
+	for _, c := range all {
+		c.dropInadmissible()
+	}
 }
