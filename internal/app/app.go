@@ -31,6 +31,7 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/obs"
+	"github.com/hubward/hubward/internal/revocation"
 )
 
 // Options are what a configuration does not say.
@@ -67,6 +68,7 @@ type App struct {
 	operator   *access.Principal // with which the program manages hubs
 	metrics    *obs.Metrics
 	certs      *listen.Certificates
+	revoked    *revocation.List // nil without Config.Revoked
 	limits     limits
 	changed    chan struct{}     // a hub was created, changed or deleted; holds one
 	admin      *adminfront.Front // set before it is served; nil without the operator's port
@@ -124,10 +126,13 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closers = append(a.closers, a.lock.Close)
+	if err := a.openRevoked(); err != nil {
+		return err
+	}
 	a.limits = a.newLimits()
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
-		Connections: a.limits.stats, Log: a.logStats(), Certificates: a.certificateEnds,
+		Connections: a.limits.stats, Log: a.logStats(), Certificates: a.certificateEnds, Revocation: a.revocationStats(),
 		Ready: a.readiness,
 	})
 	if err := a.openEngines(ctx); err != nil {
@@ -136,6 +141,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.hub, err = hub.Open(ctx, hub.Options{
 		Store: a.engines.store, Log: a.engines.log, Cluster: a.engines.cluster, Observer: a.metrics,
 		Logger: a.logger, Now: a.o.Now, Rand: a.o.Rand, HubsChanged: a.hubsChanged,
+		Revoked: a.isRevoked(),
 	})
 	if err != nil {
 		return err

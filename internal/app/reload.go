@@ -12,7 +12,7 @@ import (
 // reloadable are the options that Reload applies to a running process.
 var reloadable = []string{"hostname", "retention", "log.level", "log.amqp-trace"}
 
-// Reload reads the configuration and the certificate files again. Host names, retention, the log level and the
+// Reload reads the configuration, the certificate files and the lists of revoked certificates again. Host names, retention, the log level and the
 // AMQP trace apply at once; other options that changed are logged as needing a restart. Open connections live on. A configuration with an
 // error in it changes nothing; a certificate that cannot be read leaves the old one in use.
 func (a *App) Reload(ctx context.Context) error {
@@ -24,7 +24,7 @@ func (a *App) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{a.reloadCertificates(), a.adjustFirstHub(ctx, hubs[0], next)}
+	errs := []error{a.reloadCertificates(), a.reloadRevoked(true), a.adjustFirstHub(ctx, hubs[0], next)}
 	if level, err := obs.ParseLevel(next.Log.Level); err == nil {
 		a.level.Set(level)
 	}

@@ -20,6 +20,7 @@ type Config struct {
 	Retention  time.Duration // of the first hub's telemetry: one minute to ten years; likewise
 	Listen     Listen
 	TLS        TLS
+	Revoked    string // folder with lists of revoked client certificates; empty: none is revoked
 	Log        Log
 
 	given []string // paths of the options that somebody set; the rest have their defaults

@@ -42,7 +42,8 @@ type shape struct {
 		CA          any `toml:"ca"`
 		KeyType     any `toml:"key-type"`
 	} `toml:"tls"`
-	Log struct {
+	Revoked any `toml:"revoked"`
+	Log     struct {
 		Level     any `toml:"level"`
 		Format    any `toml:"format"`
 		AMQPTrace any `toml:"amqp-trace"`

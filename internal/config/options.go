@@ -81,6 +81,8 @@ var options = []Option{
 	text("tls.ca", "tls-ca", "FILE", "PEM file that clients need to trust for --tls-certificate", func(c *Config) *string { return &c.TLS.CA }),
 	text("tls.key-type", "tls-key-type", "TYPE", "key of the certificate that our own authority issues: ecdsa or rsa",
 		func(c *Config) *string { return &c.TLS.KeyType }),
+	text("revoked", "revoked", "FOLDER", "folder with lists of revoked client certificates, read again when they change; see docs/certificates.md",
+		func(c *Config) *string { return &c.Revoked }),
 	text("log.level", "log-level", "LEVEL", "debug, info, warn or error", func(c *Config) *string { return &c.Log.Level }),
 	text("log.format", "log-format", "FORMAT", "text or json", func(c *Config) *string { return &c.Log.Format }),
 	{

@@ -55,13 +55,21 @@ type Options struct {
 	// Ready asks the parts of the process whether they can do their work; ctx ends after two seconds.
 	Ready        func(ctx context.Context) map[string]bool
 	Certificates func() []CertificateEnd
-	Logger       *slog.Logger // nil: nothing is logged
+	Revocation   func() Revocation // of lists of revoked certificates
+	Logger       *slog.Logger      // nil: nothing is logged
 }
 
 // CertificateEnd says when a certificate ends that servers show.
 type CertificateEnd struct {
 	Hub      string // whose it is; empty: the default certificate
 	NotAfter time.Time
+}
+
+// Revocation are the numbers of the lists of revoked certificates.
+type Revocation struct {
+	Broken       int       // files that cannot be read
+	Certificates int       // that are revoked
+	NextUpdate   time.Time // the earliest at which a list is out of date; zero: none is ever
 }
 
 // Metrics counts what happens in the hubs of a process. It observes the hub, the front ends and the engines, and is safe
@@ -146,6 +154,10 @@ var (
 	descReady       = prometheus.NewDesc("hubward_ready", "1 if a part of the process can do its work, as the readiness call says, 0 if it cannot.", []string{"part"}, nil)
 	descCertificate = perHub("hubward_certificate_expiry_timestamp_seconds", "When the certificate that is shown to clients of a hub ends; without a hub, the default one.")
 
+	descRevoked   = prometheus.NewDesc("hubward_revoked_certificates", "Client certificates that the lists of revoked ones name.", nil, nil)
+	descUnread    = prometheus.NewDesc("hubward_revocation_files_broken", "Files of revoked certificates that cannot be read: what was read of them before counts.", nil, nil)
+	descNextLists = prometheus.NewDesc("hubward_revocation_next_update_timestamp_seconds", "When the first of the authorities' lists of revoked certificates is out of date.", nil, nil)
+
 	descEvents    = prometheus.NewDesc("hubward_log_events_total", "Events that were committed to the telemetry log.", nil, nil)
 	descDamaged   = prometheus.NewDesc("hubward_log_damaged_partitions", "Partitions of the telemetry log in which something cannot be read.", nil, nil)
 	descDiskBytes = prometheus.NewDesc("hubward_log_disk_bytes", "Bytes of the telemetry log on disk.", nil, nil)
@@ -172,7 +184,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
 		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descMethods, descMethodRequests,
 		descMethodResponses, descTwinReads, descTwinReadBytes, descTwinUpdates, descTwinUpdateBytes, descLogins, descDelivered, descDeliveredBytes, descReaders,
-		descStreams, descReady, descCertificate, descEvents, descDiskBytes, descDamaged,
+		descStreams, descReady, descCertificate, descRevoked, descUnread, descNextLists, descEvents, descDiskBytes, descDamaged,
 	} {
 		ch <- d
 	}
@@ -213,6 +225,14 @@ func (m *Metrics) collectState(ch chan<- prometheus.Metric) {
 	if m.o.Certificates != nil {
 		for _, end := range m.o.Certificates() {
 			gauge(ch, descCertificate, end.NotAfter.Unix(), end.Hub)
+		}
+	}
+	if m.o.Revocation != nil {
+		r := m.o.Revocation()
+		gauge(ch, descRevoked, int64(r.Certificates))
+		gauge(ch, descUnread, int64(r.Broken))
+		if !r.NextUpdate.IsZero() {
+			gauge(ch, descNextLists, r.NextUpdate.Unix())
 		}
 	}
 }
