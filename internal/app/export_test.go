@@ -17,6 +17,9 @@ func (a *App) FollowHubs(ctx context.Context) error { return a.followHubs(ctx) }
 // Leaf is the certificate that clients are shown now.
 func (a *App) Leaf() *x509.Certificate { return a.certs.Leaf() }
 
+// LookAtRevoked is what Run does from time to time.
+func (a *App) LookAtRevoked() error { return a.reloadRevoked(false) }
+
 // Metrics are what the admin listener shows.
 func (a *App) Metrics() *obs.Metrics { return a.metrics }
 

@@ -117,24 +117,30 @@ func TestDeviceCalls_byCertificate(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs},
 		}}
-		r, err := http.NewRequestWithContext(t.Context(), "POST", "https://"+address+"/devices/"+device+"/messages/events"+version, strings.NewReader("x"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Host = "hub.example"
-		res, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response{res, string(body)}
+		return f.post(client, "https://"+address+"/devices/"+device+"/messages/events"+version)
 	}
 	post("d1").wantError(t, hubward.CodeUnauthorizedAccess, "")
 	post("d1", cert).wantStatus(t, 204)
 	post("d2", cert).wantError(t, hubward.CodeUnauthorizedAccess, "")
 	post("d9", cert).wantError(t, hubward.CodeUnauthorizedAccess, "")
+}
+
+// post sends x to hub.example at an address.
+func (f *fixture) post(client *http.Client, url string) response {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), "POST", url, strings.NewReader("x"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Host = "hub.example"
+	res, err := client.Do(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return response{res, string(body)}
 }
