@@ -66,6 +66,9 @@ func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (acce
 	if err != nil {
 		return access.Principal{}, err
 	}
+	if t.Policy == "" && actsFor(&t, c.Identity) {
+		return h.authenticateOnBehalf(ctx, s, &t, c)
+	}
 	if t.Policy == "" {
 		return h.authenticateIdentity(ctx, s, t, c.Identity)
 	}
@@ -162,6 +165,11 @@ func (h *Hub) authenticateCertificate(ctx context.Context, c *access.Credential)
 func (h *Hub) speak(ctx context.Context, s *state, p *access.Principal, id hubward.Identity) (access.Principal, error) {
 	if !p.Allows(access.DeviceConnect, access.PathOf(id)...) { // before anything is told of the identity
 		return access.Principal{}, access.Refuse(access.ReasonResource, "the log-in is not for the identity")
+	}
+	if p.Actor != (hubward.Identity{}) {
+		if err := h.checkActor(ctx, s, p); err != nil {
+			return access.Principal{}, err
+		}
 	}
 	entry, err := h.enabledEntry(ctx, s, id)
 	if err != nil {

@@ -62,6 +62,7 @@ type Hub struct {
 	outbox        *outboxNews   // of all nodes, for who moves it
 	unannounced   *outboxNews   // of this node, for the others
 	untold        *untold
+	actorsDue     chan struct{} // links that Edge hubs have made for others may have to end; holds one
 
 	admissionFollowers followers
 
@@ -116,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Hub, error) {
 		rand: o.Rand, sasGrace: o.SASGrace, revoked: o.Revoked, hubsChanged: o.HubsChanged,
 		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
 		reload: make(chan struct{}, 1), outbox: newOutboxNews(), unannounced: newOutboxNews(), untold: newUntold(),
+		actorsDue: make(chan struct{}, 1),
 	}
 	if err := h.setDefaults(); err != nil {
 		return nil, err
@@ -164,13 +166,14 @@ func (h *Hub) setDefaults() (err error) {
 }
 
 // Run does the hub's background work: it follows the configurations, stores what is known of connections, closes
-// those that are claimed no more, delivers messages to devices, and does its share of the cluster's jobs. It blocks until
+// those that are claimed no more or may not be any more, delivers messages to devices, and does its share of the cluster's jobs. It blocks until
 // ctx ends, stores what has gathered, leaves the cluster, and returns. It runs once.
 func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.followConfigs(ctx) })
 	wg.Go(func() { h.recordConnections(ctx) })
 	wg.Go(func() { h.checkLinks(ctx) })
+	wg.Go(func() { h.checkActors(ctx) })
 	wg.Go(func() { h.queues.Run(ctx) })
 	wg.Go(func() { h.tellUntold(ctx) })
 	wg.Go(func() { h.announceEvents(ctx) })

@@ -32,6 +32,7 @@ const (
 	subjectHubs          = "hubs"           // nothing: look at the configurations
 	subjectOutbox        = "outbox"         // hubNews
 	subjectMethodAwaited = "method.awaited" // awaitMethods
+	subjectScopes        = "scopes"         // nothing: look at the links that Edge hubs have made for others
 )
 
 // reason is why something ended, as it travels.
@@ -128,6 +129,8 @@ func (n node) Announced(subject string, message []byte) {
 		err = decoded(message, n.wakeNotificationWaiters)
 	case subjectHubs:
 		wake(n.reload)
+	case subjectScopes:
+		wake(n.actorsDue)
 	case subjectMethodAwaited:
 		err = decoded(message, n.methodAwaited)
 	case subjectOutbox:

@@ -177,13 +177,14 @@ func (h *Hub) editIdentity(ctx context.Context, s *state, edit *IdentityEdit) er
 func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEdit) error {
 	closings := make([]error, len(edits))
 	desired := make([]bool, len(edits)) // has changed
+	scopes := make([]bool, len(edits))  // may have changed, or who acts by them
 	for i, e := range edits {
 		rule := e.Edit
 		e.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
 			next, events, err := rule(old)
-			closings[i], desired[i] = nil, false
+			closings[i], desired[i], scopes[i] = nil, false, false
 			if err == nil {
-				closings[i] = reasonToClose(old, next)
+				closings[i], scopes[i] = reasonToClose(old, next), bearsOnScopes(old, next)
 				desired[i] = old != nil && next != nil && next.Twin != nil && next.Twin.Desired.Version != old.Twin.Desired.Version
 			}
 			return next, events, err
@@ -194,7 +195,9 @@ func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEd
 	}
 	h.eventsAdded(s.ref.Name)
 	var changed []hubward.Identity
+	checkScopes := false
 	for i, e := range edits {
+		checkScopes = checkScopes || e.Err == nil && scopes[i]
 		switch {
 		case e.Err != nil:
 		case closings[i] != nil:
@@ -205,6 +208,9 @@ func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEd
 		}
 	}
 	h.desiredChanged(ctx, s.ref.Name, changed...)
+	if checkScopes {
+		h.scopesChanged()
+	}
 	return nil
 }
 

@@ -72,6 +72,11 @@ func (c *conn) authorize(l *amqpengine.Link, a *address) error {
 	if c.rest(l, r) {
 		return nil
 	}
+	if a.identity != (hubward.Identity{}) {
+		if tried, err := c.restOnBehalf(l, a, r); tried {
+			return err
+		}
+	}
 	t := c.engine.TLS()
 	if a.identity == (hubward.Identity{}) || t == nil || len(t.PeerCertificates) == 0 {
 		return unauthorized("Unauthorized access: no token of this connection has the rights that '%s' needs.", a.text())

@@ -13,7 +13,11 @@ import (
 )
 
 const (
-	// maxPrincipals bounds the principals of one connection. Pools of devices put a token for each of up to 1,000.
+	// maxPrincipals bounds the principals of one connection. Pools of devices put a token for each of up to 1,000. When there are
+	// as many, one that no link rests on any more makes room.
+	//
+	// Source: MultiplexingClient.java of Azure/azure-iot-sdk-java (1,000); AmqpConnectionPoolSettings.cs of
+	// Azure/azure-iot-sdk-csharp (995).
 	maxPrincipals = 1024
 	// unauthenticatedTime is how long a connection may be open without a principal.
 	//
@@ -23,11 +27,12 @@ const (
 	maxTimer = time.Hour
 )
 
-// heldPrincipal is a principal of a connection. It is replaced, never changed.
+// heldPrincipal is a principal of a connection. It is replaced, never changed, but for served.
 type heldPrincipal struct {
 	access.Principal
-	ends time.Time          // when links no longer rest on it: the token's expiry and the hub's grace; zero: never
-	key  *access.Credential // a policy's key, which is looked at again when it would end; nil: a token or a certificate
+	ends   time.Time          // when links no longer rest on it: the token's expiry and the hub's grace; zero: never
+	key    *access.Credential // a policy's key, which is looked at again when it would end; nil: a token or a certificate
+	served bool               // a link has rested on it; guarded by conn.mu
 }
 
 func (h *heldPrincipal) ended(now time.Time) bool { return !h.ends.IsZero() && !now.Before(h.ends) }
@@ -76,14 +81,33 @@ func (c *conn) keep(scope string, held *heldPrincipal) error {
 func (c *conn) add(scope string, held *heldPrincipal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, again := c.principals[scope]; !again && len(c.principals) >= maxPrincipals {
+	old := c.principals[scope]
+	if old == nil && len(c.principals) >= maxPrincipals && !c.makeRoomLocked() {
 		return hubward.Errorf(hubward.CodeQuotaExceeded, "the connection holds %d tokens already", maxPrincipals)
 	}
+	held.served = old != nil && old.served
 	c.principals[scope] = held
+	c.renewBehalfLocked(held)
 	c.server.loggedIn(c.engine.NetConn())
 	c.unauthenticatedSince = time.Time{}
 	c.scheduleLocked(c.server.now())
 	return nil
+}
+
+// makeRoomLocked drops the principals that links have rested on and none does any more: those of devices that have left the
+// connection. It reports whether there were any. What is still to be used stays, and what speaks for many.
+func (c *conn) makeRoomLocked() bool {
+	resting := make(map[string]bool, len(c.links))
+	for _, r := range c.links {
+		resting[r.scope] = true
+	}
+	before := len(c.principals)
+	for scope, h := range c.principals {
+		if h.served && !resting[scope] && h.Identity != (hubward.Identity{}) && !h.IsEdgeHub() {
+			delete(c.principals, scope)
+		}
+	}
+	return len(c.principals) < before
 }
 
 // renewKeys lets principals of keys that are still good live on.
@@ -156,6 +180,7 @@ func (c *conn) rest(l *amqpengine.Link, r requirement) bool {
 	scope, ok := c.meetingLocked(r, c.server.now())
 	if ok {
 		c.links[l] = &restingLink{r, scope}
+		c.principals[scope].served = true
 	}
 	return ok
 }
@@ -305,6 +330,7 @@ func (c *conn) uncoveredLocked(now time.Time) []*amqpengine.Link {
 		scope, ok := c.meetingLocked(r.requirement, now)
 		if ok {
 			r.scope = scope
+			c.principals[scope].served = true
 			continue
 		}
 		delete(c.links, l)

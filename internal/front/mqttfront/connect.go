@@ -97,7 +97,7 @@ func (c *conn) authenticate(ctx context.Context, user *userName, password []byte
 	if err != nil {
 		return access.Principal{}, err
 	}
-	credential := access.Credential{Hub: ref.Name, Identity: user.identity, Token: string(password)}
+	credential := access.Credential{Hub: ref.Name, Identity: user.identity, Chain: user.chain, Token: string(password)}
 	if len(password) == 0 {
 		credential.Certificates = c.certificates()
 	}

@@ -10,14 +10,14 @@ import (
 
 // UserName is a parsed user name, for tests.
 type UserName struct {
-	Host, APIVersion, ClientType, ModelID string
-	Identity                              hubward.Identity
+	Host, APIVersion, ClientType, ModelID, Chain string
+	Identity                                     hubward.Identity
 }
 
 // ParseUserName is parseUserName, for tests.
 func ParseUserName(user string) (UserName, error) {
 	u, err := parseUserName(user)
-	return UserName{u.host, u.apiVersion, u.clientType, u.modelID, u.identity}, err
+	return UserName{u.host, u.apiVersion, u.clientType, u.modelID, u.chain, u.identity}, err
 }
 
 // ReadBag is readBag, for tests.

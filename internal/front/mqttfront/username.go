@@ -14,13 +14,14 @@ type userName struct {
 	apiVersion string
 	clientType string // DeviceClientType: free text of the SDK
 	modelID    string
+	chain      string // auth-chain: how the identity is below the Edge hub that logs in for it
 }
 
 // parseUserName takes a user name apart: host/device[/module][/query], where the query may begin with '?'. A query
 // is a last segment that begins with '?' or contains "api-version="; an old form has a second one. Ids stand raw and
 // may hold a '?' of their own.
 //
-// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; the old form: MqttUsernameParser.cs of Azure/iotedge.
+// Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub; the old form and auth-chain: MqttUsernameParser.cs of Azure/iotedge.
 func parseUserName(user string) (userName, error) {
 	segments := strings.Split(user, "/")
 	first := len(segments)
@@ -68,6 +69,8 @@ func (u *userName) readQuery(query string) {
 			field = &u.clientType
 		case "model-id":
 			field = &u.modelID
+		case "auth-chain":
+			field = &u.chain
 		default:
 			continue
 		}

@@ -301,7 +301,7 @@ func (f *fixture) createModule(id hubward.Identity) {
 	f.t.Helper()
 	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{
 		DeviceID: id.Device, GenerationID: "1", ETag: "e", Status: hubward.StatusEnabled,
-		Authentication: &hubward.Authentication{Type: hubward.AuthSAS},
+		Authentication: &hubward.Authentication{Type: hubward.AuthSAS, SymmetricKey: hubward.SymmetricKey{PrimaryKey: "a2V5"}},
 	}}
 	e := &hub.IdentityEdit{ID: id, Edit: func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) { return r, nil, nil }}
 	if err := f.store.EditIdentities(f.t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {

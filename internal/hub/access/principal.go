@@ -25,6 +25,9 @@ type Credential struct {
 	// Identity is whom the peer says it is; the zero one: the token alone tells. With it, the principal speaks for this
 	// identity and no other.
 	Identity hubward.Identity
+	// Chain is what an Edge hub that logs in on behalf of Identity says of how that is below it, see access.Chain. Empty: it says
+	// nothing, as Edge hubs of earlier versions do; then the registry alone tells.
+	Chain string
 
 	Token        string              // a shared access signature, the whole text
 	Policy, Key  string              // a policy's name, and the text of one of its keys
@@ -49,6 +52,7 @@ type Principal struct {
 	Policy      string           // the policy's name; empty when the credential is the identity's own
 	Permissions Permissions      // of the policy; DeviceConnect for an identity
 	Identity    hubward.Identity // the only one that it speaks for; zero: a policy, which may speak for any
+	Actor       hubward.Identity // the Edge hub that speaks for Identity, by its own token; zero: nobody does
 	Scope       Scope
 	Method      string    // "sas" or "x509"
 	Expires     time.Time // when the token ends, or the first of the certificates; zero: they do not
@@ -60,6 +64,8 @@ type Principal struct {
 	path    *Path               // of chain; nil: as chain
 	peer    Peer
 	process bool // the program itself
+
+	actorGeneration string // the generation id of Actor
 }
 
 // Process is the principal of the program itself, which asks nobody: it may do everything in every hub that there is.
@@ -76,10 +82,11 @@ func (p *Principal) IsProcess() bool { return p.process }
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas: a token is good for its resource and what is below it.
 func (p *Principal) Allows(want Permissions, path ...string) bool {
-	if !p.Permissions.Has(want) || p.token != nil && !p.token.Covers(path...) {
+	if !p.Permissions.Has(want) || p.Identity != (hubward.Identity{}) && !isOf(p.Identity, path) {
 		return false
 	}
-	return p.Identity == (hubward.Identity{}) || isOf(p.Identity, path)
+	// A token by which an Edge hub acts for others is for the Edge hub itself.
+	return p.token == nil || p.Actor != (hubward.Identity{}) || p.token.Covers(path...)
 }
 
 // isOf reports whether path is that of an identity, or below it.
@@ -122,6 +129,7 @@ func (p *Principal) AuthMethod() string {
 
 // Speak returns the principal for one identity, of which entry is the registry's at this moment: what an identity's own
 // principal was let in on may have been replaced since. A policy's principal stays what it was. a is what the hub lets in now.
+// Of p.Actor, see VerifyActor, nothing is looked at here.
 //
 // Errors: CodeUnauthorizedAccess with the reason in Err.
 func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, a *Admission, now time.Time) (Principal, error) {
@@ -139,6 +147,8 @@ func (p *Principal) Speak(id hubward.Identity, entry *hubward.Device, a *Admissi
 		return next, nil
 	case p.Generation != entry.GenerationID:
 		return Principal{}, Refuse(ReasonUnknown, "the identity was registered anew since the log-in")
+	case p.Actor != (hubward.Identity{}):
+		return next, nil
 	case p.chain != nil:
 		path, err := a.verifyAgain(p, entry, now)
 		if err != nil {
