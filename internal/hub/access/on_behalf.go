@@ -15,9 +15,6 @@ import (
 // side: Microsoft.Azure.Devices.Edge.Hub.Core/DeviceScopeAuthenticator.cs, AuthenticateWithAuthChain.
 const EdgeHubModule = "$edgeHub"
 
-// MaxChain bounds the text of an authentication chain, in bytes: one of five layers of the longest ids is shorter.
-const MaxChain = 1024
-
 // Chain is the authentication chain of an identity on whose behalf an Edge hub acts, as the Edge hub writes it: the identity, the
 // device of it when it is a module, then the Edge devices above it, the one of the Edge hub last. E.g. "leaf;lower;top",
 // "lower/filter;lower".
