@@ -1,7 +1,6 @@
 package app
 
 import (
-	"crypto/tls"
 	"net"
 
 	"github.com/hubward/hubward/internal/front/amqpfront"
@@ -24,7 +23,7 @@ func (a *App) amqpFront(f *fronts, withTLS, plain *bound) *amqpfront.Server {
 	if withTLS != nil {
 		config := a.certs.TLSConfig()
 		withTLS.serve = func(l net.Listener) error {
-			return ended(server.Serve(tls.NewListener(l, config)), amqpfront.ErrServerClosed)
+			return ended(server.Serve(a.handshakes.Listener(l, config)), amqpfront.ErrServerClosed)
 		}
 	}
 	if plain != nil {

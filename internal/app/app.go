@@ -70,6 +70,8 @@ type App struct {
 	certs      *listen.Certificates
 	revoked    *revocation.List // nil without Config.Revoked
 	limits     limits
+	tickets    *listen.Tickets
+	handshakes *listen.Handshakes // of all listeners with TLS
 	changed    chan struct{}     // a hub was created, changed or deleted; holds one
 	admin      *adminfront.Front // set before it is served; nil without the operator's port
 	draining   context.Context   // ends when Run begins to stop
@@ -133,7 +135,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.metrics = obs.NewMetrics(obs.Options{
 		Version: a.o.Version, Logger: a.logger, Hubs: a.hubStats,
 		Connections: a.limits.stats, Log: a.logStats(), Certificates: a.certificateEnds, Revocation: a.revocationStats(),
-		Ready: a.readiness,
+		Ready: a.readiness, Handshakes: a.handshakeStats,
 	})
 	if err := a.openEngines(ctx); err != nil {
 		return err
@@ -155,6 +157,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err := a.openCertificates(); err != nil {
 		return err
 	}
+	a.openHandshakes(ctx)
 	return a.refresh(true)
 }
 

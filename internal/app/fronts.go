@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -127,7 +126,7 @@ func (a *App) mqttFront(f *fronts, b *bound) *mqttfront.Server {
 	if b != nil {
 		config := a.certs.TLSConfig()
 		b.serve = func(l net.Listener) error {
-			return ended(server.Serve(tls.NewListener(l, config)), mqttfront.ErrServerClosed)
+			return ended(server.Serve(a.handshakes.Listener(l, config)), mqttfront.ErrServerClosed)
 		}
 	}
 	return server
@@ -150,7 +149,7 @@ func (a *App) restFront(f *fronts, b *bound, mqtt *mqttfront.Server, amqp *amqpf
 	})
 	config := a.certs.TLSConfig("http/1.1")
 	server := a.httpFront(b, sockets.Handler(handler), func(server *http.Server, l net.Listener) net.Listener {
-		return restfront.KeepHeaderNames(server, tls.NewListener(l, config))
+		return restfront.KeepHeaderNames(server, a.handshakes.Listener(l, config))
 	})
 	f.public = append(f.public, front{name: "https", shutdown: server}, front{name: "websocket", shutdown: sockets.Shutdown})
 }

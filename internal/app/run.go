@@ -29,6 +29,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return a.hub.Run(work) })
 	g.Go(func() error { return a.followHubs(work) })
 	g.Go(func() error { return a.followRevoked(work) })
+	g.Go(func() error { return a.tickets.Run(work) })
 	g.Go(func() error { return a.awaitLogFailure(gctx) })
 	for _, b := range fronts.listeners {
 		g.Go(func() error {

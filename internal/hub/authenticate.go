@@ -66,8 +66,8 @@ func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (acce
 	if err != nil {
 		return access.Principal{}, err
 	}
-	if t.Policy == "" && actsFor(&t, c.Identity) {
-		return h.authenticateOnBehalf(ctx, s, &t, c)
+	if t.Policy == "" && actsFor(t, c.Identity) {
+		return h.authenticateOnBehalf(ctx, s, t, c)
 	}
 	if t.Policy == "" {
 		return h.authenticateIdentity(ctx, s, t, c.Identity)

@@ -265,7 +265,24 @@ type NotificationStore interface {
 	DropNotifications(ctx context.Context, now time.Time) error
 }
 
-// Store is all that the hub asks of its SQL store. Several hubs, in one process or in many, may use one database: nothing
+// TicketKey is a key of TLS session tickets, sealed: the store never sees what it is.
+type TicketKey struct {
+	ID      int64 // given by the store, growing, from 1
+	Created time.Time
+	Sealed  []byte
+}
+
+// TicketKeyStore keeps the keys of TLS session tickets, which the nodes of one store share. They are no hub's.
+type TicketKeyStore interface {
+	// TicketKeys returns them, the newest first.
+	TicketKeys(ctx context.Context) ([]TicketKey, error)
+	// AddTicketKey compares and adds: if newest is the ID of the newest key, 0 without any, it stores key, which gets the next
+	// ID, deletes those that were created before oldest, and returns when that is durable. Otherwise it changes nothing, which
+	// is no error: another node was quicker.
+	AddTicketKey(ctx context.Context, newest int64, key TicketKey, oldest time.Time) error
+}
+
+// Store is all that the hub, and the process around it, ask of their SQL store. Several hubs, in one process or in many, may use one database: nothing
 // in an implementation relies on being the only writer.
 type Store interface {
 	HubStore
@@ -275,6 +292,7 @@ type Store interface {
 	OutboxStore
 	SessionStore
 	NotificationStore
+	TicketKeyStore
 	c2d.Store
 	// Ping makes one durable write: the readiness probe.
 	Ping(ctx context.Context) error

@@ -49,6 +49,7 @@ type LogStats struct {
 type Options struct {
 	Version     string                        // of this program, for hubward_build_info
 	Connections func() map[string]Connections // by protocol
+	Handshakes  func() Handshakes             // of all listeners with TLS
 	Log         func() LogStats               // of a log on disk
 	// Hubs looks the numbers of all hubs up; ctx ends after two seconds.
 	Hubs func(ctx context.Context) ([]HubStats, error)
@@ -184,7 +185,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		descAttempts, descStored, descThrottled, descRefused, descBytes, descDevices, descConnected, descOpen, descMax, descTooMany,
 		descSpeak, descMost, descSpurned, descEnqueued, descDeliveries, descSettled, descMethods, descMethodRequests,
 		descMethodResponses, descTwinReads, descTwinReadBytes, descTwinUpdates, descTwinUpdateBytes, descLogins, descDelivered, descDeliveredBytes, descReaders,
-		descStreams, descReady, descCertificate, descRevoked, descUnread, descNextLists, descEvents, descDiskBytes, descDamaged,
+		descStreams, descHandshakes, descUnshaken, descWaiting, descReady, descCertificate, descRevoked, descUnread, descNextLists, descEvents, descDiskBytes, descDamaged,
 	} {
 		ch <- d
 	}
@@ -204,6 +205,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	if m.o.Connections != nil {
 		collectConnections(ch, m.o.Connections())
+	}
+	if m.o.Handshakes != nil {
+		collectHandshakes(ch, m.o.Handshakes())
 	}
 	m.collectLog(ch)
 	m.collectState(ch)

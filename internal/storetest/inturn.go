@@ -126,3 +126,9 @@ func (s *inTurn) EditNotification(ctx context.Context, hubName string, kind hub.
 func (s *inTurn) DropNotifications(ctx context.Context, now time.Time) error {
 	return s.next().DropNotifications(ctx, now)
 }
+func (s *inTurn) TicketKeys(ctx context.Context) ([]hub.TicketKey, error) {
+	return s.next().TicketKeys(ctx)
+}
+func (s *inTurn) AddTicketKey(ctx context.Context, newest int64, key hub.TicketKey, oldest time.Time) error {
+	return s.next().AddTicketKey(ctx, newest, key, oldest)
+}

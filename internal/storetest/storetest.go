@@ -37,7 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 	}{
 		{"Hubs", hubTests}, {"Identities", identityTests}, {"EditIdentities", editTests}, {"Modules", moduleTests},
 		{"Twins", twinTests}, {"Connections", connectionTests}, {"Outbox", outboxTests}, {"Sessions", sessionTests},
-		{"EditQueues", queueTests}, {"Notifications", notificationTests}, {"Concurrent", concurrentTests}, {"Whole", wholeTests},
+		{"EditQueues", queueTests}, {"Notifications", notificationTests},
+		{"TicketKeys", ticketKeyTests}, {"Concurrent", concurrentTests}, {"Whole", wholeTests},
 	}
 	for _, g := range groups {
 		for _, test := range g.tests {

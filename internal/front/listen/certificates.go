@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,10 @@ type Certificates struct {
 	current atomic.Pointer[shown]
 
 	mu sync.Mutex // serialises Reload
+
+	ticketMu   sync.Mutex // guards the fields below; a leaf
+	configs    []*tls.Config
+	ticketKeys [][32]byte // the first one seals; empty: each configuration makes its own
 }
 
 // OpenCertificates reads the server's certificates. Unless one is given it makes the authority and the certificates when
@@ -93,6 +98,7 @@ func (c *Certificates) Reload(hubs []HubNames) error {
 	if err != nil {
 		return err
 	}
+	s.name(hubs)
 	c.current.Store(s)
 	c.warn(s, hubs)
 	return nil
@@ -142,12 +148,37 @@ func (c *Certificates) CAFile() string {
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-tls-support; Azure/azure-iot-sdk-python
 // azure-iot-device/azure/iot/device/common/mqtt_transport.py.
 func (c *Certificates) TLSConfig(protocols ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     protocols,
-		ClientAuth:     tls.RequestClientCert,
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load().choose(hello), nil },
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: protocols,
+		ClientAuth: tls.RequestClientCert,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return c.current.Load().choose(hello), awaitTurn(hello.Conn)
+		},
 	}
+	c.ticketMu.Lock()
+	defer c.ticketMu.Unlock()
+	c.configs = append(c.configs, config)
+	if len(c.ticketKeys) > 0 {
+		config.SetSessionTicketKeys(c.ticketKeys)
+	}
+	return config
+}
+
+// setTicketKeys has all configurations that were made, and will be, seal session tickets with the first key, and open those that
+// any of them sealed.
+func (c *Certificates) setTicketKeys(keys [][32]byte) {
+	c.ticketMu.Lock()
+	defer c.ticketMu.Unlock()
+	c.ticketKeys = keys
+	for _, config := range c.configs {
+		config.SetSessionTicketKeys(keys)
+	}
+}
+
+// HubOf returns the hub that a client means by a server name (SNI); empty when it is no hub's.
+func (c *Certificates) HubOf(serverName string) string {
+	return c.current.Load().hubByHost[strings.ToLower(serverName)]
 }
 
 // load makes what handshakes look at from the files, and the files where they are missing or due.

@@ -20,7 +20,7 @@ const logPause = time.Second
 type Limit struct {
 	o       LimitOptions
 	refused atomic.Int64
-	logged  atomic.Int64 // time of the last line, in nanoseconds since the epoch
+	logged  logPacer
 
 	mu      sync.Mutex // guards the fields below, and those of places; a leaf
 	open    int
@@ -116,8 +116,7 @@ func (l *Limit) tryEnter(c *limited) (p *place, refused *limited) {
 
 func (l *Limit) countRefused() {
 	n := l.refused.Add(1)
-	now, last := l.o.Now().UnixNano(), l.logged.Load()
-	if now-last >= int64(logPause) && l.logged.CompareAndSwap(last, now) {
+	if l.logged.may(l.o.Now()) {
 		l.o.Logger.Warn("connections were refused, or closed before they had logged in: too many are open",
 			"protocol", l.o.Protocol, "limit", l.o.Max, "refused", n)
 	}

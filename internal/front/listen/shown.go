@@ -12,6 +12,8 @@ type shown struct {
 	fallback *tls.Certificate // the default
 	hubs     []hubPair        // in the order of the hubs, without the first one and those that have none
 	byHost   map[string]*tls.Certificate
+
+	hubByHost map[string]string // of all hubs
 }
 
 type hubPair struct {
@@ -27,6 +29,16 @@ func (s *shown) add(h HubNames, pair *tls.Certificate) {
 	s.hubs = append(s.hubs, hubPair{h.Hub, pair})
 	for _, host := range h.all() {
 		s.byHost[host] = pair
+	}
+}
+
+// name notes which hub each name means.
+func (s *shown) name(hubs []HubNames) {
+	s.hubByHost = make(map[string]string)
+	for i := range hubs {
+		for _, host := range hubs[i].all() {
+			s.hubByHost[host] = hubs[i].Hub
+		}
 	}
 }
 
