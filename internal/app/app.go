@@ -72,9 +72,9 @@ type App struct {
 	limits     limits
 	tickets    *listen.Tickets
 	handshakes *listen.Handshakes // of all listeners with TLS
-	changed    chan struct{}     // a hub was created, changed or deleted; holds one
-	admin      *adminfront.Front // set before it is served; nil without the operator's port
-	draining   context.Context   // ends when Run begins to stop
+	changed    chan struct{}      // a hub was created, changed or deleted; holds one
+	admin      *adminfront.Front  // set before it is served; nil without the operator's port
+	draining   context.Context    // ends when Run begins to stop
 	startDrain context.CancelFunc
 
 	mu    sync.Mutex // guards the fields below; held while derived files are written

@@ -112,8 +112,9 @@ func hubPackages() []rule {
 		{pkg: "internal/pki", never: []string{"net", "os", "context"}, why: "certificates are made and read of bytes alone: clock and randomness are passed in, files are the caller's"},
 		{pkg: textLeaf, never: []string{"net", "os", "context"}, why: "what text is, and what is none, is told of bytes alone: every door can ask"},
 		{pkg: "internal/restwire", ours: []string{".", "internal/sysprops", textLeaf}, never: []string{"net", "os", "context"}, why: "a codec turns header lines and JSON into messages: no requests, no hub"},
-		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/minrate", "internal/front/readbuf", "internal/front/unacked", "internal/front/errorbody", "internal/front/number", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
-		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", "internal/front/httpserver", "internal/front/errorbody", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/mqttfront", ours: []string{".", "sas", "internal/mqttwire", "internal/front/connset", "internal/front/minrate", "internal/front/readbuf", "internal/front/unacked", "internal/front/errorbody", "internal/front/number", "internal/front/peer", "internal/sysprops", hubAPI, accessLeaf}, never: []string{"net/http", "database/sql"}, why: front},
+		{pkg: "internal/front/restfront", ours: []string{".", "sas", "internal/restwire", "internal/front/httpserver", "internal/front/errorbody", "internal/front/peer", textLeaf, hubAPI, accessLeaf}, never: []string{"database/sql"}, why: front},
+		{pkg: "internal/front/peer", ours: []string{accessLeaf}, never: []string{"net/http", "os"}, why: "where a connection comes from is told in the same way by every front end"},
 		{pkg: "internal/front/unacked", never: []string{"net", "os", "context", "sync"}, why: "it counts what is to be acknowledged: no protocol, no log, and the lock is the front end's"},
 		{pkg: "internal/front/httpserver", ours: []string{"internal/front/minrate"}, why: "it bounds requests, and knows nothing of what is served"},
 		{pkg: "internal/front/minrate", never: []string{"net", "os", "context"}, why: "a rule about time and bytes, for every protocol"},
@@ -125,7 +126,7 @@ func hubPackages() []rule {
 			why: "the engine is a library that any AMQP server could use: it knows no hub",
 		},
 		{
-			pkg: "internal/front/amqpfront", ours: []string{".", "sas", "internal/amqpwire", "internal/front/amqpengine", "internal/front/unacked", "internal/front/errorbody", "internal/front/number", "internal/sysprops", hubAPI, accessLeaf, "internal/hub/eventcodec"},
+			pkg: "internal/front/amqpfront", ours: []string{".", "sas", "internal/amqpwire", "internal/front/amqpengine", "internal/front/unacked", "internal/front/errorbody", "internal/front/number", "internal/front/peer", "internal/sysprops", hubAPI, accessLeaf, "internal/hub/eventcodec"},
 			never: []string{"net/http", "database/sql"}, why: front,
 		},
 		{

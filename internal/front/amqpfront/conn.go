@@ -8,6 +8,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/amqpwire"
 	"github.com/hubward/hubward/internal/front/amqpengine"
+	"github.com/hubward/hubward/internal/front/peer"
 	"github.com/hubward/hubward/internal/hub/access"
 )
 
@@ -59,6 +60,9 @@ func addressText(e *amqpengine.Conn) string {
 	}
 	return ""
 }
+
+// peer is where the connection comes from.
+func (c *conn) peer() access.Peer { return peer.Of(c.engine.NetConn()) }
 
 // Closed implements amqpengine.Peer.
 func (c *conn) Closed(err error) {

@@ -82,7 +82,7 @@ func (c *conn) authorize(l *amqpengine.Link, a *address) error {
 		return unauthorized("Unauthorized access: no token of this connection has the rights that '%s' needs.", a.text())
 	}
 	p, err := c.server.hub.Authenticate(c.engine.Context(), access.Credential{
-		Hub: c.hub.Name, Identity: a.identity, Certificates: t.PeerCertificates,
+		Hub: c.hub.Name, Identity: a.identity, Certificates: t.PeerCertificates, Peer: c.peer(),
 	})
 	if err == nil {
 		err = c.hold("certificate of "+a.identity.String(), p)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/internal/front/peer"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/mqttwire"
@@ -97,7 +98,7 @@ func (c *conn) authenticate(ctx context.Context, user *userName, password []byte
 	if err != nil {
 		return access.Principal{}, err
 	}
-	credential := access.Credential{Hub: ref.Name, Identity: user.identity, Chain: user.chain, Token: string(password)}
+	credential := access.Credential{Hub: ref.Name, Identity: user.identity, Chain: user.chain, Token: string(password), Peer: peer.Of(c.nc)}
 	if len(password) == 0 {
 		credential.Certificates = c.certificates()
 	}

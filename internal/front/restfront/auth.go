@@ -70,6 +70,7 @@ func (c *call) authenticatePolicy(shown access.Credential) error {
 // authenticate sets c.principal. Who holds a policy's key may know which devices there are; nobody else learns that here,
 // nor which hubs.
 func (c *call) authenticate(shown access.Credential) (err error) {
+	shown.Peer = c.peer()
 	c.principal, err = c.server.hub.Authenticate(c.ctx, shown)
 	switch hubward.CodeOf(err) {
 	case hubward.CodeHubNotFound:

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubward/hubward/internal/front/peer"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/restwire"
 )
 
@@ -155,6 +157,14 @@ func (c *call) fields() []restwire.Field {
 		}
 	}
 	return restwire.Match(nil, c.r.Header, textproto.CanonicalMIMEHeaderKey)
+}
+
+// peer is where the request comes from.
+func (c *call) peer() access.Peer {
+	if rec, ok := c.r.Context().Value(recorderKey{}).(*recorder); ok {
+		return peer.Of(rec)
+	}
+	return peer.At(c.r.RemoteAddr, c.r.TLS)
 }
 
 // certificates returns the client's chain, leaf first, of which it holds the leaf's key; nil: it has shown none.
