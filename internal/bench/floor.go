@@ -19,13 +19,14 @@ import (
 )
 
 // ServeFloor answers CONNECT, PUBLISH and PINGREQ over TLS on l, and keeps nothing, until ctx ends: the floor of what a
-// Go server spends per message on sockets, decryption and parsing. It believes every client.
-func ServeFloor(ctx context.Context, l net.Listener) error {
-	certificate, err := throwAwayCertificate()
+// Go server spends per message on sockets, decryption and parsing; and per connection, on a handshake. It believes every client.
+// Without a certificate it makes one that nobody trusts.
+func ServeFloor(ctx context.Context, l net.Listener, certificate *tls.Certificate) error {
+	certificate, err := orThrowAway(certificate)
 	if err != nil {
 		return err
 	}
-	l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*certificate}})
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	stop := context.AfterFunc(ctx, func() { l.Close() })
@@ -45,6 +46,15 @@ func ServeFloor(ctx context.Context, l net.Listener) error {
 			answerFloor(nc)
 		})
 	}
+}
+
+// orThrowAway returns certificate, or one that nobody trusts when there is none.
+func orThrowAway(certificate *tls.Certificate) (*tls.Certificate, error) {
+	if certificate != nil {
+		return certificate, nil
+	}
+	made, err := throwAwayCertificate()
+	return &made, err
 }
 
 // throwAwayCertificate makes a certificate that nobody will trust.

@@ -13,16 +13,16 @@ import (
 )
 
 // ServeHTTPFloor answers each request over HTTPS on l with its body, and keeps nothing, until ctx ends: the floor of what a round
-// trip through net/http costs. It believes every client. It is for loopback: a client that dawdles is not ended.
-func ServeHTTPFloor(ctx context.Context, l net.Listener) error {
-	certificate, err := throwAwayCertificate()
+// trip through net/http costs. Its certificate is as ServeFloor's. It believes every client. It is for loopback: a client that dawdles is not ended.
+func ServeHTTPFloor(ctx context.Context, l net.Listener, certificate *tls.Certificate) error {
+	certificate, err := orThrowAway(certificate)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	err = server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}}))
+	err = server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*certificate}, NextProtos: []string{"http/1.1"}}))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -30,11 +30,11 @@ func ServeHTTPFloor(ctx context.Context, l net.Listener) error {
 }
 
 // ServeFloors serves both floors until ctx ends, or one of them fails; https may be nil.
-func ServeFloors(ctx context.Context, mqtts, https net.Listener) error {
+func ServeFloors(ctx context.Context, mqtts, https net.Listener, certificate *tls.Certificate) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ServeFloor(ctx, mqtts) })
+	group.Go(func() error { return ServeFloor(ctx, mqtts, certificate) })
 	if https != nil {
-		group.Go(func() error { return ServeHTTPFloor(ctx, https) })
+		group.Go(func() error { return ServeHTTPFloor(ctx, https, certificate) })
 	}
 	return group.Wait()
 }

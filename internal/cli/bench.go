@@ -21,7 +21,7 @@ import (
 
 func newBenchCommand(env Env) *cobra.Command {
 	cmd := newGroup("bench", "Measure a hub under load", "")
-	cmd.AddCommand(newBenchD2CCommand(env), newBenchTwinCommand(env), newBenchMethodCommand(env), newBenchIdleCommand(env), newBenchFloorCommand(env))
+	cmd.AddCommand(newBenchD2CCommand(env), newBenchTwinCommand(env), newBenchMethodCommand(env), newBenchIdleCommand(env), newBenchStormCommand(env), newBenchFloorCommand(env))
 	return cmd
 }
 
@@ -67,6 +67,13 @@ func (t *benchTarget) use(ctx context.Context, env Env, run func(*service.Client
 	if t.floor != "" {
 		o.Address, o.HostName = t.floor, "localhost"
 		o.TLS = &tls.Config{InsecureSkipVerify: true} // a floor has a certificate of the moment
+		if t.login.ca != "" {
+			pool, err := t.login.pool(env)
+			if err != nil {
+				return err
+			}
+			o.TLS = &tls.Config{RootCAs: pool, ServerName: o.HostName} // it was given one
+		}
 		o.Devices = benchDevices(t.devices, o.RunID)
 		return run(nil, o)
 	}

@@ -91,7 +91,7 @@ func (f *benchD2CFlags) measure(ctx context.Context, env Env, client *service.Cl
 	report := benchReport{Result: result}
 	if f.check && client != nil && f.qos == 1 { // QoS 0 promises nothing to check
 		fmt.Fprintf(env.Stderr, "reading %d messages back\n", result.Acked)
-		check, err := checkBench(ctx, client, result, o.RunID, started)
+		check, err := readBack(ctx, client, result.NewCheck(o.RunID), started)
 		if err != nil {
 			return f.login.failed(env, client, err)
 		}
@@ -114,10 +114,9 @@ func (f *benchD2CFlags) measure(ctx context.Context, env Env, client *service.Cl
 // checkTimeout bounds the wait for one more event while reading back.
 const checkTimeout = 30 * time.Second
 
-// checkBench reads back until everything has come, nothing comes for a while, or ctx ends: then the check is not Complete
-// and says nothing about loss.
-func checkBench(ctx context.Context, client *service.Client, result *bench.Result, run string, since time.Time) (*bench.Check, error) {
-	check := result.NewCheck(run)
+// readBack reads until everything has come that check waits for, nothing comes for a while, or ctx ends: then the check is not
+// Complete and says nothing about loss.
+func readBack(ctx context.Context, client *service.Client, check *bench.Check, since time.Time) (*bench.Check, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silence := time.AfterFunc(checkTimeout, cancel)
