@@ -21,7 +21,7 @@ type amqpTransport struct{ client *Client }
 
 func (t *amqpTransport) batches() bool { return true }
 
-// amqpConn is one AMQP connection with a granted token. Its links are those of one device.
+// amqpConn is one AMQP connection with a granted token, or with a client certificate. Its links are those of one device.
 //
 // Besides those of the protocol library there are serve, one goroutine that sends, one that waits for outcomes and, once the
 // program wants it, one that receives messages, two for the twin and one for methods. serve waits for the others.
@@ -30,7 +30,7 @@ type amqpConn struct {
 	client  *Client
 	conn    *amqp.Conn
 	session *amqp.Session
-	cbs     *cbs
+	cbs     *cbs // nil with a certificate
 	events  *amqp.Sender
 	born    time.Time
 	renew   time.Duration // of the token; 0: never
@@ -55,7 +55,11 @@ func (t *amqpTransport) open(ctx context.Context) (connection, error) {
 	if err != nil {
 		return nil, unreachable(c.account.address, err)
 	}
-	conn, err := amqp.NewConn(ctx, nc, &amqp.ConnOptions{HostName: c.account.hub, SASLType: amqp.SASLTypeAnonymous()})
+	opts := &amqp.ConnOptions{HostName: c.account.hub}
+	if !c.account.byCertificate { // else there is no SASL: Azure/azure-iot-sdk-c iothub_client/src/iothubtransport_amqp_connection.c
+		opts.SASLType = amqp.SASLTypeAnonymous()
+	}
+	conn, err := amqp.NewConn(ctx, nc, opts)
 	if err != nil {
 		nc.Close()
 		return nil, unreachable(c.account.address, err)
@@ -64,7 +68,7 @@ func (t *amqpTransport) open(ctx context.Context) (connection, error) {
 		wake: make(chan struct{}, 1), wakeTwin: make(chan struct{}, 1), failed: make(chan error, amqpGoroutines)}
 	if err := ac.logIn(ctx); err != nil {
 		conn.Close()
-		return nil, amqpError(c.account.address, err)
+		return nil, amqpError(&c.account, err)
 	}
 	return ac, nil
 }
@@ -80,11 +84,13 @@ func (ac *amqpConn) logIn(ctx context.Context) (err error) {
 	if ac.session, err = ac.conn.NewSession(ctx, nil); err != nil {
 		return err
 	}
-	if ac.cbs, err = openCBS(ctx, ac.session); err != nil {
-		return err
-	}
-	if err := ac.putToken(ctx); err != nil {
-		return err
+	if !ac.client.account.byCertificate {
+		if ac.cbs, err = openCBS(ctx, ac.session); err != nil {
+			return err
+		}
+		if err := ac.putToken(ctx); err != nil {
+			return err
+		}
 	}
 	mode := amqp.SenderSettleModeUnsettled
 	ac.events, err = ac.session.NewSender(ctx, ac.address("messages/events"), &amqp.SenderOptions{
@@ -128,7 +134,7 @@ func (ac *amqpConn) putToken(ctx context.Context) error {
 		return err
 	}
 	ac.renew = renew
-	return ac.cbs.put(ctx, a.resource(), token)
+	return ac.cbs.put(ctx, a, token)
 }
 
 func (ac *amqpConn) discard() { ac.conn.Close() }
@@ -217,7 +223,7 @@ func (ac *amqpConn) renewToken(ctx context.Context) error {
 // amqpError returns the error for a connection that was not accepted.
 //
 // Source: Azure/azure-iot-sdk-node common/transport/amqp/src/amqp_common_errors.ts.
-func amqpError(address string, err error) error {
+func amqpError(a *account, err error) error {
 	var e *amqp.Error
 	var refused *hubward.Error
 	switch {
@@ -225,13 +231,13 @@ func amqpError(address string, err error) error {
 		return err
 	case errors.As(err, &e):
 		wrapped := hubward.Wrap(codeOfCondition(e.Condition), "", err)
-		wrapped.Message = "the hub refused the log-in: check that the device is registered and enabled, its key, and the clock"
+		wrapped.Message = a.unauthorized()
 		if wrapped.Code == hubward.CodeDeviceNotFound || wrapped.Code == hubward.CodeUnauthorized {
 			wrapped.Code = hubward.CodeUnauthorizedAccess // as over MQTT
 		}
 		return wrapped
 	}
-	return unreachable(address, err)
+	return unreachable(a.address, err)
 }
 
 // codeOfCondition returns the code for an AMQP error condition of a hub.
@@ -277,13 +283,13 @@ func openCBS(ctx context.Context, s *amqp.Session) (*cbs, error) {
 // put sends a token and waits for the hub's word on it. One call at a time.
 //
 // Source: learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide, claims-based authorization.
-func (b *cbs) put(ctx context.Context, resource, token string) error {
+func (b *cbs) put(ctx context.Context, a *account, token string) error {
 	b.lastID++
 	id := fmt.Sprintf("%s-%d", b.reply, b.lastID)
 	request := &amqp.Message{
 		Properties: &amqp.MessageProperties{MessageID: id, ReplyTo: &b.reply},
 		ApplicationProperties: map[string]any{
-			"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": resource,
+			"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": a.resource(),
 		},
 		Value: token,
 	}
@@ -299,20 +305,19 @@ func (b *cbs) put(ctx context.Context, resource, token string) error {
 			return err
 		}
 		if answer.Properties == nil || answer.Properties.CorrelationID == nil || answer.Properties.CorrelationID == any(id) {
-			return cbsOutcome(answer)
+			return cbsOutcome(a, answer)
 		}
 	}
 }
 
 // cbsOutcome returns what the hub said to a token, nil for yes.
-func cbsOutcome(answer *amqp.Message) error {
+func cbsOutcome(a *account, answer *amqp.Message) error {
 	status, _ := answer.ApplicationProperties["status-code"].(int32)
 	switch {
 	case status >= 200 && status < 300:
 		return nil
 	case status == 401 || status == 403 || status == 404:
-		return hubward.Errorf(hubward.CodeUnauthorizedAccess,
-			"the hub refused the log-in: check that the device is registered and enabled, its key, and the clock")
+		return hubward.Errorf(hubward.CodeUnauthorizedAccess, "%s", a.unauthorized())
 	case status == 400:
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "the hub cannot read the token")
 	}

@@ -17,7 +17,7 @@ type Client struct {
 	// Set by the constructor, never changed after.
 	opts    Options // without zeros
 	account account
-	tls     *tls.Config
+	tls     *tlsConfigs
 	log     *slog.Logger
 	life    context.Context // ends when the client must let go
 	end     context.CancelFunc
@@ -54,6 +54,7 @@ type Client struct {
 //	HostName=…;DeviceId=…[;ModuleId=…];SharedAccessKey=…          the client makes SAS tokens and renews them
 //	HostName=…;DeviceId=…;SharedAccessKeyName=…;SharedAccessKey=… the same with the key of a policy
 //	HostName=…;DeviceId=…;SharedAccessSignature=…                 a ready token; when it expires, so does the log-in
+//	HostName=…;DeviceId=…[;ModuleId=…];x509=true                  a certificate: Options.ClientCertificate or GetClientCertificate
 //
 // HostName may hold a port, which is dialled instead of the protocol's. GatewayHostName, where given, is dialled instead of
 // HostName. nil opts means the defaults. Errors have CodeArgumentInvalid and quote no key.
@@ -66,13 +67,16 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.checkCertificate(&a); err != nil {
+		return nil, err
+	}
 	if o.OnMessage != nil && a.identity.Module != "" {
 		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "device.Options: OnMessage: a module gets no cloud-to-device messages")
 	}
 	c := &Client{
 		opts:    o,
 		account: a,
-		tls:     tlsConfig(&o, a.server),
+		tls:     newTLSConfigs(&o, &a),
 		log:     o.Logger.With("device", a.identity.String()),
 		slots:   make(chan struct{}, o.MaxInFlight),
 		wake:    make(chan struct{}, 1),

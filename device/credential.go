@@ -26,6 +26,8 @@ type account struct {
 	policy string // of the key, empty for a device key
 	key    string // base64
 	ready  string // a token made by somebody else; then key is empty
+
+	byCertificate bool // the log-in is the certificate of the TLS handshake; then there is no token
 }
 
 // parseAccount reads a device's connection string. port is dialled when it names none. Its errors quote no secret.
@@ -42,10 +44,10 @@ func parseAccount(text, port string) (account, error) {
 		return refuse("it names no HostName")
 	case cs.DeviceID == "":
 		return refuse("it names no DeviceId: a device's connection string is needed, not one of a policy")
-	case cs.X509:
-		return refuse("log-in by certificate is not supported, only SharedAccessKey and SharedAccessSignature")
-	case cs.SharedAccessKey == "" && cs.SharedAccessSignature == "":
-		return refuse("it has neither SharedAccessKey nor SharedAccessSignature")
+	case cs.X509 && (cs.SharedAccessKey != "" || cs.SharedAccessSignature != ""):
+		return refuse("it has x509=true and a key or a token: a log-in is by one of them")
+	case !cs.X509 && cs.SharedAccessKey == "" && cs.SharedAccessSignature == "":
+		return refuse("it has neither SharedAccessKey nor SharedAccessSignature nor x509=true")
 	case cs.SharedAccessKey != "" && cs.SharedAccessSignature != "":
 		return refuse("it has both SharedAccessKey and SharedAccessSignature")
 	}
@@ -63,8 +65,13 @@ func parseAccount(text, port string) (account, error) {
 		policy:   cs.SharedAccessKeyName,
 		key:      cs.SharedAccessKey,
 		ready:    cs.SharedAccessSignature,
+
+		byCertificate: cs.X509,
 	}
 	a.dialTo(cs, port)
+	if a.byCertificate {
+		return a, nil
+	}
 	if _, _, err := a.token(time.Unix(0, 0), time.Hour); err != nil {
 		return refuse("%v", err)
 	}
@@ -93,6 +100,15 @@ func (a *account) token(now time.Time, ttl time.Duration) (token string, renew t
 	}
 	token, err = sas.Sign(a.resource(), a.key, a.policy, now.Add(ttl))
 	return token, ttl * renewPercent / 100, err
+}
+
+// unauthorized is what a client says when the hub refuses its log-in: a hub does not tell why.
+func (a *account) unauthorized() string {
+	credential := "key"
+	if a.byCertificate {
+		credential = "certificate"
+	}
+	return "the hub refused the log-in: check that the device is registered and enabled, its " + credential + ", and the clock"
 }
 
 // resource is what a token of the device is good for.

@@ -8,17 +8,19 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
-
-	"github.com/hubward/hubward/internal/loopback"
 )
 
 // dial makes the connection below MQTT or AMQP: TCP and TLS.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	config, err := c.tls.next(ctx)
+	if err != nil {
+		return nil, err
+	}
 	nc, err := c.opts.Dial(ctx, "tcp", c.account.address)
 	if err != nil || c.opts.plain {
 		return nc, err
 	}
-	secure := tls.Client(nc, c.tls)
+	secure := tls.Client(nc, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		return nil, err
@@ -34,18 +36,26 @@ const (
 	subprotocolAMQP = "AMQPWSB10"
 )
 
+// maxUpgradeHeader bounds what a hub or a proxy answers before a WebSocket is open.
+const maxUpgradeHeader = 64 << 10
+
 // dialWebSocket makes the connection below MQTT or AMQP: TCP, TLS and a WebSocket of binary messages.
 func (c *Client) dialWebSocket(ctx context.Context, subprotocol string) (net.Conn, error) {
+	config, err := c.tls.next(ctx)
+	if err != nil {
+		return nil, err
+	}
 	scheme := "https"
 	if c.opts.plain {
 		scheme = "http"
 	}
 	transport := &http.Transport{
-		Proxy:             loopback.Proxy,
-		DialContext:       c.opts.Dial,
-		TLSClientConfig:   withoutHTTP2(c.tls),
-		DisableKeepAlives: true,
+		DialContext:            c.opts.Dial,
+		TLSClientConfig:        withoutHTTP2(config),
+		DisableKeepAlives:      true,
+		MaxResponseHeaderBytes: maxUpgradeHeader,
 	}
+	c.opts.useProxy(transport)
 	ws, _, err := websocket.Dial(ctx, scheme+"://"+c.account.address+"/$iothub/websocket", &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport}, Host: c.account.server, Subprotocols: []string{subprotocol},
 	})

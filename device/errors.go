@@ -20,7 +20,7 @@ var (
 //
 // Source: MQTT 3.1.1 section 3.2.2.3; Azure/azure-iot-sdk-c doc/connection_and_messaging_reliability.md;
 // Azure/azure-iot-sdk-csharp#1485.
-func refusal(code byte) error {
+func refusal(a *account, code byte) error {
 	switch code {
 	case mqttwire.RefusedProtocol:
 		return hubward.Errorf(hubward.CodeInvalidProtocolVersion, "the hub does not speak MQTT 3.1.1")
@@ -29,8 +29,7 @@ func refusal(code byte) error {
 	case mqttwire.RefusedUnavailable:
 		return hubward.Errorf(hubward.CodeServiceUnavailable, "the hub is not available, try again later")
 	case mqttwire.RefusedBadCredentials, mqttwire.RefusedNotAuthorized:
-		return hubward.Errorf(hubward.CodeUnauthorizedAccess,
-			"the hub refused the log-in: check that the device is registered and enabled, its key, and the clock")
+		return hubward.Errorf(hubward.CodeUnauthorizedAccess, "%s", a.unauthorized())
 	}
 	return hubward.Errorf(hubward.CodeServerError, "the hub refused the log-in with return code %d", code)
 }
@@ -44,10 +43,18 @@ func isFinal(err error) bool {
 	return false
 }
 
-// unreachable wraps an error of the network or of TLS.
+// unreachable wraps an error of the network, of a proxy or of TLS.
 func unreachable(address string, err error) error {
 	e := hubward.Wrap(hubward.CodeServiceUnavailable, "", err)
 	e.Message = "no connection to " + address
+	var none *certificateError
+	var proxy *proxyError
+	switch {
+	case errors.As(err, &none):
+		e.Message, e.Err = "there is no certificate to log in with", none.err
+	case errors.As(err, &proxy):
+		e.Err = proxy // what is around it tells of the request
+	}
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
 		e.Message = "the certificate of " + address + " is not trusted, see Options.CA"

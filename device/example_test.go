@@ -128,7 +128,7 @@ func ExampleNewFromConnectionString() {
 	if errors.As(err, &e) && e.Code == hubward.CodeArgumentInvalid {
 		fmt.Println(e.Message)
 	}
-	// Output: connection string: it has neither SharedAccessKey nor SharedAccessSignature
+	// Output: connection string: it has neither SharedAccessKey nor SharedAccessSignature nor x509=true
 }
 
 // The twin, read and written.

@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/url"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hubward/hubward"
-	"github.com/hubward/hubward/internal/loopback"
 	"github.com/hubward/hubward/internal/restwire"
 )
 
@@ -23,18 +23,22 @@ import (
 // CodeGatewayTimeout, the hub may have stored the message or not, and sending it again may duplicate it.
 type HTTPSClient struct {
 	// Set by the constructor, never changed after.
-	account   account
-	http      *http.Client
-	receiving *receiving
-	product   string
-	scheme    string // "https"; tests: "http"
-	ttl       time.Duration
-	now       func() time.Time
+	account account
+	opts    *Options
+	tls     *tlsConfigs
 
 	mu     sync.Mutex // guards the fields below
+	wires  *httpsWires
 	token  string
 	renew  time.Time // of the token; zero: never
 	closed bool
+}
+
+// httpsWires are the connections with one client certificate, or without.
+type httpsWires struct {
+	tls       *tls.Config
+	http      *http.Client
+	receiving *receiving
 }
 
 // Timeouts of calls, each of which is bounded by its context too.
@@ -65,32 +69,62 @@ func NewHTTPSFromConnectionString(cs string, opts *Options) (*HTTPSClient, error
 	if err != nil {
 		return nil, err
 	}
-	return newHTTPSClient(a, &o), nil
+	if err := o.checkCertificate(&a); err != nil {
+		return nil, err
+	}
+	return newHTTPSClient(a, &o, newTLSConfigs(&o, &a)), nil
 }
 
-func newHTTPSClient(a account, o *Options) *HTTPSClient {
+func newHTTPSClient(a account, o *Options, t *tlsConfigs) *HTTPSClient {
+	return &HTTPSClient{account: a, opts: o, tls: t}
+}
+
+// wired returns the connections to make a call on. With another certificate than before they are new ones; calls on the old
+// ones come to their end.
+func (c *HTTPSClient) wired(ctx context.Context) (*httpsWires, error) {
+	config, err := c.tls.next(ctx)
+	if err != nil {
+		return nil, c.unreached(ctx, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch old := c.wires; {
+	case c.closed:
+		return nil, closedError()
+	case old == nil:
+		c.wires = newHTTPSWires(c.opts, config)
+	case old.tls != config:
+		c.wires = newHTTPSWires(c.opts, config)
+		old.closeIdle()
+	}
+	return c.wires, nil
+}
+
+func newHTTPSWires(o *Options, config *tls.Config) *httpsWires {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // HTTP/2 would change the case of the names of properties
-	c := &HTTPSClient{account: a, product: o.Product, ttl: o.TokenTTL, now: o.Now, scheme: "https"}
-	if o.plain {
-		c.scheme = "http"
-	}
 	transport := func() *http.Transport {
-		return &http.Transport{
-			Proxy:                 loopback.Proxy,
+		t := &http.Transport{
 			DialContext:           o.Dial,
 			Protocols:             protocols,
-			TLSClientConfig:       tlsConfig(o, a.server),
+			TLSClientConfig:       config,
 			TLSHandshakeTimeout:   httpsTLSTimeout,
 			ResponseHeaderTimeout: httpsAnswerTimeout,
 			IdleConnTimeout:       httpsIdleTimeout,
 			MaxIdleConnsPerHost:   o.MaxInFlight,
 			DisableCompression:    true,
 		}
+		o.useProxy(t)
+		return t
 	}
-	c.http = &http.Client{Transport: transport(), CheckRedirect: noRedirect}
-	c.receiving = newReceiving(transport())
-	return c
+	return &httpsWires{
+		tls: config, http: &http.Client{Transport: transport(), CheckRedirect: noRedirect}, receiving: newReceiving(transport()),
+	}
+}
+
+func (w *httpsWires) closeIdle() {
+	w.http.CloseIdleConnections()
+	w.receiving.http.CloseIdleConnections()
 }
 
 // noRedirect keeps a client on its hub: a hub never redirects, and a token must not follow one to another host.
@@ -99,10 +133,11 @@ func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 // Close refuses new calls and closes idle connections; calls that are under way go on. It may be called more than once.
 func (c *HTTPSClient) Close() error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.closed = true
-	c.mu.Unlock()
-	c.http.CloseIdleConnections()
-	c.receiving.http.CloseIdleConnections()
+	if c.wires != nil {
+		c.wires.closeIdle()
+	}
 	return nil
 }
 
@@ -124,7 +159,7 @@ func (c *HTTPSClient) SendTelemetry(ctx context.Context, m *hubward.Message) err
 		return err
 	}
 	r := httpsCall{method: http.MethodPost, path: []string{"messages", "events"}, body: m.Body, fields: restwire.Fields(m), mime: "application/octet-stream"}
-	_, err := c.do(ctx, c.http, &r)
+	_, err := c.do(ctx, &r)
 	return err
 }
 
@@ -142,7 +177,7 @@ func (c *HTTPSClient) SendTelemetryBatch(ctx context.Context, messages []*hubwar
 		return err
 	}
 	r := httpsCall{method: http.MethodPost, path: []string{"messages", "events"}, body: body, mime: restwire.BatchType}
-	_, err = c.do(ctx, c.http, &r)
+	_, err = c.do(ctx, &r)
 	return err
 }
 
@@ -175,7 +210,15 @@ type answer struct {
 }
 
 // do makes a call and returns the hub's answer if it is a success.
-func (c *HTTPSClient) do(ctx context.Context, by *http.Client, call *httpsCall) (*answer, error) {
+func (c *HTTPSClient) do(ctx context.Context, call *httpsCall) (*answer, error) {
+	w, err := c.wired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.doBy(ctx, w.http, call)
+}
+
+func (c *HTTPSClient) doBy(ctx context.Context, by *http.Client, call *httpsCall) (*answer, error) {
 	req, err := c.request(ctx, call)
 	if err != nil {
 		return nil, err
@@ -194,7 +237,7 @@ func (c *HTTPSClient) do(ctx context.Context, by *http.Client, call *httpsCall) 
 	case err != nil:
 		return nil, c.unreached(ctx, err)
 	case res.StatusCode/100 != 2:
-		return nil, refusedCall(res, body)
+		return nil, refusedCall(&c.account, res, body)
 	case int64(len(body)) > limit:
 		return nil, hubward.Errorf(hubward.CodeServerError, "the answer of %s is larger than %d bytes", c.account.address, limit)
 	}
@@ -202,15 +245,14 @@ func (c *HTTPSClient) do(ctx context.Context, by *http.Client, call *httpsCall) 
 }
 
 func (c *HTTPSClient) request(ctx context.Context, call *httpsCall) (*http.Request, error) {
-	token, err := c.currentToken()
-	if err != nil {
-		return nil, err
-	}
 	path := []string{"devices", c.account.identity.Device}
 	if c.account.identity.Module != "" {
 		path = append(path, "modules", c.account.identity.Module)
 	}
-	address := c.scheme + "://" + c.account.address
+	address := "https://" + c.account.address
+	if c.opts.plain {
+		address = "http://" + c.account.address
+	}
 	for _, segment := range append(path, call.path...) {
 		address += "/" + url.PathEscape(segment)
 	}
@@ -220,8 +262,14 @@ func (c *HTTPSClient) request(ctx context.Context, call *httpsCall) (*http.Reque
 		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "%v", err)
 	}
 	req.Host = c.account.hub // also when a gateway is dialled
-	req.Header.Set("Authorization", token)
-	req.Header.Set("User-Agent", c.product)
+	if !c.account.byCertificate {
+		token, err := c.currentToken()
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", token)
+	}
+	req.Header.Set("User-Agent", c.opts.Product)
 	if call.mime != "" {
 		req.Header.Set("Content-Type", call.mime)
 	}
@@ -235,14 +283,11 @@ func (c *HTTPSClient) request(ctx context.Context, call *httpsCall) (*http.Reque
 func (c *HTTPSClient) currentToken() (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return "", closedError()
-	}
-	now := c.now()
+	now := c.opts.Now()
 	if c.token != "" && (c.renew.IsZero() || now.Before(c.renew)) {
 		return c.token, nil
 	}
-	token, renew, err := c.account.token(now, c.ttl)
+	token, renew, err := c.account.token(now, c.opts.TokenTTL)
 	if err != nil {
 		return "", err
 	}

@@ -19,14 +19,19 @@ import (
 //
 // Errors: as SendTelemetry.
 func (c *HTTPSClient) ReceiveC2D(ctx context.Context) (*C2DMessage, error) {
-	c.receiving.mu.Lock()
-	defer c.receiving.mu.Unlock()
-	c.receiving.names.Reset()
-	a, err := c.do(ctx, c.receiving.http, &httpsCall{method: http.MethodGet, path: []string{"messages", "deviceBound"}})
+	w, err := c.wired(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := w.receiving
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.names.Reset()
+	a, err := c.doBy(ctx, r.http, &httpsCall{method: http.MethodGet, path: []string{"messages", "deviceBound"}})
 	if err != nil || a.status == http.StatusNoContent {
 		return nil, err
 	}
-	m, err := c2dMessage(a, c.receiving.spelling(a.status))
+	m, err := c2dMessage(a, r.spelling(a.status))
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +82,7 @@ func (s *httpsSettler) settle(ctx context.Context, o settlement) error {
 	case abandon:
 		call.method, call.path = http.MethodPost, append(call.path, "abandon")
 	}
-	_, err := s.client.do(ctx, s.client.http, call)
+	_, err := s.client.do(ctx, call)
 	s.done = err == nil
 	return err
 }
@@ -90,7 +95,7 @@ const noLock = "00000000-0000-0000-0000-000000000000"
 //
 // Errors: CodeUnauthorizedAccess, CodeDeviceNotFound, CodeServiceUnavailable, and those with a code of 500 and above.
 func (c *HTTPSClient) logIn(ctx context.Context) error {
-	_, err := c.do(ctx, c.http, &httpsCall{method: http.MethodDelete, path: []string{"messages", "deviceBound", noLock}})
+	_, err := c.do(ctx, &httpsCall{method: http.MethodDelete, path: []string{"messages", "deviceBound", noLock}})
 	switch code := hubward.CodeOf(err); {
 	case err == nil, code == hubward.CodeDeviceMessageLockLost, code == hubward.CodePreconditionFailed:
 		return nil

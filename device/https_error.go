@@ -12,7 +12,7 @@ import (
 // the one of the body; when neither is known it is the HTTP status times 1000.
 //
 // Source: Azure/azure-iot-sdk-node common/transport/http/src/rest_api_client.ts.
-func refusedCall(res *http.Response, body []byte) error {
+func refusedCall(a *account, res *http.Response, body []byte) error {
 	var e struct {
 		Message   string          `json:"Message"` // matches "message" too
 		ErrorCode json.RawMessage `json:"errorCode"`
@@ -37,7 +37,7 @@ func refusedCall(res *http.Response, body []byte) error {
 		}
 	}
 	if code == hubward.CodeUnauthorizedAccess {
-		text = "the hub refused the log-in: check that the device is registered and enabled, its key, and the clock"
+		text = a.unauthorized()
 	}
 	return &hubward.Error{Code: code, Message: text}
 }

@@ -100,20 +100,22 @@ func (t *mqttTransport) open(ctx context.Context) (connection, error) {
 func (t *mqttTransport) logIn(nc net.Conn) (*mqttConn, error) {
 	c := t.client
 	cn := &mqttConn{client: c, c2d: &t.c2d, nc: nc, in: bufio.NewReader(nc), life: c.life, born: time.Now(), readDone: make(chan struct{})}
-	token, renew, err := c.account.token(c.opts.Now(), c.opts.TokenTTL)
-	if err != nil {
-		return nil, err
+	packet := mqttwire.ConnectPacket{
+		ClientID:  c.account.identity.String(),
+		KeepAlive: c.opts.KeepAlive,
+		HasUser:   true,
+		User:      c.account.userName(c.opts.Product, c.opts.ModelID),
 	}
-	cn.renew = renew
-	cn.out, err = mqttwire.AppendConnect(nil, &mqttwire.ConnectPacket{
-		ClientID:    c.account.identity.String(),
-		KeepAlive:   c.opts.KeepAlive,
-		HasUser:     true,
-		User:        c.account.userName(c.opts.Product, c.opts.ModelID),
-		HasPassword: true,
-		Password:    []byte(token),
-	})
-	if err != nil {
+	if !c.account.byCertificate { // else there is no password: Azure/azure-iot-sdk-node device/transport/mqtt/src/mqtt.ts
+		token, renew, err := c.account.token(c.opts.Now(), c.opts.TokenTTL)
+		if err != nil {
+			return nil, err
+		}
+		cn.renew = renew
+		packet.HasPassword, packet.Password = true, []byte(token)
+	}
+	var err error
+	if cn.out, err = mqttwire.AppendConnect(nil, &packet); err != nil {
 		return nil, err
 	}
 	if _, err := nc.Write(cn.out); err != nil {
@@ -131,7 +133,7 @@ func (t *mqttTransport) logIn(nc net.Conn) (*mqttConn, error) {
 		return nil, unreachable(c.account.address, err)
 	}
 	if ack.Code != mqttwire.Accepted {
-		return nil, refusal(ack.Code)
+		return nil, refusal(&c.account, ack.Code)
 	}
 	return cn, nil
 }

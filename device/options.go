@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net"
+	"net/url"
 	"runtime"
 	"time"
 
@@ -20,6 +21,14 @@ type Options struct {
 	// TLSConfig is the base of the TLS settings. CA, when set, replaces its RootCAs; an empty ServerName becomes the
 	// host that is dialled. nil: TLS 1.2 or later.
 	TLSConfig *tls.Config
+	// ClientCertificate is the certificate to log in with, for a connection string with x509=true: the device's, then those
+	// between it and the authority that the hub knows, and the private key; tls.LoadX509KeyPair reads it from files. nil: none, or
+	// GetClientCertificate.
+	ClientCertificate *tls.Certificate
+	// GetClientCertificate returns the same for the next connection, so that a certificate can be renewed while the client runs:
+	// it is called before each connection and, over HTTPS, before each call, from several goroutines. An error is that of
+	// the attempt to connect, which the client repeats. nil: none, or ClientCertificate.
+	GetClientCertificate func(ctx context.Context) (*tls.Certificate, error)
 
 	// Protocol is how the client talks to the hub. Zero: MQTT.
 	Protocol Protocol
@@ -44,6 +53,11 @@ type Options struct {
 
 	// Dial makes the TCP connection. nil: a net.Dialer, for which names below .localhost are this machine (RFC 6761 6.3).
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Proxy returns the proxy for connections by WebSocket and HTTPS to a URL, nil for none: an http one, which is asked to
+	// CONNECT, with the name and the password in its URL, or an https or socks5 one. MQTT and AMQP on their own ports use none, as
+	// in the official SDKs. nil: what HTTPS_PROXY and NO_PROXY say, as
+	// with http.ProxyFromEnvironment, which takes none for localhost and 127.0.0.1; names below .localhost are like these.
+	Proxy func(target *url.URL) (*url.URL, error)
 	// OnState is told about every change of state, in order, one at a time; err says why a connection was lost or why
 	// the client stopped. It must not block or call the client. nil: nobody is told.
 	OnState func(state State, err error)
@@ -131,6 +145,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if d.Dial == nil {
 		d.Dial = new(loopback.Dialer).DialContext
+	}
+	if d.Proxy == nil {
+		d.Proxy = environmentProxy
 	}
 	return d, d.validate()
 }

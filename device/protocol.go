@@ -55,7 +55,7 @@ func (p Protocol) transport(c *Client) transport {
 	case AMQP, AMQPWebSocket:
 		return &amqpTransport{client: c}
 	case HTTPS:
-		return &pollTransport{client: c, https: newHTTPSClient(c.account, &c.opts)}
+		return &pollTransport{client: c, https: newHTTPSClient(c.account, &c.opts, c.tls)}
 	}
 	return &mqttTransport{client: c}
 }
