@@ -13,12 +13,17 @@ import (
 // amqpCredit bounds the messages that come and are not settled.
 const amqpCredit = 16
 
-// receive attaches the link of messages to the device and puts what comes into the inbox.
+// receive attaches the link of messages to the device, or to the module's inputs, and puts what comes into the inbox.
 //
-// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-amqp-support; for modules Azure/azure-iot-sdk-node
+// device/transport/amqp/src/amqp.ts.
 func (ac *amqpConn) receive(ctx context.Context) error {
+	node := "messages/devicebound"
+	if ac.client.account.identity.Module != "" {
+		node = "messages/events"
+	}
 	mode := amqp.ReceiverSettleModeSecond // the hub confirms an outcome when it has stored it
-	r, err := ac.session.NewReceiver(ctx, ac.address("messages/devicebound"), &amqp.ReceiverOptions{
+	r, err := ac.session.NewReceiver(ctx, ac.address(node), &amqp.ReceiverOptions{
 		Credit: amqpCredit, SettlementMode: &mode, Properties: ac.linkProperties(),
 	})
 	if err != nil {
@@ -45,6 +50,12 @@ func readAnnotations(c *C2DMessage, m *amqp.Message) {
 			c.SequenceNumber = toUint(value)
 		case "iothub-enqueuedtime":
 			c.EnqueuedTime = toTime(value)
+		case "x-opt-input-name":
+			c.input, _ = value.(string)
+		case "iothub-connection-device-id":
+			c.sender.Device, _ = value.(string)
+		case "iothub-connection-module-id":
+			c.sender.Module, _ = value.(string)
 		}
 	}
 	if m.Header != nil {

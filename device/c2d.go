@@ -17,6 +17,9 @@ type C2DMessage struct {
 	DeliveryCount  int       // earlier deliveries that were given back; 0 over MQTT
 	LockToken      string    // over HTTPS; else empty
 
+	input  string           // of a module, if it is a message to one
+	sender hubward.Identity // of such a message
+
 	settle func(ctx context.Context, o settlement) error
 	leave  func() // forgets the message, so that it is returned again when it comes again; nil where Abandon can say that
 }
@@ -66,7 +69,7 @@ const maxInbox = 64
 // has ended, the error of Err, or one that wraps net.ErrClosed.
 func (c *Client) Receive(ctx context.Context) (*C2DMessage, error) {
 	if c.account.identity.Module != "" {
-		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "a module gets no cloud-to-device messages")
+		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "a module gets no cloud-to-device messages, what an Edge hub sends it goes to OnInput")
 	}
 	if c.opts.OnMessage != nil {
 		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "messages go to Options.OnMessage")

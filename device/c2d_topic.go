@@ -15,7 +15,7 @@ import (
 func deviceboundFilter(device string) string { return "devices/" + device + "/messages/devicebound/#" }
 
 // deviceboundMessage returns the message that came on a topic, without its body, or false when that is not a topic of
-// messages to the device. What it cannot read of a bag it leaves out.
+// messages to the device.
 //
 // Source: learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub, receiving messages.
 func deviceboundMessage(device, topic string) (*hubward.Message, bool) {
@@ -23,6 +23,11 @@ func deviceboundMessage(device, topic string) (*hubward.Message, bool) {
 	if !ok {
 		return nil, false
 	}
+	return readBag(bag), true
+}
+
+// readBag reads the property bag of a topic. What it cannot read it leaves out.
+func readBag(bag string) *hubward.Message {
 	m := &hubward.Message{}
 	for pair := range strings.SplitSeq(bag, "&") {
 		rawName, rawValue, valued := strings.Cut(pair, "=")
@@ -33,7 +38,7 @@ func deviceboundMessage(device, topic string) (*hubward.Message, bool) {
 		}
 		setProperty(m, name, value, !valued)
 	}
-	return m, true
+	return m
 }
 
 // deviceboundNames are the names of system properties in such a topic.

@@ -34,6 +34,7 @@ type Client struct {
 	twin    twinCalls
 	desired desiredFeed
 	methods methods
+	inputs  inputs
 
 	transport transport
 
@@ -71,7 +72,7 @@ func NewFromConnectionString(cs string, opts *Options) (*Client, error) {
 		return nil, err
 	}
 	if o.OnMessage != nil && a.identity.Module != "" {
-		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "device.Options: OnMessage: a module gets no cloud-to-device messages")
+		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "device.Options: OnMessage: a module gets no cloud-to-device messages, what an Edge hub sends it goes to OnInput")
 	}
 	c := &Client{
 		opts:    o,
@@ -147,6 +148,7 @@ func (c *Client) Connect(ctx context.Context) error {
 	if c.opts.OnMessage != nil && c.handlers.start() {
 		go c.handle() // ends with c.taking, and with it c.handlers, which Close waits for
 	}
+	c.startInputs()
 	c.startFollowing()
 	return nil
 }

@@ -20,6 +20,7 @@ type amqpHub struct {
 	t       *testing.T
 	server  *amqpengine.Server
 	addr    string
+	cs      string               // of clients
 	refuse  string               // links to this node are refused
 	came    chan amqpArrival     // what came on links to "twin" and "methods/devicebound"
 	links   chan amqpwire.Attach // these links
@@ -43,7 +44,7 @@ func startAMQPHub(t *testing.T) *amqpHub {
 		t.Fatal(err)
 	}
 	h := &amqpHub{
-		t: t, addr: l.Addr().String(), came: make(chan amqpArrival, 100), links: make(chan amqpwire.Attach, 100),
+		t: t, addr: l.Addr().String(), cs: testConnectionString, came: make(chan amqpArrival, 100), links: make(chan amqpwire.Attach, 100),
 		senders: map[string]*amqpengine.Sender{},
 	}
 	h.server = amqpengine.New(h, amqpengine.Options{})
@@ -65,7 +66,7 @@ func (h *amqpHub) client(opts device.Options) *device.Client {
 		var d net.Dialer
 		return d.DialContext(ctx, network, h.addr)
 	}
-	c, err := device.NewFromConnectionString(testConnectionString, device.ForPipe(opts))
+	c, err := device.NewFromConnectionString(h.cs, device.ForPipe(opts))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -134,6 +135,11 @@ func (h *amqpHub) send(node string, m *amqpwire.Message) {
 }
 
 func (h *amqpHub) post(node string, m *amqpwire.Message) error {
+	return h.postAs(node, m, amqpengine.Outgoing{Settled: true})
+}
+
+// postAs sends m on the link from a node, as o says.
+func (h *amqpHub) postAs(node string, m *amqpwire.Message, o amqpengine.Outgoing) error {
 	payload, err := m.Append(nil)
 	if err != nil {
 		return err
@@ -144,7 +150,8 @@ func (h *amqpHub) post(node string, m *amqpwire.Message) error {
 	if s == nil {
 		return errors.New("there is no link from " + node)
 	}
-	s.Post(amqpengine.Outgoing{Payload: payload, Settled: true})
+	o.Payload = payload
+	s.Post(o)
 	return nil
 }
 
@@ -167,7 +174,7 @@ func (p *amqpPeer) Attach(l *amqpengine.Link) {
 	case node == h.refuse:
 		l.Refuse(&amqpwire.Error{Condition: amqpwire.NotImplemented, Description: "there is none"})
 		return
-	case node == "twin" || node == "methods/devicebound":
+	case node == "twin" || node == "methods/devicebound" || strings.HasPrefix(node, "modules/") && a.Role == amqpwire.RoleReceiver:
 		h.links <- *a
 	}
 	if a.Role != amqpwire.RoleSender {
@@ -194,7 +201,7 @@ func (p *amqpPeer) deliver(node string, d *amqpengine.Delivery) {
 		if err := p.hub.post("$cbs", granted); err != nil {
 			p.hub.t.Error(err)
 		}
-	case node != "messages/events":
+	case !strings.HasSuffix(node, "messages/events"):
 		p.hub.came <- amqpArrival{node, m}
 	}
 }

@@ -122,13 +122,16 @@ func (p *peer) gone() {
 type pipes struct {
 	t     *testing.T
 	peers chan *peer
+	cs    string // of the client
 
 	mu    sync.Mutex
 	fail  error // when set, dialling fails with it
 	times []time.Time
 }
 
-func newPipes(t *testing.T) *pipes { return &pipes{t: t, peers: make(chan *peer, 16)} }
+func newPipes(t *testing.T) *pipes {
+	return &pipes{t: t, peers: make(chan *peer, 16), cs: testConnectionString}
+}
 
 func (n *pipes) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	n.mu.Lock()
@@ -158,7 +161,7 @@ func (n *pipes) dials() []time.Time {
 func (n *pipes) client(opts device.Options) *device.Client {
 	n.t.Helper()
 	opts.Dial = n.dial
-	client, err := device.NewFromConnectionString(testConnectionString, device.ForPipe(opts))
+	client, err := device.NewFromConnectionString(n.cs, device.ForPipe(opts))
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -71,19 +71,32 @@ func (r *mqttC2D) end() {
 	r.conn, r.acks = nil, nil
 }
 
-// message takes a message to the device. It reports false for what is none.
+// message takes a message to the device, or to an input of the module. It reports false for what is none.
 func (cn *mqttConn) message(topic string, p *mqttwire.PublishPacket) bool {
-	m, ok := deviceboundMessage(cn.client.account.identity.Device, topic)
-	if !ok || cn.client.account.identity.Module != "" {
+	m, ok := cn.messageOn(topic)
+	if !ok {
 		// It is due to a subscription that another program of this device has left behind, and is not acknowledged: so
 		// the hub keeps it for a program that handles it.
 		return false
 	}
 	m.Body = bytes.Clone(p.Payload)
-	if cn.c2d.arrive(cn, p, &C2DMessage{Message: *m}) {
+	if cn.c2d.arrive(cn, p, m) {
 		cn.client.nudge()
 	}
 	return true
+}
+
+// messageOn returns the message that came on a topic, without its body.
+func (cn *mqttConn) messageOn(topic string) (*C2DMessage, bool) {
+	id := cn.client.account.identity
+	if id.Module != "" {
+		return inputMessage(id, topic)
+	}
+	m, ok := deviceboundMessage(id.Device, topic)
+	if !ok {
+		return nil, false
+	}
+	return &C2DMessage{Message: *m}, true
 }
 
 // arrive notes a message and puts it into the inbox if it is a new one. It reports whether there is something to write.

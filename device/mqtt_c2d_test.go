@@ -33,14 +33,17 @@ func receive(t *testing.T, c *device.Client) <-chan received {
 }
 
 // subscribed reads SUBSCRIBE and answers it.
-func (p *peer) subscribed() {
+func (p *peer) subscribed() { p.t.Helper(); p.subscribedTo(deviceboundTopic + "#") }
+
+// subscribedTo reads SUBSCRIBE, which must have that filter with QoS 1, and grants it.
+func (p *peer) subscribedTo(filter string) {
 	p.t.Helper()
 	_, body := p.next(mqttwire.Subscribe)
 	packet, err := mqttwire.ParseSubscribe(body)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	want := []mqttwire.Filter{{Topic: deviceboundTopic + "#", QoS: 1}}
+	want := []mqttwire.Filter{{Topic: filter, QoS: 1}}
 	if diff := cmp.Diff(want, packet.Filters); diff != "" {
 		p.t.Errorf("SUBSCRIBE (-want +got):\n%s", diff)
 	}
@@ -49,8 +52,13 @@ func (p *peer) subscribed() {
 
 func (p *peer) deliver(id uint16, dup bool, bag, body string) {
 	p.t.Helper()
+	p.deliverTo(deviceboundTopic+bag, id, dup, body)
+}
+
+func (p *peer) deliverTo(topic string, id uint16, dup bool, body string) {
+	p.t.Helper()
 	packet, err := mqttwire.AppendPublish(nil, &mqttwire.PublishPacket{
-		QoS: 1, ID: id, Dup: dup, Topic: []byte(deviceboundTopic + bag), Payload: []byte(body),
+		QoS: 1, ID: id, Dup: dup, Topic: []byte(topic), Payload: []byte(body),
 	})
 	if err != nil {
 		p.t.Fatal(err)

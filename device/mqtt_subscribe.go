@@ -15,7 +15,7 @@ var feeds = [...]struct {
 	qos  byte
 	name string
 }{
-	{feedMessages, 1, "cloud-to-device messages"},
+	{feedMessages, 1, "messages to the device or module"},
 	{feedTwin, 0, "answers about the twin"},
 	{feedDesired, 0, "changes of the desired properties"},
 	{feedMethods, 0, "direct methods"},
@@ -32,6 +32,9 @@ func (c *Client) filter(f feed) string {
 		return desiredPrefix + "#"
 	case feedMethods:
 		return methodPrefix + "#"
+	}
+	if c.account.identity.Module != "" {
+		return inputPrefix(c.account.identity) + "#"
 	}
 	return deviceboundFilter(c.account.identity.Device)
 }
