@@ -23,6 +23,7 @@ const (
 	CodeDeserializationError         Code = 400012
 	CodeBulkRegistryOperationFailure Code = 400013
 	CodeConnectionClosedOnNewOne     Code = 400027
+	CodeCredentialOperationFailed    Code = 400040
 	CodeHubNotFound                  Code = 401001
 	CodeUnauthorizedAccess           Code = 401002
 	CodeUnauthorized                 Code = 401003
@@ -35,9 +36,12 @@ const (
 	CodeRequestTimeout               Code = 408000
 	CodeDeviceAlreadyExists          Code = 409001
 	CodeLinkCreationConflict         Code = 409002
+	CodeCredentialOperationPending   Code = 409004
+	CodeCredentialOperationActive    Code = 409005
 	CodeModuleAlreadyExistsOnDevice  Code = 409301
 	CodePreconditionFailed           Code = 412001
 	CodeDeviceMessageLockLost        Code = 412002
+	CodeCredentialPreconditionFailed Code = 412005
 	CodeMessageTooLarge              Code = 413001
 	CodeTooManyDevices               Code = 413002
 	CodeTooManyModulesOnDevice       Code = 413003
@@ -74,6 +78,7 @@ var codeNames = map[Code]string{
 	CodeDeserializationError:         "DeserializationError",
 	CodeBulkRegistryOperationFailure: "BulkRegistryOperationFailure",
 	CodeConnectionClosedOnNewOne:     "ConnectionForcefullyClosedOnNewConnection",
+	CodeCredentialOperationFailed:    "CredentialOperationFailed",
 	CodeHubNotFound:                  "IotHubNotFound",
 	CodeUnauthorizedAccess:           "IotHubUnauthorizedAccess",
 	CodeUnauthorized:                 "IotHubUnauthorized",
@@ -86,9 +91,12 @@ var codeNames = map[Code]string{
 	CodeRequestTimeout:               "RequestTimeout",
 	CodeDeviceAlreadyExists:          "DeviceAlreadyExists",
 	CodeLinkCreationConflict:         "LinkCreationConflict",
+	CodeCredentialOperationPending:   "CredentialOperationPending",
+	CodeCredentialOperationActive:    "CredentialOperationActive",
 	CodeModuleAlreadyExistsOnDevice:  "ModuleAlreadyExistsOnDevice",
 	CodePreconditionFailed:           "PreconditionFailed",
 	CodeDeviceMessageLockLost:        "DeviceMessageLockLost",
+	CodeCredentialPreconditionFailed: "CredentialManagementPreconditionFailed",
 	CodeMessageTooLarge:              "MessageTooLarge",
 	CodeTooManyDevices:               "TooManyDevices",
 	CodeTooManyModulesOnDevice:       "TooManyModulesOnDevice",

@@ -36,6 +36,8 @@ type Client struct {
 	methods methods
 	inputs  inputs
 
+	certificates certificateCalls
+
 	transport transport
 
 	connecting sync.Mutex // held by Connect, across I/O; taken before mu

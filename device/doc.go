@@ -27,6 +27,12 @@
 // (learn.microsoft.com/azure/iot/concepts-convention): Options.ModelID names the model, a command of a component is the method
 // "component*command", and properties of a component are an object with "__t": "c".
 //
+// A device logs in with its key, with a policy's, with a ready token, or with a certificate, which may be renewed while it is
+// connected (Options.GetClientCertificate), also by the hub itself: RequestCertificate. A module, which the connection string names as
+// ModuleId, has all of this but cloud-to-device messages; behind an Azure IoT Edge hub, which it names as GatewayHostName,
+// it has inputs and outputs: OnInput, SendToOutput. WebSockets and HTTPS go through the proxy that the environment names
+// (Options.Proxy).
+//
 // A connection that is lost is tried again at once, then with growing pauses (Options.Backoff), without end: only a hub that
 // refuses the credentials, or Close, ends a client. Options.OnState tells of every change. Drain lets what is under way
 // come to its end, and closes the client.
@@ -36,6 +42,7 @@
 //
 //	client.go     the Client; run.go keeps it connected, outbox.go holds what is not confirmed
 //	transport.go  what a protocol is to it: mqtt*.go, amqp*.go, poll.go (over https*.go); dial.go, with WebSockets
+//	certificate.go the log-in by certificate; certificate_request.go, certificate_calls.go renewal by the hub; proxy.go
 //	telemetry.go  sending; c2d.go receiving, handler.go by Options.OnMessage
-//	twin.go       the twin, and twin_patch.go what is merged into it; desired.go follows the changes; method.go
+//	twin.go       the twin, and twin_patch.go what is merged into it; desired.go follows the changes; method.go; module.go
 package device

@@ -81,6 +81,11 @@ func errNotConnected() error {
 	return hubward.Errorf(hubward.CodeInvalidOperation, "the client is not connected: call Connect first")
 }
 
+// errNoIssuing is what a hub says by refusing the subscription to answers.
+func errNoIssuing() error {
+	return hubward.Errorf(hubward.CodeInvalidOperation, "the hub issues no certificates: it refused the subscription to answers about them")
+}
+
 // errPanicked is the failure of a method whose handler panicked.
 var errPanicked = errors.New("the handler failed")
 

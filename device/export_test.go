@@ -1,5 +1,7 @@
 package device
 
+import "crypto"
+
 // ForPipe returns opts for a connection without TLS and pauses without jitter: what the tests that drive the hub's end
 // of a pipe step by step need.
 func ForPipe(opts Options) *Options {
@@ -13,7 +15,7 @@ func Draining(c *Client) <-chan struct{} { return c.taking.Done() }
 
 // What reads topics.
 var (
-	ReadTwinTopic   = readTwinTopic
+	ReadAnswerTopic = readAnswerTopic
 	ReadMethodTopic = readMethodTopic
 )
 
@@ -26,3 +28,12 @@ var (
 	DecodeObject = decodeObject
 	EncodeJSON   = encodeJSON
 )
+
+// ReadCertificateAnswer reads the answer to a request for a certificate of a key.
+func ReadCertificateAnswer(key crypto.PublicKey, status int, body []byte) (*IssuedCertificate, error) {
+	if status != statusIssued {
+		return nil, readCertificateRefusal(status, body)
+	}
+	a := (&certificateCall{key: key}).readIssued(body)
+	return a.issued, a.err
+}

@@ -195,9 +195,10 @@ func (n *pipes) shut(client *device.Client, p *peer) {
 	}
 }
 
-// fakeHub is a hub over TLS on loopback that accepts everybody and confirms everything. The desired interval is 5.
+// fakeHub is a hub over TLS on loopback that accepts everybody, confirms everything and issues certificates. The desired interval is 5.
 type fakeHub struct {
 	listener net.Listener
+	issuer   *authority
 	roots    *x509.CertPool
 	wg       sync.WaitGroup
 
@@ -212,11 +213,15 @@ func startFakeHub() (*fakeHub, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	issuer, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
-	h := &fakeHub{listener: l, roots: roots, conns: map[net.Conn]bool{}}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert})
+	if err != nil {
+		return nil, err
+	}
+	h := &fakeHub{listener: l, issuer: issuer, roots: roots, conns: map[net.Conn]bool{}}
 	h.wg.Go(h.accept)
 	return h, nil
 }
@@ -249,6 +254,11 @@ func selfSigned() (tls.Certificate, *x509.CertPool, error) {
 
 func (h *fakeHub) connectionString() string {
 	return "HostName=" + h.listener.Addr().String() + ";DeviceId=d1;SharedAccessKey=" + testKey
+}
+
+// certificateString is that of a device that logs in by certificate.
+func (h *fakeHub) certificateString() string {
+	return "HostName=" + h.listener.Addr().String() + ";DeviceId=d1;x509=true"
 }
 
 func (h *fakeHub) accept() {
@@ -290,6 +300,9 @@ func (h *fakeHub) serve(nc net.Conn) {
 			if answer = answerTwin(&packet); answer != nil {
 				break
 			}
+			if answer = h.issue(&packet); answer != nil {
+				break
+			}
 			h.mu.Lock()
 			h.messages = append(h.messages, packet)
 			h.mu.Unlock()
@@ -329,6 +342,28 @@ func answerTwin(p *mqttwire.PublishPacket) []byte {
 		panic(err) // the id was too long
 	}
 	return packet
+}
+
+// issue answers a request for a certificate, first that it is taken; nil for what is none.
+func (h *fakeHub) issue(p *mqttwire.PublishPacket) []byte {
+	id, ok := strings.CutPrefix(string(p.Topic), credentialsAsk)
+	if !ok {
+		return nil
+	}
+	text, err := h.issuer.issue(p.Payload)
+	if err != nil {
+		return nil
+	}
+	var both []byte
+	for _, a := range []mqttwire.PublishPacket{
+		{Topic: []byte(credentialsAnswer + "202/?$rid=" + id), Payload: []byte(taken)},
+		{Topic: []byte(credentialsAnswer + "200/?$rid=" + id), Payload: []byte(text)},
+	} {
+		if both, err = mqttwire.AppendPublish(both, &a); err != nil {
+			return nil
+		}
+	}
+	return both
 }
 
 // dropAll closes every connection.

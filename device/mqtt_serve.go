@@ -89,6 +89,9 @@ func (cn *mqttConn) flush() error {
 	if err := cn.flushTwin(); err != nil {
 		return err
 	}
+	if err := cn.flushCertificates(); err != nil {
+		return err
+	}
 	for {
 		if cap(cn.out) > keptSize {
 			cn.out = nil
@@ -158,6 +161,8 @@ func (cn *mqttConn) publish(flags byte, body []byte) error {
 	case strings.HasPrefix(topic, desiredPrefix):
 		cn.client.desired.arrive(p.Payload)
 		cn.acknowledge(&p)
+	case strings.HasPrefix(topic, certificateAnswerPrefix):
+		known = cn.certificateAnswer(topic, &p)
 	case strings.HasPrefix(topic, methodPrefix):
 		known = cn.method(topic, &p)
 	default:

@@ -19,6 +19,7 @@ var feeds = [...]struct {
 	{feedTwin, 0, "answers about the twin"},
 	{feedDesired, 0, "changes of the desired properties"},
 	{feedMethods, 0, "direct methods"},
+	{feedCertificates, 1, "answers about certificates"},
 }
 
 // filter is what a device subscribes to for a kind.
@@ -32,6 +33,8 @@ func (c *Client) filter(f feed) string {
 		return desiredPrefix + "#"
 	case feedMethods:
 		return methodPrefix + "#"
+	case feedCertificates:
+		return certificateAnswerPrefix + "#"
 	}
 	if c.account.identity.Module != "" {
 		return inputPrefix(c.account.identity) + "#"
@@ -91,6 +94,9 @@ func (cn *mqttConn) flushSubscriptions() (err error) {
 		return nil
 	}
 	cn.asked |= missing
+	if missing&feedCertificates != 0 {
+		c.certificates.try()
+	}
 	o := &mqttSubscription{holder: &pending{}}
 	c.mu.Lock()
 	c.out.assignID(o.holder)
@@ -121,6 +127,10 @@ func (cn *mqttConn) suback(body []byte) error {
 	}
 	cn.forget(o)
 	for i, code := range p.Codes {
+		if code > 1 && o.feeds[i] == feedCertificates { // the rest of the connection is none the worse
+			cn.client.certificates.fail(errNoIssuing())
+			continue
+		}
 		if code > 1 {
 			return cn.refused(o.feeds[i])
 		}

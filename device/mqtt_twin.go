@@ -50,7 +50,7 @@ func (cn *mqttConn) flushTwin() (err error) {
 // twinAnswer takes the answer to a request. It reports false when it cannot be read.
 func (cn *mqttConn) twinAnswer(topic string, p *mqttwire.PublishPacket) bool {
 	cn.acknowledge(p)
-	status, id, version, ok := readTwinTopic(topic)
+	status, id, version, ok := readAnswerTopic(twinAnswerPrefix, topic)
 	if !ok {
 		return false
 	}
@@ -72,9 +72,9 @@ func (cn *mqttConn) acknowledge(p *mqttwire.PublishPacket) {
 	}
 }
 
-// readTwinTopic reads the topic of an answer, "$iothub/twin/res/{status}/?$rid={id}&$version={n}".
-func readTwinTopic(topic string) (status int, id string, version int64, ok bool) {
-	path, query, _ := strings.Cut(strings.TrimPrefix(topic, twinAnswerPrefix), "/?")
+// readAnswerTopic reads the topic of an answer, "{prefix}{status}/?$rid={id}&$version={n}".
+func readAnswerTopic(prefix, topic string) (status int, id string, version int64, ok bool) {
+	path, query, _ := strings.Cut(strings.TrimPrefix(topic, prefix), "/?")
 	status, err := strconv.Atoi(path)
 	if err != nil || status < 100 || status > 999 {
 		return 0, "", 0, false

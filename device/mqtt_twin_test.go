@@ -360,13 +360,13 @@ func TestTwin_endsWithTheClient(t *testing.T) {
 	})
 }
 
-func FuzzReadTwinTopic(f *testing.F) {
+func FuzzReadAnswerTopic(f *testing.F) {
 	f.Add("$iothub/twin/res/200/?$rid=a")
 	f.Add("$iothub/twin/res/204/?$rid=a&$version=3")
 	f.Add("$iothub/twin/res/204/?$version=3&$rid=")
 	f.Add("$iothub/twin/res/abc?&&=&$rid=b=c")
 	f.Fuzz(func(t *testing.T, topic string) {
-		status, id, _, ok := device.ReadTwinTopic(topic)
+		status, id, _, ok := device.ReadAnswerTopic("$iothub/twin/res/", topic)
 		if ok && (id == "" || status < 100 || status > 999) {
 			t.Errorf("%q: %d %q", topic, status, id)
 		}

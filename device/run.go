@@ -165,6 +165,7 @@ func (c *Client) rewind() {
 	c.mu.Unlock()
 	c.free(left)
 	c.twin.rewind()
+	c.certificates.rewind()
 }
 
 // free gives up n places in the outbox.

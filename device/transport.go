@@ -60,6 +60,7 @@ const (
 	feedTwin          // answers to requests
 	feedDesired
 	feedMethods
+	feedCertificates // answers to requests for them
 )
 
 // wantedFeeds is what the program wants from the hub.
@@ -75,6 +76,9 @@ func (c *Client) wantedFeeds() (f feed) {
 	}
 	if c.methods.wanted() {
 		f |= feedMethods
+	}
+	if c.certificates.wanted() {
+		f |= feedCertificates
 	}
 	return f
 }
