@@ -29,11 +29,12 @@ type c2dReceive struct {
 func newC2DReceiveCommand(env Env) *cobra.Command {
 	r := &c2dReceive{env: env}
 	cmd := &cobra.Command{
-		Use:   "receive ID [--count N] [--protocol mqtt|mqtt-ws|amqp|amqp-ws|https] [--complete|--abandon|--reject]",
+		Use:   "receive ID [--count N] [--protocol mqtt|mqtt-ws|amqp|amqp-ws|https] [--complete|--abandon|--reject] [--x509 | --certificate FILE --key FILE]",
 		Short: "Receive messages as a device",
 		Long: "Receive messages as a registered device, print them and settle them, until Ctrl-C or for N messages. Over HTTPS, the\n" +
 			"default, a connected device stays connected; by the other protocols this takes its place. MQTT can only complete\n" +
-			"a message. The login may be that of a policy, which looks up the device's key, or the device's own.",
+			"a message. The login may be that of a policy, which looks up the device's key, or the device's own. By\n" +
+			"certificate it needs no key: see hubward simulate.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := r.check(cmd, args[0]); err != nil {
@@ -67,7 +68,10 @@ func (r *c2dReceive) check(cmd *cobra.Command, id string) error {
 	case (r.abandon || r.reject) && (p == device.MQTT || p == device.MQTTWebSocket):
 		return usagef(cmd, "MQTT can only complete a message: --abandon and --reject need --protocol amqp, amqp-ws or https")
 	}
-	return r.device.check(cmd, id)
+	if hubward.ValidateID(id) != nil {
+		return usagef(cmd, "%q is no device id", id)
+	}
+	return r.device.check(cmd)
 }
 
 // receiveGrace is how long the command waits for the end of its connection.
@@ -75,7 +79,7 @@ const receiveGrace = 5 * time.Second
 
 // run prints messages until there are enough of them, or ctx ends, which is no failure.
 func (r *c2dReceive) run(ctx context.Context, id string) error {
-	c, err := r.device.client(ctx, r.env, id, &device.Options{Product: "hubward-cli"})
+	c, err := r.device.client(ctx, r.env, hubward.Identity{Device: id}, &device.Options{Product: "hubward-cli"})
 	if err != nil {
 		return err
 	}

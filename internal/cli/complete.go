@@ -74,8 +74,9 @@ func addCompletions(env Env, cmd *cobra.Command) {
 
 func completeFlag(env Env, cmd *cobra.Command, f *pflag.Flag) cobra.CompletionFunc {
 	runsHub := cmd.Name() == "serve" // whose --hub names one to be made
+	value, _ := pflag.UnquoteUsage(f)
 	switch list := askedValues[f.Name]; {
-	case slices.Contains(fileFlags, f.Name), f.Name == "key" && cmd.HasParent() && cmd.Parent().Name() == "ca":
+	case value == "file", slices.Contains(fileFlags, f.Name):
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault
 		}

@@ -23,7 +23,12 @@ type deviceFlags struct {
 	mqtts    string
 	amqps    string
 
-	id, host string // of the client, for errors
+	certificate clientCertificateFlags
+
+	id   hubward.Identity // of the client, for errors
+	host string
+
+	byCertificate bool
 }
 
 func addDeviceFlags(cmd *cobra.Command, protocol device.Protocol) *deviceFlags {
@@ -32,30 +37,31 @@ func addDeviceFlags(cmd *cobra.Command, protocol device.Protocol) *deviceFlags {
 	flags.Var(&f.protocol, "protocol", "mqtt, mqtt-ws, amqp, amqp-ws or https")
 	flags.StringVar(&f.mqtts, "mqtts", "", "`address` of the hub's MQTT listener (default: the login's host, port 8883)")
 	flags.StringVar(&f.amqps, "amqps", "", "`address` of the hub's AMQP listener (default: the login's host, port 5671)")
+	f.certificate.add(cmd)
 	return f
 }
 
 // check returns what is wrong with the command line, or nil.
-func (f *deviceFlags) check(cmd *cobra.Command, id string) error {
-	if hubward.ValidateID(id) != nil {
-		return usagef(cmd, "%q is no device id", id)
-	}
+func (f *deviceFlags) check(cmd *cobra.Command) error {
 	for name, address := range map[string]string{"mqtts": f.mqtts, "amqps": f.amqps} {
 		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
 			return usagef(cmd, "--%s %q is no address like 127.0.0.1:8883", name, address)
 		}
 	}
-	return nil
+	return f.certificate.check(cmd)
 }
 
-// client returns a client of the device. It is not connected. options are completed.
-func (f *deviceFlags) client(ctx context.Context, env Env, id string, options *device.Options) (*device.Client, error) {
-	connectionString, err := f.connectionString(ctx, env, id)
+// client returns a client of the identity. It is not connected. options are completed.
+func (f *deviceFlags) client(ctx context.Context, env Env, id hubward.Identity, options *device.Options) (*device.Client, error) {
+	cs, err := f.connectionString(ctx, env, id)
 	if err != nil {
 		return nil, err
 	}
-	if cs, err := sas.ParseConnectionString(connectionString); err == nil {
-		f.id, f.host = id, cs.HostName
+	f.id, f.host, f.byCertificate = id, cs.HostName, cs.X509
+	if cs.X509 {
+		if err := f.certificate.use(id, options); err != nil {
+			return nil, err
+		}
 	}
 	options.Protocol = device.Protocol(f.protocol)
 	if options.CA, err = f.login.pool(env); err != nil {
@@ -66,7 +72,7 @@ func (f *deviceFlags) client(ctx context.Context, env Env, id string, options *d
 			return new(loopback.Dialer).DialContext(ctx, network, address)
 		}
 	}
-	return device.NewFromConnectionString(connectionString, options)
+	return device.NewFromConnectionString(cs.String(), options)
 }
 
 // connect connects the client of the command line. An error says where to and by what, and what to do.
@@ -81,8 +87,10 @@ func (f *deviceFlags) connect(ctx context.Context, c *device.Client) error {
 	case e.Code == hubward.CodeServiceUnavailable && e.Err != nil:
 		flag := cmp.Or(listenerFlags[protocol], "HostName=HOST:PORT in --login")
 		return explainDial(listener, flag, e.Err)
+	case e.Code == hubward.CodeUnauthorizedAccess && f.byCertificate:
+		return fmt.Errorf("%s cannot log in at %s by %s: %w: hubward %s tells what the hub knows", named(f.id), listener, protocol, err, showing(f.id))
 	case e.Code == hubward.CodeUnauthorizedAccess:
-		return fmt.Errorf("device %s cannot log in at %s by %s: %w", f.id, listener, protocol, err)
+		return fmt.Errorf("%s cannot log in at %s by %s: %w", named(f.id), listener, protocol, err)
 	}
 	return err
 }
@@ -115,39 +123,72 @@ func (f *deviceFlags) address() string {
 	return ""
 }
 
-// connectionString returns the login if it is that of the device, else asks the hub for the device's key.
-func (f *deviceFlags) connectionString(ctx context.Context, env Env, id string) (string, error) {
+// named says who id is.
+func named(id hubward.Identity) string {
+	if id.Module != "" {
+		return "module " + id.Module + " of device " + id.Device
+	}
+	return "device " + id.Device
+}
+
+// showing is the command that shows id.
+func showing(id hubward.Identity) string {
+	if id.Module != "" {
+		return "module show " + id.Device + " " + id.Module
+	}
+	return "device show " + id.Device
+}
+
+// connectionString returns the login if it is that of the identity, else asks the hub for the identity's key, unless a certificate
+// takes its place.
+func (f *deviceFlags) connectionString(ctx context.Context, env Env, id hubward.Identity) (sas.ConnectionString, error) {
 	text, err := f.login.connectionString(env)
 	if err != nil {
-		return "", err
+		return sas.ConnectionString{}, err
 	}
 	login, err := sas.ParseConnectionString(text)
-	if err != nil {
-		return "", f.login.invalid(err)
+	switch whose := (hubward.Identity{Device: login.DeviceID, Module: login.ModuleID}); {
+	case err != nil:
+		return sas.ConnectionString{}, f.login.invalid(err)
+	case whose == id && f.certificate.wanted():
+		login.X509, login.SharedAccessKey, login.SharedAccessSignature, login.SharedAccessKeyName = true, "", "", ""
+		return login, nil
+	case whose == id:
+		return login, nil
+	case login.DeviceID != "":
+		return sas.ConnectionString{}, fmt.Errorf("the login is that of %s, not of %s", named(whose), id)
 	}
-	if login.DeviceID == id {
-		return text, nil
-	}
-	if login.DeviceID != "" {
-		return "", fmt.Errorf("the login is that of device %s, not of %s", login.DeviceID, id)
-	}
-	own := sas.ConnectionString{HostName: login.HostName, DeviceID: id}
+	own := sas.ConnectionString{HostName: login.HostName, DeviceID: id.Device, ModuleID: id.Module, X509: f.certificate.wanted()}
 	switch device.Protocol(f.protocol) {
 	case device.MQTT, device.AMQP:
 		own.HostName = sas.TrimPort(login.HostName) // they are not at the login's port
 	}
+	if own.X509 {
+		return own, nil
+	}
 	err = withClient(env, f.login, func(c *service.Client) error {
-		d, err := c.Device(ctx, id)
-		if err != nil {
-			return err
-		}
-		if d.Status == hubward.StatusDisabled {
-			return fmt.Errorf("device %s is disabled, no log-in of it is accepted: hubward device update %s --status enabled", id, id)
-		}
-		own.SharedAccessKey, err = deviceKey(d, "primary")
+		own.SharedAccessKey, err = lookUpKey(ctx, c, id)
 		return err
 	})
-	return own.String(), err
+	return own, err
+}
+
+// lookUpKey asks the hub for the primary key of an identity.
+func lookUpKey(ctx context.Context, c *service.Client, id hubward.Identity) (string, error) {
+	d, err := c.Device(ctx, id.Device)
+	if err != nil {
+		return "", err
+	}
+	if d.Status == hubward.StatusDisabled {
+		return "", fmt.Errorf("device %s is disabled, no log-in of it is accepted: hubward device update %s --status enabled", id.Device, id.Device)
+	}
+	if id.Module != "" {
+		return "", fmt.Errorf("the key of %s is not looked up: give its own connection string with --login", named(id))
+	}
+	if auth := d.Authentication; auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate) {
+		return "", fmt.Errorf("%s logs in by certificate: give --certificate FILE --key FILE, or --x509 for the files that device create --x509 has made", named(id))
+	}
+	return deviceKey(d, "primary")
 }
 
 // protocolFlag is a flag that names a protocol of devices.

@@ -30,6 +30,7 @@ const (
 type simulateFlags struct {
 	device   *deviceFlags
 	output   *outputFlag
+	module   string
 	count    int
 	interval time.Duration
 }
@@ -37,11 +38,13 @@ type simulateFlags struct {
 func newSimulateCommand(env Env) *cobra.Command {
 	f := &simulateFlags{}
 	cmd := &cobra.Command{
-		Use:   "simulate ID [--count N] [--interval D] [--protocol mqtt|mqtt-ws|amqp|amqp-ws|https]",
+		Use:   "simulate ID [--module ID] [--count N] [--interval D] [--protocol mqtt|mqtt-ws|amqp|amqp-ws|https] [--x509 | --certificate FILE --key FILE]",
 		Short: "Send wind-speed telemetry as a device",
 		Long: "Send wind-speed telemetry as a registered device, over MQTT and TLS unless told otherwise, until Ctrl-C or for\nN messages. " +
 			"A message counts as acknowledged when the hub has stored it. The login may be that of a policy, which\n" +
-			"looks up the device's key, or the device's own connection string.\n\n" +
+			"looks up the device's key, or the device's own connection string. By certificate only its host name counts:\n" +
+			"--x509 takes the files that device create --x509 has made here, --certificate and --key name others; they are read\n" +
+			"before each connection, so they can be renewed meanwhile. --module ID is a module of the device.\n\n" +
 			"The device also answers the direct methods setInterval, with a payload of seconds, and reboot, and keeps a\n" +
 			"twin: it reports its firmware, and takes a desired interval, in seconds. Over HTTPS there are neither.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
@@ -51,26 +54,31 @@ func newSimulateCommand(env Env) *cobra.Command {
 	flags.IntVar(&f.count, "count", 0, "messages to send (0: until Ctrl-C)")
 	flags.DurationVar(&f.interval, "interval", time.Second, "time between messages (0: as fast as the hub acknowledges)")
 	f.device, f.output = addDeviceFlags(cmd, device.MQTT), addOutputFlag(cmd)
+	addModuleFlag(cmd, &f.module)
 	return cmd
 }
 
 // check returns what is wrong with the command line, or nil.
-func (f *simulateFlags) check(cmd *cobra.Command, id string) error {
+func (f *simulateFlags) check(cmd *cobra.Command) error {
 	switch {
 	case f.count < 0:
 		return usagef(cmd, "--count %d is negative", f.count)
 	case f.interval < 0:
 		return usagef(cmd, "--interval %v is negative", f.interval)
 	}
-	return f.device.check(cmd, id)
+	return f.device.check(cmd)
 }
 
-func (f *simulateFlags) run(cmd *cobra.Command, env Env, id string) error {
-	if err := f.check(cmd, id); err != nil {
+func (f *simulateFlags) run(cmd *cobra.Command, env Env, name string) error {
+	if err := f.check(cmd); err != nil {
+		return err
+	}
+	id, err := identityOf(cmd, name, f.module)
+	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	s, err := newSimulation(env, f, id)
+	s, err := newSimulation(env, f, id.Device)
 	if err != nil {
 		return err
 	}
