@@ -134,6 +134,16 @@ func TestDeviceCreate_x509(t *testing.T) {
 		}
 	}
 	c.ok("device", "create", "there")
+	if out := c.ok("device", "create", "own", "--x509-registered"); !strings.Contains(out, "certificateAuthority\n") || strings.Contains(out, "key:") {
+		t.Errorf("create prints\n%s", out)
+	}
+	thumbprint := strings.Repeat("AB", 20)
+	d = fromJSON[hubward.Device](t, c.ok("device", "create", "pinned", "--primary-thumbprint", thumbprint, "--secondary-thumbprint", thumbprint, "-o", "json"))
+	if auth := d.Authentication; auth.Type != hubward.AuthSelfSigned || auth.X509Thumbprint.PrimaryThumbprint != hubward.NullString(thumbprint) {
+		t.Errorf("%+v", auth)
+	}
+	c.fails(1, "StringIsNotThumbprint", "device", "create", "x", "--primary-thumbprint", "AB")
+	c.fails(2, "give one of", "device", "create", "x", "--primary-thumbprint", thumbprint, "--x509-registered")
 	c.fails(1, "DeviceAlreadyExists", "device", "create", "there", "--x509")
 	c.fails(1, "d1-key.pem is there already", "device", "create", "d1", "--x509")
 	c.fails(1, "ArgumentInvalid", "device", "create", "a b", "--x509")
@@ -145,7 +155,7 @@ func TestDeviceCreate_x509(t *testing.T) {
 		t.Errorf("%v, %v: what has failed leaves files", files, err)
 	}
 	c.fails(2, "--x509-ca and --x509-key", "device", "create", "d3", "--x509-ca", "plant.pem")
-	c.fails(2, "either --x509", "device", "create", "d3", "--x509", "--x509-ca", "plant.pem", "--x509-key", "plant-key.pem")
+	c.fails(2, "give one of", "device", "create", "d3", "--x509", "--x509-ca", "plant.pem", "--x509-key", "plant-key.pem")
 	c.fails(2, "not both", "device", "create", "d3", "--x509", "--primary-key", "a", "--secondary-key", "b")
 	c.fails(2, "--validity and --out", "device", "create", "d3", "--validity", "1h")
 }

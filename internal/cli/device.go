@@ -65,13 +65,15 @@ func (d *deviceCommands) create() *cobra.Command {
 	var flags identityFlags
 	var x509 x509Flags
 	cmd := &cobra.Command{
-		Use:   "create ID [--status disabled] [--primary-key KEY --secondary-key KEY | --x509 | --x509-ca FILE --x509-key FILE] [--out FOLDER] [--validity DURATION]",
+		Use:   "create ID [--status disabled] [--primary-key KEY --secondary-key KEY | --x509 | --x509-ca FILE --x509-key FILE | --x509-registered | --primary-thumbprint HEX] [--out FOLDER] [--validity DURATION]",
 		Short: "Register a device",
 		Long: `Register a device. The hub makes its keys unless both are given.
 
 With --x509 the device authenticates with a certificate: the command makes a key and a self-signed certificate for it, ID.pem and
 ID-key.pem, and registers its thumbprint. With --x509-ca and --x509-key that authority signs the certificate, and the device is let
-in as long as the hub knows the authority, or one above it (see hubward ca).`,
+in as long as the hub knows the authority, or one above it (see hubward ca).
+
+With --x509-registered or thumbprints the device has its certificate already.`,
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (flags.primary == "") != (flags.secondary == "") {
@@ -103,10 +105,10 @@ func (d *deviceCommands) register(ctx context.Context, c *service.Client, device
 			return err
 		}
 		var err error
-		if device.Authentication, files, err = x509.make(hubward.Identity{Device: device.DeviceID}); err != nil {
+		if device.Authentication, files, err = x509.authentication(hubward.Identity{Device: device.DeviceID}); err != nil {
 			return err
 		}
-		more = []field{{"certificate", files.certificate}, {"key", files.key}}
+		more = []field{{"certificate", files.certificate}, {"key", files.key}} // nothing, when none were made
 	}
 	stored, err := c.CreateDevice(ctx, device)
 	if err != nil {

@@ -132,17 +132,23 @@ func readAuthority(certFile, keyFile string) (*pki.Authority, []*x509.Certificat
 	return a, chain, nil
 }
 
-// x509Flags are how a command is told to make a key and a certificate for an identity.
+// x509Flags are how a command is told that an identity authenticates with a certificate: one that is there, or one that the command
+// makes, with its key.
 type x509Flags struct {
-	selfSigned      bool
-	ca, caKey, out  string
-	validity        durationFlag
-	validityChanged func() bool
+	byAuthority        bool
+	primary, secondary string // thumbprints
+	selfSigned         bool
+	ca, caKey, out     string
+	validity           durationFlag
+	validityChanged    func() bool
 }
 
 func (f *x509Flags) add(cmd *cobra.Command) {
 	f.validity = durationFlag(clientLife)
 	flags := cmd.Flags()
+	flags.BoolVar(&f.byAuthority, "x509-registered", false, "it has a certificate of an authority of the hub, or of one below one")
+	flags.StringVar(&f.primary, "primary-thumbprint", "", "`thumbprint` of the certificate that it has: 40 or 64 hexadecimal digits")
+	flags.StringVar(&f.secondary, "secondary-thumbprint", "", "`thumbprint` of another certificate that it may have")
 	flags.BoolVar(&f.selfSigned, "x509", false, "make a key and a certificate, and register its thumbprint in place of keys")
 	flags.StringVar(&f.ca, "x509-ca", "", "PEM `file` with the certificate of a registered authority, or of one below it, that signs one instead")
 	flags.StringVar(&f.caKey, "x509-key", "", "PEM `file` with the key of --x509-ca")
@@ -151,20 +157,41 @@ func (f *x509Flags) add(cmd *cobra.Command) {
 	f.validityChanged = func() bool { return flags.Changed("validity") || flags.Changed("out") }
 }
 
-// wanted reports whether a certificate is to be made.
-func (f *x509Flags) wanted() bool { return f.selfSigned || f.ca != "" || f.caKey != "" }
+// wanted reports whether the identity is to authenticate with a certificate, and makes whether one is to be made.
+func (f *x509Flags) wanted() bool { return f.byAuthority || f.primary+f.secondary != "" || f.makes() }
+
+func (f *x509Flags) makes() bool { return f.selfSigned || f.ca != "" || f.caKey != "" }
 
 // problem says what does not go together; empty: it does.
 func (f *x509Flags) problem() string {
+	ways := 0
+	for _, given := range []bool{f.byAuthority, f.primary+f.secondary != "", f.selfSigned, f.ca+f.caKey != ""} {
+		if given {
+			ways++
+		}
+	}
 	switch {
-	case f.selfSigned && (f.ca != "" || f.caKey != ""):
-		return "give either --x509, or --x509-ca and --x509-key"
+	case ways > 1:
+		return "give one of --x509, --x509-ca with --x509-key, --x509-registered, and thumbprints"
 	case (f.ca == "") != (f.caKey == ""):
 		return "give both --x509-ca and --x509-key"
-	case !f.wanted() && f.validityChanged():
-		return "--validity and --out are for certificates: give --x509, or --x509-ca and --x509-key"
+	case !f.makes() && f.validityChanged():
+		return "--validity and --out are for a certificate that the command makes: give --x509, or --x509-ca and --x509-key"
 	}
 	return ""
+}
+
+// authentication returns how an identity authenticates, with the files of a certificate that was made for it, if any.
+func (f *x509Flags) authentication(id hubward.Identity) (*hubward.Authentication, certificateFiles, error) {
+	switch {
+	case f.makes():
+		return f.make(id)
+	case f.byAuthority:
+		return &hubward.Authentication{Type: hubward.AuthCertificate}, certificateFiles{}, nil
+	}
+	return &hubward.Authentication{Type: hubward.AuthSelfSigned, X509Thumbprint: hubward.X509Thumbprint{
+		PrimaryThumbprint: hubward.NullString(f.primary), SecondaryThumbprint: hubward.NullString(f.secondary),
+	}}, certificateFiles{}, nil
 }
 
 // make makes key and certificate of an identity, writes their files, and returns how the identity authenticates with them.

@@ -78,6 +78,7 @@ hostname = ["Hub.Example.com", "10.0.0.7", "fd00::7"]
 hub = "plant-7"
 partitions = 8
 retention = "7d"
+revoked = "/srv/revoked"
 [listen]
 mqtts = "off"
 amqps = ""
@@ -105,6 +106,7 @@ amqp-trace = ["fd00:0::7", "reader-"]
 	want := config.Default()
 	want.Data, want.Hub, want.Partitions, want.Retention = "/srv/hub", "plant-7", 8, 7*24*time.Hour
 	want.HostNames = []string{"hub.example.com", "10.0.0.7", "fd00::7"}
+	want.Revoked = "/srv/revoked"
 	want.Listen = config.Listen{
 		HTTPS: "[::1]:8443", AMQP: "127.0.0.1:5672", Admin: "127.0.0.1:9602",
 		MaxConnections: 1000, MaxMQTT: 1, MaxAMQP: 2, MaxHTTPS: 3,

@@ -130,6 +130,8 @@ func TestCertificate_ofAuthority(t *testing.T) {
 	ed := newKey(t, edKey, err)
 	p224Key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	p224 := newKey(t, p224Key, err)
+	signer := issueFor(t, strong, "signer", root, ca)
+	sha1Signed := []*party{issue(t, "d1", signer, func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA }), signer}
 	hour := now.Add(time.Hour)
 	byRoot := admitting(root)
 	for _, test := range []struct {
@@ -180,6 +182,7 @@ func TestCertificate_ofAuthority(t *testing.T) {
 		{"below one that may sign no certificates", certs(below(t, issue(t, "crl", root, all(ca, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })))...), byRoot, hour, access.ReasonChain},
 		{"too deep", certs(append(below(t, deep), flat)...), byRoot, hour, access.ReasonChain},
 		{"RSA with 1024 bits", certs(issueFor(t, short, "d1", root, nil)), byRoot, hour, access.ReasonWeak},
+		{"signed with SHA-1", certs(sha1Signed...), byRoot, hour, access.ReasonWeak},
 		{"P-224", certs(issueFor(t, p224, "d1", root, nil)), byRoot, hour, access.ReasonWeak},
 		{"below RSA with 1024 bits", certs(below(t, issueFor(t, short, "short", root, ca))...), byRoot, hour, access.ReasonWeak},
 	} {
