@@ -66,7 +66,7 @@ func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (acce
 	if err != nil {
 		return access.Principal{}, err
 	}
-	if t.Policy == "" && actsFor(t, c.Identity) {
+	if t.Policy == "" && c.OnBehalf && actsFor(t, c.Identity) {
 		return h.authenticateOnBehalf(ctx, s, t, c)
 	}
 	if t.Policy == "" {

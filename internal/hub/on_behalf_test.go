@@ -56,7 +56,7 @@ func (f *fixture) behalf(actor, id hubward.Identity, chain string) (*hub.Link, *
 	f.t.Helper()
 	n := f.other()
 	p, err := n.Authenticate(f.t.Context(), access.Credential{
-		Hub: "plant", Identity: id, Token: f.edgeHubToken(actor, edgeHubKey, time.Hour), Chain: chain,
+		Hub: "plant", Identity: id, Token: f.edgeHubToken(actor, edgeHubKey, time.Hour), OnBehalf: true, Chain: chain,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -161,9 +161,11 @@ func TestOnBehalf_refusals(t *testing.T) {
 			f.put(*d, "*")
 		}},
 		"a way that leads back": {actor: topHub, id: hubward.Identity{Device: "top"}, reason: access.ReasonResource, prepare: func(f *fixture) {
-			d := f.device("top")
-			d.ParentScopes = []string{f.device("lower").DeviceScope}
-			f.put(*d, "*")
+			scope := f.device("lower").DeviceScope
+			f.overwrite(hubward.Identity{Device: "top"}, func(r *hub.Registration) { r.ParentScopes = []string{scope} })
+		}},
+		"a parent that is no Edge device": {actor: topHub, id: leaf, reason: access.ReasonResource, prepare: func(f *fixture) {
+			f.overwrite(hubward.Identity{Device: "lower"}, func(r *hub.Registration) { r.Capabilities.IotEdge = false })
 		}},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -181,6 +183,19 @@ func TestOnBehalf_refusals(t *testing.T) {
 				t.Errorf("the reason is %q, want %q: %v", got, row.reason, errors.Unwrap(err))
 			}
 		})
+	}
+}
+
+// overwrite changes what is stored of an identity, also where the registry would refuse that.
+func (f *fixture) overwrite(id hubward.Identity, change func(r *hub.Registration)) {
+	f.t.Helper()
+	edit := &hub.IdentityEdit{ID: id, Edit: func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
+		next := *old
+		change(&next)
+		return &next, nil, nil
+	}}
+	if err := f.store.EditIdentities(f.t.Context(), "plant", []*hub.IdentityEdit{edit}); err != nil || edit.Err != nil {
+		f.t.Fatal(err, edit.Err)
 	}
 }
 
@@ -220,18 +235,45 @@ func TestOnBehalf_credentials(t *testing.T) {
 		"a policy's token for the Edge hub":     {f.policyToken("device", "plant.example/devices/top/modules/$edgeHub"), access.ReasonResource},
 		"the token of an Edge hub with another": {f.edgeHubToken(hubward.Identity{Device: "other"}, edgeHubKey, time.Hour), access.ReasonResource},
 	} {
-		_, err := f.Authenticate(t.Context(), access.Credential{Hub: "plant", Identity: leaf, Token: row.token})
+		_, err := f.Authenticate(t.Context(), access.Credential{Hub: "plant", Identity: leaf, Token: row.token, OnBehalf: true})
 		wantCode(t, what, err, hubward.CodeUnauthorizedAccess)
 		if got := access.ReasonOf(err); got != row.reason {
 			t.Errorf("%s: the reason is %q, want %q: %v", what, got, row.reason, errors.Unwrap(err))
 		}
 	}
+	// Nor is an Edge hub's, where the protocol is not one by which Edge hubs act for others.
+	_, err := f.Authenticate(t.Context(), access.Credential{Hub: "plant", Identity: leaf, Token: f.edgeHubToken(topHub, edgeHubKey, time.Hour), Chain: "leaf;lower;top"})
+	wantCode(t, "another protocol", err, hubward.CodeUnauthorizedAccess)
 	// As itself an Edge hub needs no chain.
 	p, err := f.Authenticate(t.Context(), access.Credential{
-		Hub: "plant", Identity: topHub, Token: f.edgeHubToken(topHub, edgeHubKey, time.Hour), Chain: "top/$edgeHub;top",
+		Hub: "plant", Identity: topHub, Token: f.edgeHubToken(topHub, edgeHubKey, time.Hour), OnBehalf: true, Chain: "top/$edgeHub;top",
 	})
 	if err != nil || p.Identity != topHub || p.Actor != (hubward.Identity{}) {
 		t.Errorf("as itself: %+v, %v", p, err)
+	}
+}
+
+// An Edge hub that has logged in acts on the key that it has now.
+func TestOnBehalf_keyOfTheEdgeHub(t *testing.T) {
+	for what, change := range map[string]func(r *hub.Registration){
+		"another key": func(r *hub.Registration) {
+			r.Authentication.SymmetricKey = hubward.SymmetricKey{PrimaryKey: "a2V5", SecondaryKey: "a2V5"}
+		},
+		"it was made anew":    func(r *hub.Registration) { r.GenerationID = "2" },
+		"no key any more":     func(r *hub.Registration) { r.Authentication = &hubward.Authentication{Type: hubward.AuthSelfSigned} },
+		"it is as it was":     func(*hub.Registration) {},
+		"its secondary alone": func(r *hub.Registration) { r.Authentication.SymmetricKey.PrimaryKey = "a2V5" },
+	} {
+		f := newEdgeFixture(t)
+		p, err := f.Authenticate(t.Context(), access.Credential{Hub: "plant", Identity: leaf, Token: f.edgeHubToken(topHub, edgeHubKey, time.Hour), OnBehalf: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.overwrite(topHub, change)
+		_, err = f.connectAs(p, leaf, &session{})
+		if good := strings.HasPrefix(what, "it is") || strings.HasPrefix(what, "its"); good != (err == nil) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

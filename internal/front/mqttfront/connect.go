@@ -98,7 +98,7 @@ func (c *conn) authenticate(ctx context.Context, user *userName, password []byte
 	if err != nil {
 		return access.Principal{}, err
 	}
-	credential := access.Credential{Hub: ref.Name, Identity: user.identity, Chain: user.chain, Token: string(password), Peer: peer.Of(c.nc)}
+	credential := access.Credential{Hub: ref.Name, Identity: user.identity, OnBehalf: true, Chain: user.chain, Token: string(password), Peer: peer.Of(c.nc)}
 	if len(password) == 0 {
 		credential.Certificates = c.certificates()
 	}

@@ -47,13 +47,9 @@ func itself(c *call) error {
 		return err
 	}
 	c.hub = ref.Name
-	err = c.authenticate(access.Credential{
+	return c.authenticate(access.Credential{
 		Hub: ref.Name, Identity: c.identity(), Token: c.token(), Certificates: c.certificates(),
 	})
-	if err == nil && c.principal.Actor != (hubward.Identity{}) {
-		return unauthorized(errors.New("an Edge hub acts for others over MQTT and AMQP alone"))
-	}
-	return err
 }
 
 // authenticatePolicy is authenticate for calls that are none of a device's.

@@ -25,9 +25,11 @@ type Credential struct {
 	// Identity is whom the peer says it is; the zero one: the token alone tells. With it, the principal speaks for this
 	// identity and no other.
 	Identity hubward.Identity
-	// Chain is what an Edge hub that logs in on behalf of Identity says of how that is below it, see access.Chain. Empty: it says
-	// nothing, as Edge hubs of earlier versions do; then the registry alone tells.
-	Chain string
+	// OnBehalf says that the peer may be an Edge hub, which logs in for Identity by its own token. Chain is what it says of how
+	// Identity is below it, see access.Chain. Empty: it says nothing, as Edge hubs of earlier versions do; then the registry
+	// alone tells.
+	OnBehalf bool
+	Chain    string
 
 	Token        string              // a shared access signature, the whole text
 	Policy, Key  string              // a policy's name, and the text of one of its keys

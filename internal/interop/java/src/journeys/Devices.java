@@ -5,12 +5,18 @@ import static journeys.Lib.env;
 import com.microsoft.azure.sdk.iot.device.ClientOptions;
 import com.microsoft.azure.sdk.iot.device.DeviceClient;
 import com.microsoft.azure.sdk.iot.device.IotHubClientProtocol;
+import com.microsoft.azure.sdk.iot.device.IotHubStatusCode;
 import com.microsoft.azure.sdk.iot.device.exceptions.IotHubClientException;
 import com.microsoft.azure.sdk.iot.device.transport.ExponentialBackoffWithJitter;
 import com.microsoft.azure.sdk.iot.device.transport.NoRetry;
+import java.util.concurrent.Callable;
 
 /** What the programs on the device SDK share. TRANSPORT names the protocol: mqtt (the default), mqtt-ws, amqp, amqp-ws, http. */
 final class Devices {
+    /** How long an answer may take, in ms: the SDK loses some. */
+    static final int PATIENCE = 3_000;
+    private static final int TRIES = 20;
+
     private Devices() {}
 
     static IotHubClientProtocol protocol() {
@@ -46,5 +52,18 @@ final class Devices {
         DeviceClient client = client(connectionString, retry);
         client.open(retry);
         return client;
+    }
+
+    /** Asks again when no answer comes. */
+    static <T> T tried(Callable<T> call) throws Exception {
+        for (int n = 1;; n++) {
+            try {
+                return call.call();
+            } catch (IotHubClientException late) {
+                if (late.getStatusCode() != IotHubStatusCode.DEVICE_OPERATION_TIMED_OUT || n == TRIES) {
+                    throw late;
+                }
+            }
+        }
     }
 }

@@ -12,7 +12,6 @@ import com.google.gson.JsonObject;
 import com.google.gson.ToNumberPolicy;
 import com.google.gson.reflect.TypeToken;
 import com.microsoft.azure.sdk.iot.device.DeviceClient;
-import com.microsoft.azure.sdk.iot.device.IotHubStatusCode;
 import com.microsoft.azure.sdk.iot.device.exceptions.IotHubClientException;
 import com.microsoft.azure.sdk.iot.device.twin.DirectMethodPayload;
 import com.microsoft.azure.sdk.iot.device.twin.DirectMethodResponse;
@@ -20,7 +19,6 @@ import com.microsoft.azure.sdk.iot.device.twin.Twin;
 import com.microsoft.azure.sdk.iot.device.twin.TwinCollection;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.Callable;
 import java.util.concurrent.LinkedBlockingQueue;
 
 /**
@@ -32,9 +30,6 @@ import java.util.concurrent.LinkedBlockingQueue;
 final class DrivenDevice {
     private static final Gson GSON =
         new GsonBuilder().serializeNulls().disableHtmlEscaping().setObjectToNumberStrategy(ToNumberPolicy.LONG_OR_DOUBLE).create();
-    /** How long an answer may take, in ms: the SDK loses some. */
-    private static final int PATIENCE = 3_000;
-    private static final int TRIES = 20;
 
     private final DeviceClient client;
     private final BlockingQueue<DirectMethodResponse> answers = new LinkedBlockingQueue<>();
@@ -49,21 +44,8 @@ final class DrivenDevice {
         return shown;
     }
 
-    /** Asks again when no answer comes. */
-    private static <T> T tried(Callable<T> call) throws Exception {
-        for (int n = 1;; n++) {
-            try {
-                return call.call();
-            } catch (IotHubClientException late) {
-                if (late.getStatusCode() != IotHubStatusCode.DEVICE_OPERATION_TIMED_OUT || n == TRIES) {
-                    throw late;
-                }
-            }
-        }
-    }
-
     private JsonElement twin() throws Exception {
-        Twin twin = tried(() -> client.getTwin(PATIENCE));
+        Twin twin = Devices.tried(() -> client.getTwin(Devices.PATIENCE));
         JsonObject shown = new JsonObject();
         shown.add("desired", shown(twin.getDesiredProperties()));
         shown.add("reported", shown(twin.getReportedProperties()));
@@ -72,7 +54,7 @@ final class DrivenDevice {
 
     private void report(JsonObject patch) throws Exception {
         Map<String, Object> members = GSON.fromJson(patch, new TypeToken<Map<String, Object>>() {}.getType());
-        tried(() -> client.updateReportedProperties(new TwinCollection(members), PATIENCE));
+        Devices.tried(() -> client.updateReportedProperties(new TwinCollection(members), Devices.PATIENCE));
     }
 
     private DirectMethodResponse called(String method, DirectMethodPayload payload, Object context) {
@@ -97,13 +79,13 @@ final class DrivenDevice {
             case "twin" -> {
                 return twin();
             }
-            case "watch" -> tried(() -> {
-                client.subscribeToDesiredProperties((twin, context) -> say("desired " + GSON.toJson(shown(twin.getDesiredProperties()))), null, PATIENCE);
+            case "watch" -> Devices.tried(() -> {
+                client.subscribeToDesiredProperties((twin, context) -> say("desired " + GSON.toJson(shown(twin.getDesiredProperties()))), null, Devices.PATIENCE);
                 return null;
             });
             case "report" -> report(command.getAsJsonObject("patch"));
-            case "handle" -> tried(() -> {
-                client.subscribeToMethods(this::called, null, PATIENCE);
+            case "handle" -> Devices.tried(() -> {
+                client.subscribeToMethods(this::called, null, Devices.PATIENCE);
                 return null;
             });
             case "answer" -> answers.put(new DirectMethodResponse(command.get("status").getAsInt(), command.get("payload")));
