@@ -102,7 +102,7 @@ func (l *Link) prepareReporting(e *reporting, r *twinRequest, at time.Time) erro
 		return err
 	}
 	id := l.Principal.Identity
-	e.ID, e.Edit, e.request = id, e.edit, r
+	e.ID, e.Fence, e.Edit, e.request = id, l.claim.Fence, e.edit, r
 	e.event = twinEvent(l.state.ref.Name, guid, id, authorOf(&l.Principal))
 	e.event.at = at
 	return nil

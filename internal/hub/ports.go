@@ -154,11 +154,14 @@ type TwinEdit struct {
 // ReportedEdit is one read-modify-write of an identity's reported properties.
 type ReportedEdit struct {
 	ID hubward.Identity
+	// Fence is that of the claim by which the identity is connected. It is stored with what is changed: when a newer claim has
+	// changed the properties, Edit is not called.
+	Fence uint64
 	// Edit gets the reported properties, and the ETag of the twin, and returns what is to be stored. The bytes of either are not
 	// changed any more, by nobody. The rest is as for TwinEdit.
 	Edit func(etag int64, old twindoc.Section) (next twindoc.Section, events []HubEvent, err error)
 
-	Err error // set by EditReported
+	Err error // set by EditReported; CodeConnectionClosedOnNewOne for an older claim
 }
 
 // Connection is what is stored of an identity's connection.

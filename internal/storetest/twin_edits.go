@@ -105,6 +105,30 @@ func testTwinCopy(t *testing.T, s hub.Store) {
 	wantTwin(t, s, homeHub, withTwin(aDevice("d"), aTwin(0)))
 }
 
+// A patch of a connection that was displaced may reach the store behind one of the next connection.
+func testTwinFence(t *testing.T, s hub.Store) {
+	withHome(t, s, "d", "other")
+	edit := func(device string, fence uint64) *hub.ReportedEdit {
+		e := reportedEdit(dev(device), report)
+		e.Fence = fence
+		return e
+	}
+	late := []*hub.ReportedEdit{edit("d", 0), edit("d", 6), edit("other", 6)}
+	editReported(t, s, homeHub, edit("d", 5), edit("d", 7), edit("d", 7))
+	editTwins(t, s, homeHub, twinEdit(dev("d"), func(twin *hub.StoredTwin) { twin.Reported.Version++ })) // by no connection: it stays 7
+	if err := EditReported(t.Context(), s, homeHub, late); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, late[0].Err, hubward.CodeConnectionClosedOnNewOne)
+	wantCode(t, late[1].Err, hubward.CodeConnectionClosedOnNewOne)
+	if late[2].Err != nil {
+		t.Errorf("another identity: %v", late[2].Err)
+	}
+	if r, err := s.Twin(t.Context(), homeHub, dev("d")); err != nil || r.Twin.Reported.Version != 5 {
+		t.Errorf("%+v, %v; want the version that four writes leave", r, err)
+	}
+}
+
 func testTwinOrder(t *testing.T, s hub.Store) {
 	withHome(t, s, "d")
 	var seen []int64

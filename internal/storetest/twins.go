@@ -26,6 +26,7 @@ var twinTests = []test{
 	{"editsTouchNothingElse", testTwinAlone},
 	{"editsGetACopy", testTwinCopy},
 	{"editsRunInOrderOnOneAnothersRows", testTwinOrder},
+	{"olderClaimReportsNothing", testTwinFence},
 	{"failureIsItsOwn", testTwinFailure},
 	{"panicFailsTheCallAlone", testTwinPanic},
 	{"tellEvents", testTwinEvents},

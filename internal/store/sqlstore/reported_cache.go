@@ -15,7 +15,8 @@ const maxReported = 16 << 20
 type reportedRow struct {
 	id      sql.NullInt64 // NULL: there is no row, and section is what nobody has written to
 	etag    int64
-	room    int // bytes of metadata, document and padding; 0 when there is no padding
+	fence   uint64 // of the newest connection that has written
+	room    int    // bytes of metadata, document and padding; 0 when there is no padding
 	section twindoc.Section
 }
 
@@ -106,7 +107,7 @@ func (t *writeTx) forgetReported(k reportedKey) { t.w.reported.drop(k) }
 // readReported reads the row of an identity that is locked, nil when there is no such identity.
 func readReported(tx *writeTx, k reportedKey) (*reportedRow, error) {
 	row, err := tx.row(`SELECT coalesce(t.etag, 1), r.id, coalesce(r.version, 1), coalesce(r.size, 0), r.metadata, r.document,
-			coalesce(length(r.padding), 0)
+			coalesce(length(r.padding), 0), coalesce(r.fence, 0)
 		FROM devices`+joinTwin+whoseTwin, k.hub, k.id.Device, k.id.Module)
 	if err != nil {
 		return nil, err
@@ -114,7 +115,9 @@ func readReported(tx *writeTx, k reportedKey) (*reportedRow, error) {
 	r := new(reportedRow)
 	s := &r.section
 	var padding int
-	err = row.Scan(&r.etag, &r.id, &s.Version, &s.Size, &s.Metadata, &s.Document, &padding)
+	var fence int64
+	err = row.Scan(&r.etag, &r.id, &s.Version, &s.Size, &s.Metadata, &s.Document, &padding, &fence)
+	r.fence = uint64(fence)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

@@ -150,11 +150,15 @@ func (s *Store) editReported(op string, tx *writeTx, hubName string, e *hub.Repo
 		e.Err = notFound(op, e.ID)
 		return nil
 	}
+	if e.Fence < old.fence {
+		e.Err = hubward.Errorf(hubward.CodeConnectionClosedOnNewOne, "a newer connection of the device has reported")
+		return nil
+	}
 	next, events, err := e.Edit(old.etag, old.section)
 	if e.Err = err; err != nil {
 		return nil
 	}
-	if err := saveReported(tx, k, old, &next); err != nil {
+	if err := saveReported(tx, k, old, e.Fence, &next); err != nil {
 		return err
 	}
 	tx.tell(hubName, events)

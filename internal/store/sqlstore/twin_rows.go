@@ -108,7 +108,7 @@ func saveTwin(tx *writeTx, hubName string, id hubward.Identity, old *twinRows, n
 		return err
 	}
 	k := reportedKey{hubName, id}
-	if err := saveReported(tx, k, &reportedRow{id: old.reportedID, section: old.Reported}, &next.Reported); err != nil {
+	if err := saveReported(tx, k, &reportedRow{id: old.reportedID, section: old.Reported}, 0, &next.Reported); err != nil {
 		return err
 	}
 	tx.forgetReported(k) // and the ETag with it
@@ -139,25 +139,26 @@ func saveWritten(tx *writeTx, hubName string, id hubward.Identity, old *twinRows
 	return err
 }
 
-// saveReported saves what the identity writes: reported properties.
-func saveReported(tx *writeTx, k reportedKey, old *reportedRow, next *twindoc.Section) error {
+// saveReported saves what the identity writes: reported properties. fence is that of its connection, 0 for what comes by none.
+func saveReported(tx *writeTx, k reportedKey, old *reportedRow, fence uint64, next *twindoc.Section) error {
 	if sameSection(next, &old.section) {
 		return nil
 	}
 	padding := paddingOf(old.room, len(next.Metadata)+len(next.Document))
 	if !old.id.Valid {
 		tx.forgetReported(k) // the id is not known yet
-		_, err := tx.exec(`INSERT INTO twin_reported (hub, device_id, module_id, version, size, metadata, document, padding)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			k.hub, k.id.Device, k.id.Module, next.Version, next.Size, next.Metadata, documentText(next.Document), padding)
+		_, err := tx.exec(`INSERT INTO twin_reported (hub, device_id, module_id, version, size, metadata, document, padding, fence)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			k.hub, k.id.Device, k.id.Module, next.Version, next.Size, next.Metadata, documentText(next.Document), padding, int64(fence))
 		return err
 	}
-	_, err := tx.exec(`UPDATE twin_reported SET version = $2, size = $3, metadata = $4, document = $5, padding = $6 WHERE id = $1`,
-		old.id.Int64, next.Version, next.Size, next.Metadata, documentText(next.Document), padding)
+	_, err := tx.exec(`UPDATE twin_reported SET version = $2, size = $3, metadata = $4, document = $5, padding = $6,
+			fence = CASE WHEN fence < $7 THEN $7 ELSE fence END WHERE id = $1`,
+		old.id.Int64, next.Version, next.Size, next.Metadata, documentText(next.Document), padding, int64(fence))
 	if err != nil {
 		return err
 	}
-	stored := &reportedRow{id: old.id, etag: old.etag, section: *next}
+	stored := &reportedRow{id: old.id, etag: old.etag, fence: fence, section: *next}
 	stored.section.Document = documentOf(next.Document)
 	if padding != nil {
 		stored.room = len(next.Metadata) + len(next.Document) + len(padding)

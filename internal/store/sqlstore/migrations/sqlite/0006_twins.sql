@@ -32,6 +32,7 @@ CREATE TABLE twin_reported (
     device_id TEXT    NOT NULL,
     module_id TEXT    NOT NULL,
     version   INTEGER NOT NULL, -- grows with each write
+    fence     INTEGER NOT NULL DEFAULT 0, -- of the newest connection that has written
     size      INTEGER NOT NULL, -- by the arithmetic of the limits
     metadata  BLOB,
     document  TEXT    NOT NULL,
