@@ -35,7 +35,7 @@ func runPage(t *testing.T, page string, snippets []string) {
 	dir := t.TempDir()
 	prepareFolder(t, dir, page)
 	t.Cleanup(func() { // what pages make
-		command(t, "device", "delete", docsDevice)
+		command(t, "device", "delete", docsDevice, "lab-1")
 		command(t, "hub", "delete", "plant-2", "--yes")
 		command(t, "consumer-group", "delete", "dashboards")
 	})
