@@ -7,9 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"strings"
@@ -455,4 +457,55 @@ func TestCertificateAuthorities_certificateEnds(t *testing.T) {
 	wantCode(t, "an expired certificate", err, hubward.CodeUnauthorizedAccess)
 	_, err = f.Authenticate(t.Context(), access.Credential{Hub: "plant", Identity: id, Certificates: chain})
 	wantCode(t, "an expired certificate", err, hubward.CodeUnauthorizedAccess)
+}
+
+// What is revoked loses its connection on whatever node, whether an authority let it in or its thumbprint, and does not come back.
+// An authority that is revoked takes all along that it has issued.
+func TestCheckCertificates(t *testing.T) {
+	f := newFixture(t)
+	ca, other := f.makeAuthority("ca"), f.makeAuthority("other")
+	f.register("ca", ca)
+	f.register("other", other)
+	by := map[string][]*x509.Certificate{
+		"d1": f.issue(ca, "d1", time.Hour), "d2": f.issue(ca, "d2", time.Hour), "e1": f.issue(other, "e1", time.Hour), "pinned": f.issue(other, "x", time.Hour),
+	}
+	sessions := make(map[string]*session)
+	for id, chain := range by {
+		if id == "pinned" {
+			sum := sha256.Sum256(chain[0].Raw)
+			d := hubward.Device{DeviceID: id, Authentication: &hubward.Authentication{Type: hubward.AuthSelfSigned, X509Thumbprint: hubward.X509Thumbprint{
+				PrimaryThumbprint: hubward.NullString(hex.EncodeToString(sum[:])),
+			}}}
+			if _, err := f.PutDevice(t.Context(), "plant", d, ""); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			f.createCertified(id)
+		}
+		var err error
+		if sessions[id], err = f.connectBy(f.other(), id, chain); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		serials []*big.Int
+		refused string
+	}{
+		{[]*big.Int{by["d1"][0].SerialNumber}, "d1"},
+		{[]*big.Int{by["d1"][0].SerialNumber, by["pinned"][0].SerialNumber}, "d1 pinned"},
+		{[]*big.Int{ca.Certificate.SerialNumber}, "d1 d2"}, // and the thumbprint is good again
+	} {
+		f.revoke(step.serials...)
+		for id, chain := range by {
+			refused := strings.Contains(" "+step.refused+" ", " "+id+" ")
+			if s := sessions[id]; s != nil && (s.closed() != nil) != refused {
+				t.Errorf("%s: %s: its connection has ended with %v", step.refused, id, s.closed())
+			}
+			s, err := f.connectBy(f.other(), id, chain)
+			if (err != nil) != refused || refused && access.ReasonOf(err) != access.ReasonRevoked {
+				t.Errorf("%s: %s comes back: %v", step.refused, id, err)
+			}
+			sessions[id] = s
+		}
+	}
 }

@@ -2,10 +2,13 @@ package hub_test
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 	"github.com/hubward/hubward/internal/cluster/localcluster"
 	"github.com/hubward/hubward/internal/eventlog/memlog"
 	"github.com/hubward/hubward/internal/hub"
+	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/store/sqlstore"
 )
 
@@ -56,6 +60,8 @@ type fixture struct {
 	mu   sync.Mutex
 	now  time.Time
 	next int // the node that the next connection comes to
+
+	revoked map[string]bool // serial numbers
 }
 
 // newFixture has the hub "plant", which answers to plant.example.
@@ -83,7 +89,7 @@ func newBareFixture(t *testing.T, random io.Reader) *fixture {
 	for i := range nodeCount() {
 		h, err := hub.Open(t.Context(), hub.Options{
 			Store: store, Log: f.log, Cluster: cluster, Node: fmt.Sprint("node ", i), Now: f.clock, Rand: random,
-			Observer: &f.seen,
+			Observer: &f.seen, Revoked: f.isRevoked,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -156,6 +162,25 @@ func (f *fixture) advance(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.now = f.now.Add(d)
+}
+
+// revoke has the nodes know of revoked certificates, and look at their connections.
+func (f *fixture) revoke(serials ...*big.Int) {
+	f.mu.Lock()
+	f.revoked = make(map[string]bool)
+	for _, s := range serials {
+		f.revoked[s.String()] = true
+	}
+	f.mu.Unlock()
+	for _, n := range f.nodes {
+		n.CheckCertificates()
+	}
+}
+
+func (f *fixture) isRevoked(p *access.Path) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(p.Certificates, func(c *x509.Certificate) bool { return f.revoked[c.SerialNumber.String()] })
 }
 
 func (f *fixture) createHub(name string, hosts ...string) hub.Config {
