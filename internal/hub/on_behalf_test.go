@@ -164,7 +164,7 @@ func TestOnBehalf_refusals(t *testing.T) {
 			scope := f.device("lower").DeviceScope
 			f.overwrite(hubward.Identity{Device: "top"}, func(r *hub.Registration) { r.ParentScopes = []string{scope} })
 		}},
-		"a parent that is no Edge device": {actor: topHub, id: leaf, reason: access.ReasonResource, prepare: func(f *fixture) {
+		"a parent that is no Edge device": {actor: lowerHub, id: leaf, reason: access.ReasonResource, prepare: func(f *fixture) {
 			f.overwrite(hubward.Identity{Device: "lower"}, func(r *hub.Registration) { r.Capabilities.IotEdge = false })
 		}},
 	} {

@@ -283,8 +283,13 @@ func (c *Conn) tellClosed(reason error, good bool) {
 	c.guard(func() error { c.peer.Closed(reason); return nil })
 }
 
-// closeSocket closes the socket. The close of a TLS connection tells the peer, and may wait for it: not so after a cut.
+// closeSocket closes the socket. The close of a TLS connection or a WebSocket tells the peer, and may wait for it: not so after a
+// cut.
 func (c *Conn) closeSocket(wasCut bool) {
+	if ws, ok := c.nc.(interface{ Cut() }); ok && wasCut {
+		ws.Cut()
+		return
+	}
 	if tc, ok := c.nc.(*tls.Conn); ok && wasCut {
 		tc.NetConn().Close()
 		return

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,6 +209,52 @@ func TestShutdown_cutsWhoTakesThatBetter(t *testing.T) {
 					t.Errorf("the program is told %v", ended)
 				}
 			})
+		})
+	}
+}
+
+// cuttable is a connection that can be cut, as a WebSocket can.
+type cuttable struct {
+	net.Conn
+	cuts atomic.Int32
+}
+
+func (c *cuttable) Cut() {
+	c.cuts.Add(1)
+	c.Close()
+}
+
+// What is below the connection is cut as well, where it would say a word of its own at the end; a connection that ends in good
+// order is closed.
+func TestShutdown_cutsWhatIsBelow(t *testing.T) {
+	for _, cut := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &program{attach: func(l *amqpengine.Link) {
+				if cut {
+					l.CutAtShutdown()
+				}
+				l.AcceptReceiver(amqpengine.ReceiverOptions{Deliver: func(*amqpengine.Delivery) {}})
+			}}
+			s := amqpengine.New(h, amqpengine.Options{})
+			ours, theirs := net.Pipe()
+			below := &cuttable{Conn: theirs}
+			go s.ServeConn(below)
+			p := &raw{t, ours}
+			p.begin(0, 100)
+			p.attach(sending(0, "a"))
+			done := make(chan error, 1)
+			go func() { done <- s.Shutdown(context.Background()) }()
+			if !cut {
+				expect[amqpwire.Close](p, 0, amqpwire.CodeClose)
+				ours.Close()
+			}
+			p.expectEnd()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if was := below.cuts.Load() > 0; was != cut {
+				t.Errorf("cut %t: cut is called %d times", cut, below.cuts.Load())
+			}
 		})
 	}
 }

@@ -144,6 +144,15 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// Cut is Close without the closing handshake: the peer sees that the connection breaks, as it would without a WebSocket. There are
+// clients that take a WebSocket which ends in good order for one that goes on.
+//
+// Observed with Java's iot-device-client 2.5.0 over AMQPS_WS.
+func (c *Conn) Cut() {
+	c.cut(nil)
+	c.Close()
+}
+
 // finish is the closing handshake, and the end of the socket.
 func (c *Conn) finish() {
 	defer c.server.conns.Remove(c)

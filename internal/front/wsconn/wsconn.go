@@ -151,8 +151,17 @@ func (c *capture) Hijack() (conn net.Conn, buf *bufio.ReadWriter, err error) {
 // bring about. When ctx ends first, it cuts the rest and returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error { return s.conns.Shutdown(ctx) }
 
-// cut closes the socket. The front end notices, and closes the connection.
+// cut closes the socket, below TLS and whatever else there is: the end of a TLS connection would be announced, at leisure. The
+// front end notices, and closes the connection.
 func (c *Conn) cut(error) {
-	c.below.SetDeadline(past) // the end of a TLS connection would be announced, at leisure
-	c.below.Close()
+	c.below.SetDeadline(past)
+	nc := c.below
+	for {
+		outer, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		nc = outer.NetConn()
+	}
+	nc.Close()
 }

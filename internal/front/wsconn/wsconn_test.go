@@ -119,6 +119,30 @@ func TestShutdown_cutsWhoStays(t *testing.T) {
 	}
 }
 
+// A connection that is cut ends without a close frame.
+func TestCut(t *testing.T) {
+	ended := make(chan struct{})
+	s, web := start(t, wsconn.Table{"mqtt": func(nc net.Conn) {
+		defer close(ended)
+		nc.Write([]byte("last words")) //nolint:errcheck // what the peer gets is looked at
+		nc.(*wsconn.Conn).Cut()
+		if _, err := nc.Read(make([]byte, 1)); err == nil {
+			t.Error("it can be read")
+		}
+	}})
+	ws := dial(t, web, "mqtt")
+	if _, body, err := ws.Read(t.Context()); string(body) != "last words" || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	if _, _, err := ws.Read(t.Context()); err == nil || websocket.CloseStatus(err) != -1 {
+		t.Errorf("the end: %v", err)
+	}
+	<-ended
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShutdown_saysGoingAway(t *testing.T) {
 	begun, drain := make(chan struct{}), make(chan struct{})
 	s, web := start(t, wsconn.Table{"mqtt": func(nc net.Conn) {
