@@ -17,7 +17,7 @@ import (
 
 // Time limits of a connection.
 const (
-	dialTimeout = 30 * time.Second
+	dialTimeout = time.Minute
 	tokenTTL    = 6 * time.Hour
 )
 

@@ -16,7 +16,7 @@ const (
 	// helloTimeout bounds the wait for the ClientHello, in which a client costs its socket and a goroutine that reads.
 	helloTimeout = 10 * time.Second
 	// handshakeTimeout bounds all of it, the wait for its turn included.
-	handshakeTimeout = 20 * time.Second
+	handshakeTimeout = 30 * time.Second
 )
 
 // defaultWaiting is how many connections wait for their turn at most, unless told.

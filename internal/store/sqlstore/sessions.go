@@ -30,6 +30,13 @@ func (s *Store) Session(ctx context.Context, hubName string, id hubward.Identity
 // Errors: CodeConnectionClosedOnNewOne; CodeDeviceNotFound, CodeModuleNotFound.
 func (s *Store) SaveSession(ctx context.Context, hubName string, id hubward.Identity, fence uint64, state []byte) error {
 	const op = "sqlstore.SaveSession"
+	if state == nil {
+		// Most clean sessions have nothing to forget. That is no reason to wait for the writer, of which there is one for all who
+		// connect.
+		if some, err := s.hasSession(ctx, hubName, id); err != nil || !some {
+			return s.fail(op, err)
+		}
+	}
 	return s.update(ctx, op, func(tx *writeTx) error {
 		if state == nil {
 			return s.forgetSession(op, tx, hubName, id, fence)
@@ -48,6 +55,16 @@ func (s *Store) SaveSession(ctx context.Context, hubName string, id hubward.Iden
 		}
 		return err
 	})
+}
+
+// hasSession reports whether there is a row, with a state or without.
+func (s *Store) hasSession(ctx context.Context, hubName string, id hubward.Identity) (some bool, err error) {
+	row, err := s.read.row(ctx, `SELECT EXISTS (SELECT 1 FROM sessions WHERE hub = $1 AND device_id = $2 AND module_id = $3)`,
+		hubName, id.Device, id.Module)
+	if err == nil {
+		err = row.Scan(&some)
+	}
+	return some, err
 }
 
 // forgetSession leaves the row, if there is one, with the fence: what an older claim comes to store is void.
