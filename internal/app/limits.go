@@ -22,17 +22,24 @@ func (a *App) newLimits() limits {
 		total = listen.MostConnections()
 	}
 	mqtt, amqp, https := a.cfg.Listen.Shares(total)
-	limit := func(protocol string, n int) *listen.Limit {
-		return listen.NewLimit(listen.LimitOptions{Protocol: protocol, Max: n, Logger: a.logger, Now: a.o.Now})
+	var addresses *listen.Addresses
+	if n := a.cfg.Listen.MaxPerAddress; n > 0 {
+		addresses = listen.NewAddresses(listen.AddressOptions{Max: n, Logger: a.logger, Now: a.o.Now})
 	}
-	return limits{mqtt: limit("mqtt", mqtt), amqp: limit("amqp", amqp), https: limit("https", https), admin: limit("admin", maxAdmin)}
+	limit := func(protocol string, n int, addresses *listen.Addresses) *listen.Limit {
+		return listen.NewLimit(listen.LimitOptions{Protocol: protocol, Max: n, Addresses: addresses, Logger: a.logger, Now: a.o.Now})
+	}
+	return limits{
+		mqtt: limit("mqtt", mqtt, addresses), amqp: limit("amqp", amqp, addresses), https: limit("https", https, addresses),
+		admin: limit("admin", maxAdmin, nil),
+	}
 }
 
 // stats are the numbers of those that strangers reach.
 func (l *limits) stats() map[string]obs.Connections {
 	stats := make(map[string]obs.Connections)
 	for protocol, l := range map[string]*listen.Limit{"mqtt": l.mqtt, "amqp": l.amqp, "https": l.https} {
-		stats[protocol] = obs.Connections{Open: l.Open(), Max: l.Max(), Refused: l.Refused()}
+		stats[protocol] = obs.Connections{Open: l.Open(), Max: l.Max(), Refused: l.Refused(), Crowded: l.Crowded()}
 	}
 	return stats
 }

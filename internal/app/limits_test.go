@@ -73,7 +73,7 @@ func TestLimits_perProtocol(t *testing.T) {
 	if _, err := r.socket("/$iothub/websocket", "mqtt").Read(make([]byte, 1)); err == nil {
 		t.Error("a third connection by WebSocket is served")
 	}
-	r.wantMetric(`hubward_protocol_connections_refused_total{protocol="mqtt"} 2`)
+	r.wantMetric(`hubward_protocol_connections_refused_total{protocol="mqtt",reason="protocol"} 2`)
 	r.wantMetric(`hubward_connections_refused_total 2`)
 
 	// Those that say nothing, of all protocols, take no place of who logs in.
@@ -86,7 +86,7 @@ func TestLimits_perProtocol(t *testing.T) {
 			defer nc.Close()
 		}
 	}
-	r.wantMetric(`hubward_protocol_connections_refused_total{protocol="amqp"} 8`)
+	r.wantMetric(`hubward_protocol_connections_refused_total{protocol="amqp",reason="protocol"} 8`)
 	for range 3 {
 		resp, err := r.get(t.Context(), "/devices/d1?api-version=2021-04-12", r.owner())
 		if err != nil {

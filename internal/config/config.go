@@ -41,6 +41,9 @@ type Listen struct {
 	// MaxMQTT, MaxAMQP and MaxHTTPS bound the connections of a protocol. MQTT and AMQP by WebSocket are theirs, not those of
 	// HTTPS. Zero: a share of what the others leave.
 	MaxMQTT, MaxAMQP, MaxHTTPS int
+	// MaxPerAddress bounds the connections from one address, of all protocols together: an IPv4 address, or the /64 network of
+	// an IPv6 address. Those from this machine are not counted. Zero: any number.
+	MaxPerAddress int
 }
 
 // Shares returns how many connections each protocol may have when there may be total of them. What is given stays, what it
@@ -108,7 +111,7 @@ func Default() Config {
 		Hub:        "hubward",
 		Partitions: 4,
 		Retention:  24 * time.Hour,
-		Listen:     Listen{MQTTS: ":8883", AMQPS: ":5671", HTTPS: ":443", Admin: "127.0.0.1:9601"},
+		Listen:     Listen{MQTTS: ":8883", AMQPS: ":5671", HTTPS: ":443", Admin: "127.0.0.1:9601", MaxPerAddress: 10_000},
 		TLS:        TLS{KeyType: "ecdsa"},
 		Log:        Log{Level: "info", Format: "text"},
 	}

@@ -89,6 +89,7 @@ max-connections = 1000
 max-mqtt-connections = 1
 max-amqp-connections = 2
 max-https-connections = 3
+max-connections-per-address = 4
 [tls]
 certificate = "c.pem"
 key = "k.pem"
@@ -109,7 +110,7 @@ amqp-trace = ["fd00:0::7", "reader-"]
 	want.Revoked = "/srv/revoked"
 	want.Listen = config.Listen{
 		HTTPS: "[::1]:8443", AMQP: "127.0.0.1:5672", Admin: "127.0.0.1:9602",
-		MaxConnections: 1000, MaxMQTT: 1, MaxAMQP: 2, MaxHTTPS: 3,
+		MaxConnections: 1000, MaxMQTT: 1, MaxAMQP: 2, MaxHTTPS: 3, MaxPerAddress: 4,
 	}
 	want.TLS = config.TLS{Certificate: "c.pem", Key: "k.pem", CA: "ca.pem", KeyType: "rsa"}
 	want.Log = config.Log{Level: "debug", Format: "json", AMQPTrace: []string{"fd00::7", "reader-"}}
@@ -303,6 +304,9 @@ func TestValidate(t *testing.T) {
 		{"negative limit of MQTT", func(c *config.Config) { c.Listen.MaxMQTT = -1 }, "listen.max-mqtt-connections: "},
 		{"large limit of AMQP", func(c *config.Config) { c.Listen.MaxAMQP = 1<<20 + 1 }, "listen.max-amqp-connections: "},
 		{"largest limit of HTTPS", func(c *config.Config) { c.Listen.MaxHTTPS = 1 << 20 }, ""},
+		{"negative limit of an address", func(c *config.Config) { c.Listen.MaxPerAddress = -1 }, "listen.max-connections-per-address: "},
+		{"no limit of an address", func(c *config.Config) { c.Listen.MaxPerAddress = 0 }, ""},
+		{"large limit of an address", func(c *config.Config) { c.Listen.MaxPerAddress = 1<<20 + 1 }, "listen.max-connections-per-address: "},
 		{"all that there is", func(c *config.Config) { c.Listen.MaxConnections, c.Listen.MaxMQTT, c.Listen.MaxAMQP = 10, 7, 3 }, ""},
 		{"more than there is", func(c *config.Config) { c.Listen.MaxConnections, c.Listen.MaxMQTT, c.Listen.MaxAMQP = 10, 7, 4 }, "listen.max-connections: "},
 		{"certificate without key", func(c *config.Config) { c.TLS.Certificate = "c.pem" }, "tls.key: "},

@@ -35,6 +35,7 @@ type shape struct {
 		MaxMQTT        any `toml:"max-mqtt-connections"`
 		MaxAMQP        any `toml:"max-amqp-connections"`
 		MaxHTTPS       any `toml:"max-https-connections"`
+		MaxPerAddress  any `toml:"max-connections-per-address"`
 	} `toml:"listen"`
 	TLS struct {
 		Certificate any `toml:"certificate"`

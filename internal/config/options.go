@@ -61,6 +61,8 @@ var options = []Option{
 		func(c *Config) *int { return &c.Listen.MaxAMQP }),
 	count("listen.max-https-connections", "max-https-connections", "most of them that speak HTTPS; 0: one of five",
 		func(c *Config) *int { return &c.Listen.MaxHTTPS }),
+	count("listen.max-connections-per-address", "max-connections-per-address", "most of them from one IPv4 address or IPv6 /64 network, but this machine; 0: any number",
+		func(c *Config) *int { return &c.Listen.MaxPerAddress }),
 	count("partitions", "partitions", "partitions of the first hub, fixed when it is created", func(c *Config) *int { return &c.Partitions }),
 	{
 		Path: "retention", Flag: "retention", Value: "DURATION",

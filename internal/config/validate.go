@@ -124,6 +124,7 @@ func (c *Config) checkLimits(p *problems) {
 	}{
 		{"listen.max-connections", l.MaxConnections},
 		{"listen.max-mqtt-connections", l.MaxMQTT}, {"listen.max-amqp-connections", l.MaxAMQP}, {"listen.max-https-connections", l.MaxHTTPS},
+		{"listen.max-connections-per-address", l.MaxPerAddress},
 	} {
 		if o.n < 0 || o.n > maxMaxConnections {
 			p.add(o.path, "%d: not within 0 to %d", o.n, maxMaxConnections)

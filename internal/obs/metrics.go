@@ -36,6 +36,7 @@ type Connections struct {
 	Open    int   // now
 	Max     int   // the bound
 	Refused int64 // since the start, because of the bound
+	Crowded int64 // since the start, because too many came from one address
 }
 
 // LogStats are the numbers of the telemetry log since it was opened.
@@ -149,7 +150,7 @@ var (
 	descMax     = prometheus.NewDesc("hubward_connections_max", "The most connections that are accepted.", nil, nil)
 	descSpeak   = perProtocol("hubward_protocol_connections", "Connections by what they speak, by WebSocket or not.")
 	descMost    = perProtocol("hubward_protocol_connections_max", "The most connections that may speak it.")
-	descSpurned = perProtocol("hubward_protocol_connections_refused_total", "Connections that were closed because too many speak it.")
+	descSpurned = perProtocol("hubward_protocol_connections_refused_total", "Connections that were closed because too many speak it, or come from one address.", "reason")
 	descTooMany = prometheus.NewDesc("hubward_connections_refused_total", "Connections that were closed because there were too many.", nil, nil)
 
 	descReady       = prometheus.NewDesc("hubward_ready", "1 if a part of the process can do its work, as the readiness call says, 0 if it cannot.", []string{"part"}, nil)
@@ -175,8 +176,8 @@ func perHub(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, append([]string{"hub"}, labels...), nil)
 }
 
-func perProtocol(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, []string{"protocol"}, nil)
+func perProtocol(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, append([]string{"protocol"}, labels...), nil)
 }
 
 // Describe lists the metrics that Collect makes.
@@ -244,10 +245,11 @@ func (m *Metrics) collectState(ch chan<- prometheus.Metric) {
 func collectConnections(ch chan<- prometheus.Metric, byProtocol map[string]Connections) {
 	var all Connections
 	for protocol, c := range byProtocol {
-		all = Connections{Open: all.Open + c.Open, Max: all.Max + c.Max, Refused: all.Refused + c.Refused}
+		all = Connections{Open: all.Open + c.Open, Max: all.Max + c.Max, Refused: all.Refused + c.Refused + c.Crowded}
 		gauge(ch, descSpeak, int64(c.Open), protocol)
 		gauge(ch, descMost, int64(c.Max), protocol)
-		counter(ch, descSpurned, c.Refused, protocol)
+		counter(ch, descSpurned, c.Refused, protocol, "protocol")
+		counter(ch, descSpurned, c.Crowded, protocol, "address")
 	}
 	gauge(ch, descOpen, int64(all.Open))
 	gauge(ch, descMax, int64(all.Max))

@@ -171,8 +171,8 @@ func TestMetrics_lookedUpWhenRead(t *testing.T) {
 		`hubward_connections_refused_total 2`,
 		`hubward_protocol_connections{protocol="amqp"} 1`,
 		`hubward_protocol_connections_max{protocol="amqp"} 20`,
-		`hubward_protocol_connections_refused_total{protocol="mqtt"} 2`,
-		`hubward_protocol_connections_refused_total{protocol="amqp"} 0`,
+		`hubward_protocol_connections_refused_total{protocol="mqtt",reason="protocol"} 2`,
+		`hubward_protocol_connections_refused_total{protocol="amqp",reason="address"} 0`,
 	)
 }
 

@@ -16,23 +16,27 @@ const logPause = time.Second
 //
 // A connection that has not logged in may be anybody's. When all places are taken, the one of them that has waited longest
 // gives its place to the next that comes: who floods a listener with connections that say nothing takes no place of those
-// that are logged in, and keeps nobody out who logs in without delay. LoggedIn, Waits and Move say how a connection stands.
+// that are logged in, and keeps nobody out who logs in without delay. Whose address has more of them waiting than that one's, gets
+// the place of its own oldest. LoggedIn, Waits and Move say how a connection stands.
 type Limit struct {
 	o       LimitOptions
 	refused atomic.Int64
+	crowded atomic.Int64 // refused because of their address
 	logged  logPacer
 
 	mu      sync.Mutex // guards the fields below, and those of places; a leaf
 	open    int
-	waiting list.List // of *place: those that have not logged in, the oldest first
+	waiting list.List      // of *place: those that have not logged in, the oldest first
+	from    map[source]int // how many of them come from where
 }
 
 // LimitOptions are what a Limit is made of.
 type LimitOptions struct {
-	Protocol string           // what the log calls it
-	Max      int              // below 1: 1
-	Logger   *slog.Logger     // nil: nothing is logged
-	Now      func() time.Time // nil: time.Now
+	Protocol  string           // what the log calls it
+	Max       int              // below 1: 1
+	Addresses *Addresses       // over all limits that have it; nil: an address may have all
+	Logger    *slog.Logger     // nil: nothing is logged
+	Now       func() time.Time // nil: time.Now
 }
 
 // NewLimit returns a limit of which all places are free.
@@ -44,7 +48,7 @@ func NewLimit(o LimitOptions) *Limit {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Limit{o: o}
+	return &Limit{o: o, from: make(map[source]int)}
 }
 
 // MostConnections is how many connections, of all protocols, the limit of open files leaves room for.
@@ -63,6 +67,9 @@ func (l *Limit) Open() int {
 // Refused is the number of connections that were closed because of the bound: when they came, or before they had logged in.
 func (l *Limit) Refused() int64 { return l.refused.Load() }
 
+// Crowded is the number of connections that were refused because too many came from their address.
+func (l *Limit) Crowded() int64 { return l.crowded.Load() }
+
 // place is a connection's place in a limit.
 type place struct {
 	limit *Limit
@@ -75,9 +82,15 @@ type place struct {
 
 // admit returns nc with a place, or nil, with nc closed, when there is none.
 func (l *Limit) admit(nc net.Conn) net.Conn {
-	c := &limited{Conn: nc}
+	c := &limited{Conn: nc, source: sourceOf(nc), addresses: l.o.Addresses}
+	if !c.addresses.enter(c.source) {
+		l.crowded.Add(1)
+		nc.Close()
+		return nil
+	}
 	p := l.enter(c)
 	if p == nil {
+		c.addresses.leave(c.source)
 		return nil
 	}
 	c.place.Store(p)
@@ -100,18 +113,51 @@ func (l *Limit) tryEnter(c *limited) (p *place, refused *limited) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.open == l.o.Max {
-		oldest := l.waiting.Front()
-		if oldest == nil {
+		evicted := l.oldestFor(c.source)
+		if evicted == nil {
 			return nil, c
 		}
-		evicted := oldest.Value.(*place)
 		refused = evicted.conn
 		evicted.leaveLocked()
 	}
 	p = &place{limit: l, conn: c}
 	l.open++
-	p.waits = l.waiting.PushBack(p)
+	l.startWaiting(p)
 	return p, refused
+}
+
+// oldestFor returns whose place one from a source gets: that of who has waited longest, unless more from this source than from that
+// one's wait. The caller holds mu.
+func (l *Limit) oldestFor(s source) *place {
+	front := l.waiting.Front()
+	if front == nil {
+		return nil
+	}
+	oldest := front.Value.(*place)
+	if l.from[s] > l.from[oldest.conn.source] {
+		for e := front; e != nil; e = e.Next() {
+			if p := e.Value.(*place); p.conn.source == s {
+				return p
+			}
+		}
+	}
+	return oldest
+}
+
+// startWaiting and stopWaiting are called with mu held.
+func (l *Limit) startWaiting(p *place) {
+	p.waits = l.waiting.PushBack(p)
+	l.from[p.conn.source]++
+}
+
+func (l *Limit) stopWaiting(p *place) {
+	l.waiting.Remove(p.waits)
+	p.waits = nil
+	if s := p.conn.source; l.from[s] > 1 {
+		l.from[s]--
+	} else {
+		delete(l.from, s)
+	}
 }
 
 func (l *Limit) countRefused() {
@@ -129,7 +175,7 @@ func (p *place) leaveLocked() {
 	p.left = true
 	p.limit.open--
 	if p.waits != nil {
-		p.limit.waiting.Remove(p.waits)
+		p.limit.stopWaiting(p)
 	}
 }
 
@@ -147,22 +193,24 @@ func (p *place) wait(waits bool) {
 	switch {
 	case p.left || waits == (p.waits != nil):
 	case waits:
-		p.waits = l.waiting.PushBack(p)
+		l.startWaiting(p)
 	default:
-		l.waiting.Remove(p.waits)
-		p.waits = nil
+		l.stopWaiting(p)
 	}
 }
 
 // limited is a connection with a place, which it gives back when it is closed.
 type limited struct {
 	net.Conn
-	place atomic.Pointer[place] // nil: it was closed
+	source    source
+	addresses *Addresses            // in which it is counted until it is closed; nil: it is not
+	place     atomic.Pointer[place] // nil: it was closed
 }
 
 func (c *limited) Close() error {
 	if p := c.place.Swap(nil); p != nil {
 		p.leave()
+		c.addresses.leave(c.source)
 	}
 	return c.Conn.Close()
 }

@@ -18,7 +18,7 @@ func sourceOf(nc net.Conn) source {
 	}
 	address, _ := netip.AddrFromSlice(tcp.IP)
 	address = address.Unmap()
-	if address.Is6() {
+	if address.Is6() && !address.IsLoopback() {
 		network, _ := address.Prefix(64)
 		address = network.Addr()
 	}
