@@ -335,10 +335,10 @@ func TestHandshakes_stalledClientKeepsNoSlot(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		time.Sleep(19*time.Second + 999*time.Millisecond)
-		d.want("before 20 s", listen.HandshakeStats{Full: 1})
+		time.Sleep(29*time.Second + 999*time.Millisecond)
+		d.want("before 30 s", listen.HandshakeStats{Full: 1})
 		time.Sleep(time.Millisecond)
-		d.want("after 20 s", listen.HandshakeStats{Full: 1, Failed: 1})
+		d.want("after 30 s", listen.HandshakeStats{Full: 1, Failed: 1})
 	})
 }
 
@@ -408,10 +408,10 @@ func TestHandshakes_waitsTooLong(t *testing.T) {
 		defer release()
 		d.shake("10.0.0.1", "one.example")
 		first, second := d.shake("10.0.0.2", "one.example"), d.shake("10.0.0.3", "one.example")
-		time.Sleep(20*time.Second - 1)
-		d.want("before 20 s", listen.HandshakeStats{Waiting: 2})
+		time.Sleep(30*time.Second - 1)
+		d.want("before 30 s", listen.HandshakeStats{Waiting: 2})
 		time.Sleep(1)
-		d.want("after 20 s", listen.HandshakeStats{Busy: 2})
+		d.want("after 30 s", listen.HandshakeStats{Busy: 2})
 		if err := errors.Join(<-first, <-second); err == nil {
 			t.Error("they got through")
 		}
@@ -499,8 +499,8 @@ func TestHandshakes_helloRetryRequestTooLate(t *testing.T) {
 		close(hello)
 		synctest.Wait()
 		d.want("waits", listen.HandshakeStats{Waiting: 1})
-		time.Sleep(20*time.Second - 1)
-		d.want("before 20 s", listen.HandshakeStats{Waiting: 1})
+		time.Sleep(30*time.Second - 1)
+		d.want("before 30 s", listen.HandshakeStats{Waiting: 1})
 		time.Sleep(1)
 		d.drain()
 		if err := <-done; err == nil {
