@@ -129,6 +129,22 @@ func (a api) RegenerateDeviceKeys(ctx context.Context, name string, devices []st
 	return a.Hub.RegenerateKeys(ctx, a.of(name), ids, primary, secondary)
 }
 
+func (a api) Module(ctx context.Context, name, device, module string) (*hubward.Module, error) {
+	return a.Hub.Module(ctx, a.of(name), hubward.Identity{Device: device, Module: module})
+}
+
+func (a api) Modules(ctx context.Context, name, device string) ([]hubward.Module, error) {
+	return a.Hub.Modules(ctx, a.of(name), device)
+}
+
+func (a api) PutModule(ctx context.Context, name string, m hubward.Module, ifMatch string) (*hubward.Module, error) {
+	return a.Hub.PutModule(ctx, a.of(name), m, ifMatch)
+}
+
+func (a api) DeleteModule(ctx context.Context, name, device, module, ifMatch string) error {
+	return a.Hub.DeleteModule(ctx, a.of(name), hubward.Identity{Device: device, Module: module}, ifMatch)
+}
+
 func (a api) DeviceStatistics(ctx context.Context, name string) (hubward.RegistryStatistics, error) {
 	return a.Hub.DeviceStatistics(ctx, a.of(name))
 }

@@ -57,6 +57,15 @@ func (item *BulkItem) changesTwin() bool {
 	return item.Mode == ModeUpdateTwin || item.Mode == ModeUpdateTwinIfMatchETag
 }
 
+// deletes reports whether the row is for a deletion.
+func (item *BulkItem) deletes() bool {
+	return item.Mode == ModeDelete || item.Mode == ModeDeleteIfMatchETag
+}
+
+func (item *BulkItem) identity() hubward.Identity {
+	return hubward.Identity{Device: item.Device.DeviceID, Module: item.ModuleID}
+}
+
 // BulkError says why one row failed.
 type BulkError struct {
 	Identity  hubward.Identity
@@ -80,15 +89,14 @@ func (h *Hub) BulkDevices(ctx context.Context, p *access.Principal, items []Bulk
 	}
 	outcomes := make([]error, len(items))
 	edits := make([]*IdentityEdit, len(items))
-	var runnable []*IdentityEdit
 	b := &bulk{h: h, state: s, p: p, parents: h.newParents(s.ref.Name)}
 	for i := range items {
 		if edits[i], outcomes[i] = b.edit(ctx, &items[i]); outcomes[i] == nil {
-			runnable = append(runnable, edits[i])
+			b.runnable = append(b.runnable, edits[i])
 		}
 	}
 	h.recordOnce(ctx) // what happened to a connection happened before its identity is deleted
-	if err := h.editIdentities(ctx, s, runnable...); err != nil {
+	if err := h.editIdentities(ctx, s, b.runnable...); err != nil {
 		return nil, err
 	}
 	var failed []BulkError
@@ -97,8 +105,7 @@ func (h *Hub) BulkDevices(ctx context.Context, p *access.Principal, items []Bulk
 			outcomes[i] = edits[i].Err
 		}
 		if outcomes[i] != nil {
-			id := hubward.Identity{Device: items[i].Device.DeviceID, Module: items[i].ModuleID}
-			failed = append(failed, BulkError{Identity: id, Operation: items[i].Mode, Err: outcomes[i]})
+			failed = append(failed, BulkError{Identity: items[i].identity(), Operation: items[i].Mode, Err: outcomes[i]})
 		}
 	}
 	return failed, nil
@@ -125,6 +132,8 @@ type bulk struct {
 	state   *state
 	p       *access.Principal
 	parents *parents
+
+	runnable []*IdentityEdit // of the rows that are not refused already, and what goes before them
 }
 
 // edit turns a row into an edit, or says what is wrong with it.
@@ -137,34 +146,36 @@ func (b *bulk) edit(ctx context.Context, item *BulkItem) (*IdentityEdit, error) 
 	if item.Bad != nil {
 		return nil, item.Bad
 	}
-	if item.ModuleID != "" {
-		return nil, hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have module identities yet")
-	}
-	if item.ManagedBy != "" {
+	if item.ManagedBy != "" && item.ModuleID == "" {
 		return nil, hubward.Errorf(hubward.CodeArgumentInvalid, "managedBy: a device has no such member, a module has")
 	}
-	id := hubward.Identity{Device: item.Device.DeviceID}
-	if err := hubward.ValidateID(id.Device); err != nil {
+	id := item.identity()
+	if err := checkIdentity(id); err != nil {
 		return nil, err
 	}
 	apply, err := b.rule(ctx, item)
 	if err != nil {
 		return nil, err
 	}
-	return &IdentityEdit{ID: id, WithTwin: true, Edit: func(old *Registration) (*Registration, []HubEvent, error) {
+	edit := &IdentityEdit{ID: id, WithTwin: true, WithModules: item.deletes(), MostModules: hubward.MaxModules}
+	edit.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
 		if err := checkMatch(old, id, item.match(old)); err != nil {
 			return nil, nil, err
 		}
 		if err := item.checkTwin(old); err != nil {
 			return nil, nil, err
 		}
-		return apply(old)
-	}}, nil
+		return apply(edit, old)
+	}
+	return edit, nil
 }
 
-// rule is what a row does to the identity that is stored.
-func (b *bulk) rule(ctx context.Context, item *BulkItem) (func(old *Registration) (*Registration, []HubEvent, error), error) {
-	if item.Mode == ModeDelete || item.Mode == ModeDeleteIfMatchETag {
+// rule is what a row does to the identity that is stored, and has its edit do.
+func (b *bulk) rule(ctx context.Context, item *BulkItem) (func(e *IdentityEdit, old *Registration) (*Registration, []HubEvent, error), error) {
+	if item.deletes() {
+		if isSystemModule(item.ModuleID) {
+			return nil, errSystemModule
+		}
 		remove, err := b.h.newRemoval(b.parents.hub)
 		if err != nil {
 			return nil, err
@@ -178,11 +189,20 @@ func (b *bulk) rule(ctx context.Context, item *BulkItem) (func(old *Registration
 	if item.changesTwin() {
 		return change.applyToIdentity, nil
 	}
-	put, err := b.h.newPut(ctx, &Registration{Device: item.Device}, change, b.parents)
+	var p *put
+	if item.ModuleID != "" {
+		m := hubward.Module{DeviceID: item.Device.DeviceID, ModuleID: item.ModuleID, ManagedBy: hubward.NullString(item.ManagedBy), Authentication: item.Device.Authentication}
+		p, err = b.h.newModulePut(b.parents.hub, &m, change)
+	} else {
+		p, err = b.h.newPut(ctx, &Registration{Device: item.Device}, change, b.parents)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return put.apply, nil
+	if climb := p.climb(); climb != nil {
+		b.runnable = append(b.runnable, climb)
+	}
+	return p.apply, nil
 }
 
 // given is a section of a row; tools write null for one that they do not have.
@@ -194,7 +214,7 @@ func given(section []byte) []byte {
 }
 
 // applyToIdentity writes to the twin of an identity that exists.
-func (c *twinChange) applyToIdentity(old *Registration) (*Registration, []HubEvent, error) {
+func (c *twinChange) applyToIdentity(_ *IdentityEdit, old *Registration) (*Registration, []HubEvent, error) {
 	if c.isNone() {
 		return old, nil, nil
 	}
@@ -228,6 +248,9 @@ func (item *BulkItem) match(old *Registration) string {
 	}
 	switch item.Mode {
 	case ModeCreate:
+		if old != nil && isSystemModule(item.ModuleID) {
+			return "*" // it has come with its device
+		}
 		return ""
 	case ModeUpdate, ModeDelete, ModeUpdateTwin, ModeUpdateTwinIfMatchETag:
 		return "*"

@@ -47,8 +47,8 @@ func checkDevice(d *hubward.Device) error {
 }
 
 // completeAuthentication checks the credentials and makes the keys that a SAS identity lacks. What does not belong to
-// the authentication type is dropped.
-func (h *Hub) completeAuthentication(d *hubward.Device) error {
+// the authentication type is dropped. mayBeNone: it need not have any.
+func (h *Hub) completeAuthentication(d *hubward.Device, mayBeNone bool) error {
 	auth := hubward.Authentication{}
 	if d.Authentication != nil {
 		auth = *d.Authentication
@@ -67,6 +67,12 @@ func (h *Hub) completeAuthentication(d *hubward.Device) error {
 	case hubward.AuthSelfSigned:
 		auth.SymmetricKey = hubward.SymmetricKey{}
 		return checkThumbprints(auth.X509Thumbprint)
+	case hubward.AuthNone:
+		if !mayBeNone {
+			break
+		}
+		auth.SymmetricKey, auth.X509Thumbprint = hubward.SymmetricKey{}, hubward.X509Thumbprint{}
+		return nil
 	case hubward.AuthCertificate:
 		auth.SymmetricKey, auth.X509Thumbprint = hubward.SymmetricKey{}, hubward.X509Thumbprint{}
 		return nil

@@ -99,15 +99,55 @@ func (p *parents) lookUp(ctx context.Context, field, id, scope string) (fault, e
 	return nil, nil
 }
 
+// maxEdgeLevels bounds how many Edge devices stand above one another. Ours: the Edge runtime supports five below one.
+//
+// Source: learn.microsoft.com/azure/iot-edge/iot-edge-limits-and-restrictions.
+const maxEdgeLevels = 16
+
+// climb returns the edit that goes before p's and looks, from the parent of an Edge device up, whether one of the devices is
+// below itself then. Nobody changes what it has seen before p is stored. Nil: p is for no such device.
+func (p *put) climb() *IdentityEdit {
+	if scope := parentScope(&p.next.Device); scope != "" && p.next.ModuleID == "" && p.next.Capabilities.IotEdge && p.noParent == nil {
+		return p.climbFrom(scope, 1)
+	}
+	return nil
+}
+
+func (p *put) climbFrom(scope string, level int) *IdentityEdit {
+	id, _ := edgeDeviceOf(scope)
+	edit := &IdentityEdit{ID: hubward.Identity{Device: id}}
+	edit.Edit = func(r *Registration) (*Registration, []HubEvent, error) {
+		if level == 1 {
+			p.badParent = nil
+		}
+		switch {
+		case r == nil || !r.Capabilities.IotEdge || r.DeviceScope != scope: // it leads nowhere
+		case id == p.next.DeviceID:
+			p.badParent = hubward.Errorf(hubward.CodeArgumentInvalid, "parentScopes: the parent is below the device, which would be below itself")
+		case parentScope(&r.Device) == "":
+		case level == maxEdgeLevels:
+			p.badParent = hubward.Errorf(hubward.CodeArgumentInvalid, "parentScopes: more than %d Edge devices would be above the device", maxEdgeLevels)
+		default:
+			edit.Then = []*IdentityEdit{p.climbFrom(parentScope(&r.Device), level+1)}
+		}
+		return r, nil, nil
+	}
+	return edit
+}
+
 // applyScope keeps the rules of scopes: an Edge device's own is made by the hub and never changes; one that a device
 // newly refers to is an Edge device's. A reference that stays is not looked at again: its parent may be gone by now, which
 // is no reason to refuse, say, the disabling of the device.
-func (p *put) applyScope(old, next *hubward.Device) error {
+func (p *put) applyScope(old *hubward.Device, r *Registration) error {
+	if r.ModuleID != "" {
+		return nil
+	}
+	next := &r.Device
 	wasEdge := old != nil && old.Capabilities.IotEdge
 	if wasEdge && !next.Capabilities.IotEdge && next.DeviceScope == old.DeviceScope {
 		next.DeviceScope = "" // its own, which it has no more
-	} else if p.noParent != nil && (old == nil || parentScope(old) != parentScope(next)) {
-		return p.noParent
+	} else if fault := orElse(p.noParent, p.badParent); fault != nil && (old == nil || parentScope(old) != parentScope(next)) {
+		return fault
 	}
 	switch {
 	case !next.Capabilities.IotEdge:

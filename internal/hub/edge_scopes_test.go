@@ -1,8 +1,10 @@
 package hub_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,6 +136,95 @@ func TestBulkDevices_edgeScopes(t *testing.T) {
 	}
 	if d, err := f.Device(t.Context(), "plant", "leaf-2"); err != nil || d.DeviceScope != gateway.DeviceScope {
 		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// No Edge device is below itself, whoever puts it there.
+func TestPutDevice_circles(t *testing.T) {
+	f := newFixture(t)
+	top := f.put(edge("top"), "")
+	middle := f.put(edge("middle", top.DeviceScope), "")
+	low := f.put(edge("low", middle.DeviceScope), "")
+	under := func(d *hubward.Device, parent *hubward.Device) error {
+		child := *d
+		child.ParentScopes = []string{parent.DeviceScope}
+		_, err := f.PutDevice(t.Context(), "plant", child, "*")
+		return err
+	}
+	wantCode(t, "below its child", under(top, middle), hubward.CodeArgumentInvalid)
+	err := under(top, low)
+	wantCode(t, "below its child's child", err, hubward.CodeArgumentInvalid)
+	if err != nil && !strings.Contains(err.Error(), "would be below itself") {
+		t.Error(err)
+	}
+	failed, err := f.BulkDevices(t.Context(), "plant", []hub.BulkItem{
+		{Device: hubward.Device{DeviceID: "top", Capabilities: top.Capabilities, DeviceScope: top.DeviceScope, ParentScopes: []string{low.DeviceScope}}},
+	})
+	if err != nil || len(failed) != 1 {
+		t.Fatalf("%+v, %v", failed, err)
+	}
+	wantCode(t, "by a bulk call", failed[0].Err, hubward.CodeArgumentInvalid)
+	if d, err := f.Device(t.Context(), "plant", "top"); err != nil || d.ParentScopes != nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+	// Another branch, and a way up that ends in nothing, are no circles.
+	other := f.put(edge("other", top.DeviceScope), "")
+	if err := under(low, other); err != nil {
+		t.Error(err)
+	}
+	if err := f.DeleteDevice(t.Context(), "plant", "middle", "*"); err != nil {
+		t.Fatal(err)
+	}
+	again := f.put(edge("middle", low.DeviceScope), "") // low, other, top
+	wantCode(t, "below a device of an earlier name", under(top, again), hubward.CodeArgumentInvalid)
+}
+
+// Rows of one call, and calls at the same moment on any node, make no circle together.
+func TestPutDevice_circlesTogether(t *testing.T) {
+	f := newFixture(t)
+	for round := range 10 {
+		a, b := f.put(edge(fmt.Sprint("a", round)), ""), f.put(edge(fmt.Sprint("b", round)), "")
+		a.ParentScopes, b.ParentScopes = []string{b.DeviceScope}, []string{a.DeviceScope}
+		refused := 0
+		if round == 0 {
+			failed, err := f.BulkDevices(t.Context(), "plant", []hub.BulkItem{{Device: *a}, {Device: *b}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused = len(failed)
+		} else {
+			var errs [2]error
+			var both sync.WaitGroup
+			for i, d := range []*hubward.Device{a, b} {
+				node := f.other()
+				both.Go(func() { _, errs[i] = node.PutDevice(t.Context(), "plant", *d, "*") })
+			}
+			both.Wait()
+			for _, err := range errs {
+				if err != nil {
+					wantCode(t, "one of both", err, hubward.CodeArgumentInvalid)
+					refused++
+				}
+			}
+		}
+		if refused != 1 {
+			t.Fatalf("round %d: %d of two are refused", round, refused)
+		}
+	}
+}
+
+func TestPutDevice_levels(t *testing.T) {
+	f := newFixture(t)
+	above := f.put(edge("d0"), "")
+	for i := 1; i <= hub.MaxEdgeLevels; i++ {
+		above = f.put(edge(fmt.Sprint("d", i), above.DeviceScope), "")
+	}
+	_, err := f.PutDevice(t.Context(), "plant", edge("one-too-many", above.DeviceScope), "")
+	wantCode(t, "one level too many", err, hubward.CodeArgumentInvalid)
+	f.put(hubward.Device{DeviceID: "leaf", DeviceScope: above.DeviceScope}, "")
+	page, err := f.IdentityInScope(t.Context(), f.edgeHub("d0"), hubward.Identity{Device: "leaf"}, "")
+	if err != nil || len(page.Devices) != 1 {
+		t.Errorf("a leaf below all of them: %+v, %v", page, err)
 	}
 }
 

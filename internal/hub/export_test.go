@@ -79,3 +79,15 @@ func (h *Hub) AdmissionOf(name string) *access.Admission {
 	}
 	return h.admission(s)
 }
+
+// MaxEdgeLevels is how many Edge devices may be above one another.
+const MaxEdgeLevels = maxEdgeLevels
+
+// MaxScopePage is how many devices a page of a scope has.
+const MaxScopePage = maxScopePage
+
+// The continuations of scopes, for fuzzing.
+var (
+	NewScopeContinuation   = newScopeContinuation
+	ParseScopeContinuation = parseScopeContinuation
+)

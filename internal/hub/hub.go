@@ -249,6 +249,11 @@ func (h *Hub) newGUID() (string, error) {
 	if _, err := io.ReadFull(h.rand, b[:]); err != nil {
 		return "", hubward.Wrap(hubward.CodeServerError, "hub.newGUID", err)
 	}
+	return guid(b), nil
+}
+
+// guid makes one of bytes that look random.
+func guid(b [16]byte) string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	text := make([]byte, 0, 36)
@@ -258,7 +263,7 @@ func (h *Hub) newGUID() (string, error) {
 		}
 		text = hex.AppendEncode(text, part)
 	}
-	return string(text), nil
+	return string(text)
 }
 
 // silent is the Observer that tells nobody.

@@ -254,7 +254,7 @@ func TestInvokeMethod_module(t *testing.T) {
 	onOneAndTwo(t, func(t *testing.T, c *crew) {
 		c.device("d1")
 		id := hubward.Identity{Device: "d1", Module: "m1"}
-		registerModule(t, c.store, id)
+		c.module(id)
 		p, err := c.nodes[0].as(t.Context(), "plant", id)
 		if err != nil {
 			t.Fatal(err)

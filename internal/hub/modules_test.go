@@ -10,24 +10,40 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
-// createModule registers a module in the store: calls that do so are not there yet.
 func (f *fixture) createModule(id hubward.Identity) *hub.Registration {
 	f.t.Helper()
-	return registerModule(f.t, f.store, id)
-}
-
-func registerModule(t *testing.T, s hub.IdentityStore, id hubward.Identity) *hub.Registration {
-	t.Helper()
-	key := hubward.NullString("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{
-		DeviceID: id.Device, GenerationID: "1", ETag: "e", Status: hubward.StatusEnabled,
-		Authentication: &hubward.Authentication{Type: hubward.AuthSAS, SymmetricKey: hubward.SymmetricKey{PrimaryKey: key, SecondaryKey: key}},
-	}}
-	e := &hub.IdentityEdit{ID: id, Edit: func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) { return r, nil, nil }}
-	if err := s.EditIdentities(t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {
-		t.Fatal(err, e.Err)
+	if _, err := f.PutModule(f.t.Context(), "plant", hubward.Module{DeviceID: id.Device, ModuleID: id.Module}, ""); err != nil {
+		f.t.Fatal(err)
+	}
+	r, err := f.store.Identity(f.t.Context(), "plant", id)
+	if err != nil {
+		f.t.Fatal(err)
 	}
 	return r
+}
+
+// moduleToken is one that a module signs with its key.
+func (f *fixture) moduleToken(m *hubward.Module) string {
+	f.t.Helper()
+	token, err := sas.Sign("plant.example/devices/"+m.DeviceID+"/modules/"+m.ModuleID, string(m.Authentication.SymmetricKey.PrimaryKey), "", f.clock().Add(time.Hour))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+// edgeHub is the principal of an Edge device's hub, which gets keys.
+func (f *fixture) edgeHub(device string) *access.Principal {
+	f.t.Helper()
+	m, err := f.PutModule(f.t.Context(), "plant", hubward.Module{DeviceID: device, ModuleID: "$edgeHub"}, "*")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p, err := f.Authenticate(f.t.Context(), access.Credential{Hub: "plant", Token: f.moduleToken(m)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return &p
 }
 
 func (f *fixture) connectModule(r *hub.Registration) (*hub.Link, *session, error) {
@@ -61,7 +77,7 @@ func TestModule_isAnIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := first.Principal
-	if p.Scope != access.ScopeModule || p.Generation != "1" || p.Identity.String() != "d1/m1" {
+	if p.Scope != access.ScopeModule || p.Generation != m1.GenerationID || p.Identity.String() != "d1/m1" {
 		t.Errorf("principal %+v", p)
 	}
 	if err := first.SaveSession(t.Context(), []byte("state")); err != nil {

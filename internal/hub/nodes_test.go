@@ -84,6 +84,14 @@ func (c *crew) join(name string, shared *localcluster.Cluster) {
 	c.nodes = append(c.nodes, m)
 }
 
+// module registers a module.
+func (c *crew) module(id hubward.Identity) {
+	c.t.Helper()
+	if _, err := c.nodes[0].PutModule(c.t.Context(), "plant", hubward.Module{DeviceID: id.Device, ModuleID: id.Module}, ""); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // device registers a device.
 func (c *crew) device(id string) *hubward.Device {
 	c.t.Helper()

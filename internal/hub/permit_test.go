@@ -33,6 +33,7 @@ func TestPermissions_everyVerb(t *testing.T) {
 	f.createHub("second", "second.example")
 	f.createDevice("d1")
 	f.createDevice("d2")
+	f.put(edge("edge"), "")
 	kinds := f.kindsOfPrincipals()
 	for _, v := range f.verbs() {
 		t.Run(v.name, func(t *testing.T) {
@@ -84,7 +85,8 @@ func (f *fixture) kindsOfPrincipals() []who {
 	)
 	module := kinds[len(kinds)-5].p
 	module.Identity.Module = "m"
-	kinds = append(kinds, who{"module", module})
+	edgeHub := f.edgeHub("edge")
+	kinds = append(kinds, who{"module", module}, who{"edge-hub", *edgeHub})
 	kinds = append(kinds, who{"owner-of-second", f.ownerOf("second", "second.example")})
 	f.advance(time.Second)
 	f.createHub("gone", "gone.example")
@@ -149,6 +151,25 @@ func (f *fixture) verbs() []verb {
 		{"DeleteDevice", with(registryWrite, "owner-of-d1"), func(ctx context.Context, p *access.Principal) error {
 			return f.Hub.DeleteDevice(ctx, p, "d1", "no etag")
 		}},
+		{"Module", with(registryRead, "d1 owner-of-d1"), func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.Module(ctx, p, hubward.Identity{Device: "d1", Module: "m"}))
+		}},
+		{"Modules", with(registryRead, "d1 owner-of-d1"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.Modules(ctx, p, "d1")) }},
+		{"AllModules", registryRead, func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.AllModules(ctx, p, hubward.Identity{}, 1))
+		}},
+		{"PutModule", with(registryWrite, "d1 owner-of-d1"), func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.PutModule(ctx, p, hubward.Module{DeviceID: "d1", ModuleID: "m"}, "no etag"))
+		}},
+		{"DeleteModule", with(registryWrite, "d1 owner-of-d1"), func(ctx context.Context, p *access.Principal) error {
+			return f.Hub.DeleteModule(ctx, p, hubward.Identity{Device: "d1", Module: "m"}, "no etag")
+		}},
+		{"DevicesInScope", "edge-hub", func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.DevicesInScope(ctx, p, hub.ScopeQuery{}))
+		}},
+		{"IdentityInScope", "edge-hub", func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.IdentityInScope(ctx, p, hubward.Identity{Device: "edge"}, ""))
+		}},
 		{"BulkDevices", registryWrite, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.BulkDevices(ctx, p, nil)) }},
 		{"RegenerateKeys", registryWrite, func(ctx context.Context, p *access.Principal) error {
 			return done(f.RegenerateKeys(ctx, p, nil, true, true))
@@ -168,11 +189,11 @@ func (f *fixture) verbs() []verb {
 		{"InvokeMethod", with(service, "owner-of-d1 owner-of-twin-of-d1"), func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.InvokeMethod(ctx, p, d1, hubward.MethodCall{}))
 		}},
-		{"TakeC2D", with(ofD1, "d2 module"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.TakeC2D(ctx, p, time.Hour)) }},
-		{"SettleC2D", with(ofD1, "d2 module"), func(ctx context.Context, p *access.Principal) error {
+		{"TakeC2D", with(ofD1, "d2 module edge-hub"), func(ctx context.Context, p *access.Principal) error { return done(f.Hub.TakeC2D(ctx, p, time.Hour)) }},
+		{"SettleC2D", with(ofD1, "d2 module edge-hub"), func(ctx context.Context, p *access.Principal) error {
 			return f.Hub.SettleC2D(ctx, p, "no token", hub.C2DComplete)
 		}},
-		{"IngestOnce", with(ofD1, "d2 module"), func(ctx context.Context, p *access.Principal) error { return f.IngestOnce(ctx, p, nil) }},
+		{"IngestOnce", with(ofD1, "d2 module edge-hub"), func(ctx context.Context, p *access.Principal) error { return f.IngestOnce(ctx, p, nil) }},
 		{"Connect", with(ofD1, "iothubowner device owner-of-d1 owner-of-second"), func(ctx context.Context, p *access.Principal) error {
 			l, err := f.Connect(ctx, p, hub.ConnectRequest{Identity: d1, Session: &session{}})
 			if err == nil {
@@ -205,7 +226,7 @@ func (f *fixture) verbs() []verb {
 		}},
 		{"PartitionBounds", service, func(ctx context.Context, p *access.Principal) error { return done(f.Hub.PartitionBounds(ctx, p, 0)) }},
 		{"EventHub", service, func(_ context.Context, p *access.Principal) error { return done(f.EventHub(p)) }},
-		{"OwnHub", "iothubowner service device registryRead registryReadWrite d1 d2 module policy-as-d1 owner-of-d1 owner-of-twin-of-d1 owner-of-second",
+		{"OwnHub", "iothubowner service device registryRead registryReadWrite d1 d2 module edge-hub policy-as-d1 owner-of-d1 owner-of-twin-of-d1 owner-of-second",
 			func(_ context.Context, p *access.Principal) error { return done(f.OwnHub(p)) }},
 		{"Hubs", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.Hubs(p)) }},
 		{"Hub", operator, func(_ context.Context, p *access.Principal) error { return done(f.Hub.Hub(p, "second")) }},

@@ -63,6 +63,8 @@ type Registration struct {
 	ManagedBy string      // who manages a module, up to its creator
 	ModelID   string      // that the identity named last when it connected
 	Twin      *StoredTwin // nil where it was not asked for, and not touched where a Registration is stored without one
+
+	Modules []Registration // of a device, by id; nil where they were not asked for, and never stored
 }
 
 // Identity returns whom r registers.
@@ -78,6 +80,12 @@ type IdentityStore interface {
 	// Each call sees what is committed by then: a device that is there all the time is in exactly one of the pages that follow
 	// one another, whatever else comes and goes.
 	Devices(ctx context.Context, hub, after string, limit int) ([]Registration, error)
+	// Modules returns a device's modules, ordered by the bytes of their ids, or CodeDeviceNotFound.
+	Modules(ctx context.Context, hub, device string) ([]Registration, error)
+	// AllModules is as Devices, for the modules of all devices, ordered by device and module id.
+	AllModules(ctx context.Context, hub string, after hubward.Identity, limit int) ([]Registration, error)
+	// Children is as Devices, for those whose parent has the scope.
+	Children(ctx context.Context, hub, scope, after string, limit int) ([]Registration, error)
 	// EditIdentities runs edits in order, in one write transaction that may be shared with other callers, and returns when
 	// it is durable: the identities, and the events that the edits add. An edit whose function fails leaves its own row as
 	// it was and says so in its Err; the other edits stand. The returned error is that of the transaction as a whole: then
@@ -90,16 +98,22 @@ type IdentityStore interface {
 
 // IdentityEdit is one read-modify-write of an identity.
 type IdentityEdit struct {
-	ID       hubward.Identity
-	WithTwin bool // Edit gets the twin too
+	ID          hubward.Identity
+	WithTwin    bool // Edit gets the twin too, and those of the modules if it gets them
+	WithModules bool // Edit gets a device's modules too
+	// MostModules refuses a new module, with CodeTooManyModulesOnDevice, whose device has so many. Those whose ids begin with $ are
+	// not counted. 0: no limit.
+	MostModules int
 	// Edit gets a copy of the stored identity, nil when there is none, and returns what is to be stored: nil deletes the
 	// identity with all that belongs to it. events are appended to the hub's own events in the same transaction. Edit has
 	// no side effects beyond its edit, calls no store, and may run more than once.
 	Edit func(old *Registration) (next *Registration, events []HubEvent, err error)
 
-	// Set by EditIdentities.
-	Err     error
-	Modules []Registration // the modules that went with a deleted device
+	// Then is what Edit has set: edits that are run right behind it, in the same transaction, if it has not failed. They fail by
+	// themselves alone.
+	Then []*IdentityEdit
+
+	Err error // set by EditIdentities
 }
 
 // StoredTwin is a twin as the store keeps it. One that nobody has written to is the zero value with the ETag 1 and sections of

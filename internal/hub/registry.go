@@ -3,11 +3,6 @@ package hub
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
-	"io"
-	"strconv"
-	"time"
 
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub/access"
@@ -106,14 +101,7 @@ func (h *Hub) PutDevice(ctx context.Context, p *access.Principal, d hubward.Devi
 	if err != nil {
 		return nil, err
 	}
-	edit := &IdentityEdit{ID: put.next.Identity()}
-	edit.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
-		if err := checkMatch(old, edit.ID, ifMatch); err != nil {
-			return nil, nil, err
-		}
-		return put.apply(old)
-	}
-	if err := h.editIdentity(ctx, s, edit); err != nil {
+	if err := h.putIdentity(ctx, s, put, ifMatch); err != nil {
 		return nil, err
 	}
 	return h.device(ctx, s.ref.Name, d.DeviceID)
@@ -130,20 +118,43 @@ func (h *Hub) DeleteDevice(ctx context.Context, p *access.Principal, id, ifMatch
 	if err := hubward.ValidateID(id); err != nil {
 		return err
 	}
-	if ifMatch == "" {
-		return hubward.Errorf(hubward.CodePreconditionFailed, "deleting needs an If-Match header with the etag or *")
-	}
-	h.recordOnce(ctx) // what happened to its connection happened before
-	edit := &IdentityEdit{ID: hubward.Identity{Device: id}, WithTwin: true}
-	remove, err := h.newRemoval(s.ref.Name)
-	if err != nil {
-		return err
-	}
+	return h.deleteIdentity(ctx, s, hubward.Identity{Device: id}, ifMatch)
+}
+
+// putIdentity creates an identity (ifMatch "") or replaces one.
+func (h *Hub) putIdentity(ctx context.Context, s *state, put *put, ifMatch string) error {
+	edit := &IdentityEdit{ID: put.next.Identity(), MostModules: hubward.MaxModules}
 	edit.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
 		if err := checkMatch(old, edit.ID, ifMatch); err != nil {
 			return nil, nil, err
 		}
-		return remove.apply(old)
+		return put.apply(edit, old)
+	}
+	edits := []*IdentityEdit{edit}
+	if climb := put.climb(); climb != nil {
+		edits = []*IdentityEdit{climb, edit}
+	}
+	if err := h.editIdentities(ctx, s, edits...); err != nil {
+		return err
+	}
+	return edit.Err
+}
+
+func (h *Hub) deleteIdentity(ctx context.Context, s *state, id hubward.Identity, ifMatch string) error {
+	if ifMatch == "" {
+		return hubward.Errorf(hubward.CodePreconditionFailed, "deleting needs an If-Match header with the etag or *")
+	}
+	h.recordOnce(ctx) // what happened to its connection happened before
+	remove, err := h.newRemoval(s.ref.Name)
+	if err != nil {
+		return err
+	}
+	edit := &IdentityEdit{ID: id, WithTwin: true, WithModules: true}
+	edit.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
+		if err := checkMatch(old, id, ifMatch); err != nil {
+			return nil, nil, err
+		}
+		return remove.apply(edit, old)
 	}
 	return h.editIdentity(ctx, s, edit)
 }
@@ -153,6 +164,8 @@ func (h *Hub) DeleteDevice(ctx context.Context, p *access.Principal, id, ifMatch
 // Source: learn.microsoft.com/rest/api/iothub, common parameters and headers (If-Match).
 func checkMatch(old *Registration, id hubward.Identity, ifMatch string) error {
 	switch {
+	case ifMatch == "" && old != nil && id.Module != "":
+		return &hubward.Error{Code: hubward.CodeModuleAlreadyExistsOnDevice, Identity: id, Message: "Device " + id.Device + " already contains module " + id.Module + "."}
 	case ifMatch == "" && old != nil:
 		return &hubward.Error{Code: hubward.CodeDeviceAlreadyExists, Identity: id, Message: "A device with ID '" + id.String() + "' is already registered."}
 	case ifMatch == "":
@@ -175,20 +188,9 @@ func (h *Hub) editIdentity(ctx context.Context, s *state, edit *IdentityEdit) er
 // editIdentities runs edits in the store, then closes the connections of identities that may no longer have them, and tells the
 // others what has changed for them.
 func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEdit) error {
-	closings := make([]error, len(edits))
-	desired := make([]bool, len(edits)) // has changed
-	scopes := make([]bool, len(edits))  // may have changed, or who acts by them
+	outcomes := make([]*outcome, len(edits))
 	for i, e := range edits {
-		rule := e.Edit
-		e.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
-			next, events, err := rule(old)
-			closings[i], desired[i], scopes[i] = nil, false, false
-			if err == nil {
-				closings[i], scopes[i] = reasonToClose(old, next), bearsOnScopes(old, next)
-				desired[i] = old != nil && next != nil && next.Twin != nil && next.Twin.Desired.Version != old.Twin.Desired.Version
-			}
-			return next, events, err
-		}
+		outcomes[i] = observe(e)
 	}
 	if err := h.store.EditIdentities(ctx, s.ref.Name, edits); err != nil {
 		return err
@@ -196,15 +198,20 @@ func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEd
 	h.eventsAdded(s.ref.Name)
 	var changed []hubward.Identity
 	checkScopes := false
-	for i, e := range edits {
-		checkScopes = checkScopes || e.Err == nil && scopes[i]
+	for len(outcomes) > 0 {
+		o := outcomes[0]
+		outcomes = outcomes[1:]
+		if o.edit.Err != nil {
+			continue
+		}
+		outcomes = append(outcomes, o.then...)
+		checkScopes = checkScopes || o.scopes
 		switch {
-		case e.Err != nil:
-		case closings[i] != nil:
-			withModules := e.ID.Module == "" && closings[i] != errRekeyed
-			h.closeIdentity(ctx, s.ref.Name, e.ID, withModules, closings[i])
-		case desired[i]:
-			changed = append(changed, e.ID)
+		case o.closing != nil:
+			withModules := o.edit.ID.Module == "" && o.closing != errRekeyed
+			h.closeIdentity(ctx, s.ref.Name, o.edit.ID, withModules, o.closing)
+		case o.desired:
+			changed = append(changed, o.edit.ID)
 		}
 	}
 	h.desiredChanged(ctx, s.ref.Name, changed...)
@@ -212,6 +219,33 @@ func (h *Hub) editIdentities(ctx context.Context, s *state, edits ...*IdentityEd
 		h.scopesChanged()
 	}
 	return nil
+}
+
+// outcome is what an edit means for who is connected.
+type outcome struct {
+	edit    *IdentityEdit
+	closing error      // why its connection must end; nil: it need not
+	desired bool       // the desired properties have changed
+	scopes  bool       // the scopes of Edge devices may have changed, or who acts by them
+	then    []*outcome // of the edits that came of it
+}
+
+// observe has an edit tell its outcome, which counts if the edit has not failed.
+func observe(e *IdentityEdit) *outcome {
+	o, rule := &outcome{edit: e}, e.Edit
+	e.Edit = func(old *Registration) (*Registration, []HubEvent, error) {
+		next, events, err := rule(old)
+		o.closing, o.desired, o.scopes, o.then = nil, false, false, nil
+		if err == nil {
+			o.closing, o.scopes = reasonToClose(old, next), bearsOnScopes(old, next)
+			o.desired = old != nil && next != nil && next.Twin != nil && next.Twin.Desired.Version != old.Twin.Desired.Version
+		}
+		for _, then := range e.Then {
+			o.then = append(o.then, observe(then))
+		}
+		return next, events, err
+	}
+	return o
 }
 
 // reasonToClose says why a connection of the identity must end after the edit, nil if it need not.
@@ -251,109 +285,4 @@ func (h *Hub) ServiceStatistics(ctx context.Context, p *access.Principal) (hubwa
 	}
 	n, err := h.cluster.Count(ctx, p.Hub.Name)
 	return hubward.ServiceStatistics{ConnectedDeviceCount: n}, err
-}
-
-// put is a checked identity to be stored, with all that chance decides already decided, so that applying it is
-// repeatable.
-type put struct {
-	hub        string
-	next       Registration
-	now        time.Time
-	generation string
-	etag       string
-	created    HubEvent // for an identity that is new
-	noParent   error    // what is wrong with the scope of its parent; nil: nothing, or it has none
-
-	twin  *twinChange // what comes with the identity; nil: nothing
-	fresh *StoredTwin // of an identity that is new
-}
-
-// newPut checks r, and takes what is to be in its twin. parents are what is known of the scopes of parents.
-func (h *Hub) newPut(ctx context.Context, r *Registration, twin *twinChange, parents *parents) (*put, error) {
-	if err := checkDevice(&r.Device); err != nil {
-		return nil, err
-	}
-	noParent, err := parents.check(ctx, &r.Device)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.completeAuthentication(&r.Device); err != nil {
-		return nil, err
-	}
-	now := h.now().UTC()
-	etag, err := h.newETag()
-	if err != nil {
-		return nil, err
-	}
-	id, err := h.newGUID()
-	if err != nil {
-		return nil, err
-	}
-	fresh, err := twin.fresh()
-	if err != nil {
-		return nil, err
-	}
-	return &put{
-		hub: parents.hub, next: *r, now: now, generation: strconv.FormatInt(ticks(now), 10), etag: etag, noParent: noParent,
-		created: lifecycleEvent(parents.hub, id, r, fresh, "createDeviceIdentity", now), twin: twin, fresh: fresh,
-	}, nil
-}
-
-// apply returns what to store in place of old.
-func (p *put) apply(old *Registration) (*Registration, []HubEvent, error) {
-	next := p.next
-	next.ETag, next.GenerationID = p.etag, p.generation
-	next.StatusUpdatedTime = hubward.Time{}
-	if old == nil {
-		if !p.twin.isNone() {
-			next.Twin = p.fresh
-		}
-		return &next, []HubEvent{p.created}, p.applyScope(nil, &next.Device)
-	}
-	next.GenerationID = old.GenerationID
-	next.StatusUpdatedTime = old.StatusUpdatedTime
-	if old.Status != next.Status {
-		next.StatusUpdatedTime = hubward.Time{Time: p.now}
-	}
-	if err := p.applyScope(&old.Device, &next.Device); err != nil || p.twin.isNone() {
-		return &next, nil, err
-	}
-	next.Twin = old.Twin
-	event, err := p.twin.apply(&next)
-	return &next, []HubEvent{event}, err
-}
-
-// removal is the deletion of an identity, as put is its storing. The store deletes a device's modules with it. Its edit has the
-// twin.
-type removal struct {
-	hub string
-	id  string // of the event
-	now time.Time
-}
-
-func (h *Hub) newRemoval(hub string) (*removal, error) {
-	id, err := h.newGUID()
-	return &removal{hub: hub, id: id, now: h.now().UTC()}, err
-}
-
-func (r *removal) apply(old *Registration) (*Registration, []HubEvent, error) {
-	if old == nil {
-		return nil, nil, nil
-	}
-	return nil, []HubEvent{lifecycleEvent(r.hub, r.id, old, old.Twin, "deleteDeviceIdentity", r.now)}, nil
-}
-
-// ticks counts 100 ns steps since the year 1, the form of generation ids.
-func ticks(t time.Time) int64 {
-	const unixEpoch = 621355968000000000
-	return unixEpoch + t.UnixNano()/100
-}
-
-// newETag makes an etag as the service does: base64 of a decimal number.
-func (h *Hub) newETag() (string, error) {
-	var raw [4]byte
-	if _, err := io.ReadFull(h.rand, raw[:]); err != nil {
-		return "", hubward.Wrap(hubward.CodeServerError, "hub.newETag", err)
-	}
-	return base64.StdEncoding.EncodeToString(strconv.AppendUint(nil, uint64(binary.BigEndian.Uint32(raw[:])), 10)), nil
 }

@@ -21,6 +21,7 @@ var concurrentTests = []test{
 	{"identityEditsLoseNothing", testConcurrentIdentities},
 	{"oneCreatesADevice", testConcurrentCreate},
 	{"modulesHaveTheirDevice", testConcurrentModules},
+	{"modulesUpToALimit", testConcurrentModuleLimit},
 	{"connectionEditsLoseNothing", testConcurrentConnections},
 	{"hubVersionsLoseNothing", testConcurrentHubs},
 	{"oneCreatesAHub", testConcurrentHubNames},
@@ -159,11 +160,11 @@ func testConcurrentModules(t *testing.T, s hub.Store) {
 	race(t, s, func(at hub.Store, w int) error {
 		for range rounds {
 			if w < writers/2 {
-				e := identityEdit(dev("d"), remove)
+				e, gone := removal(dev("d"))
 				if err := errors.Join(editOne(t, at, e), editOne(t, at, put(dev("d")))); err != nil {
 					return err
 				}
-				deleted.Add(int32(len(e.Modules)))
+				deleted.Add(int32(len(*gone)))
 				continue
 			}
 			isNew := false
@@ -179,12 +180,37 @@ func testConcurrentModules(t *testing.T, s hub.Store) {
 		}
 		return nil
 	})
-	e := identityEdit(dev("d"), remove)
+	e, gone := removal(dev("d"))
 	mustEdit(t, s, homeHub, e)
-	if c, d := created.Load(), deleted.Load()+int32(len(e.Modules)); c != d {
+	if c, d := created.Load(), deleted.Load()+int32(len(*gone)); c != d {
 		t.Errorf("%d modules were created, %d deleted", c, d)
 	}
 	wantNoIdentity(t, s, homeHub, mod("d", "m"))
+}
+
+// testConcurrentModuleLimit: a device has no module too many, whoever creates them.
+func testConcurrentModuleLimit(t *testing.T, s hub.Store) {
+	const limit = 2 * rounds
+	withHome(t, s, "d")
+	var created, refused atomic.Int32
+	race(t, s, func(at hub.Store, w int) error {
+		for i := range rounds {
+			e := put(mod("d", fmt.Sprint(w, "-", i)))
+			e.MostModules = limit
+			switch err := editOne(t, at, e); {
+			case err == nil:
+				created.Add(1)
+			case hubward.CodeOf(err) == hubward.CodeTooManyModulesOnDevice:
+				refused.Add(1)
+			default:
+				return err
+			}
+		}
+		return nil
+	})
+	if c, r := created.Load(), refused.Load(); c != limit || r != writers*rounds-limit {
+		t.Errorf("%d modules were created, %d refused", c, r)
+	}
 }
 
 // testConcurrentConnections: each edit sees the one before, and events stand in the order of the edits.

@@ -143,13 +143,13 @@ func testEditFailure(t *testing.T, s hub.Store) {
 		})
 	}
 	edits := []*hub.IdentityEdit{put(dev("a")), refuse("kept"), refuse("b"), put(dev("c")), refuse("a")}
-	edits[0].Err, edits[0].Modules = errors.New("from an earlier call"), []hub.Registration{*aDevice("x")}
+	edits[0].Err, edits[0].Then = errors.New("from an earlier call"), []*hub.IdentityEdit{put(dev("x"))}
 	if err := s.EditIdentities(t.Context(), homeHub, edits); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []error{nil, refusal, refusal, nil, refusal} {
-		if edits[i].Err != want || len(edits[i].Modules) != 0 {
-			t.Errorf("edit %d: error %v, want %v; modules %v", i, edits[i].Err, want, edits[i].Modules)
+		if edits[i].Err != want || len(edits[i].Then) != 0 {
+			t.Errorf("edit %d: error %v, want %v; edits behind it %v", i, edits[i].Err, want, edits[i].Then)
 		}
 	}
 	wantDevices(t, s, homeHub, 10, *aDevice("a"), *aDevice("c"), *aDevice("kept"))

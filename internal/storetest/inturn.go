@@ -51,6 +51,18 @@ func (s *inTurn) Devices(ctx context.Context, hubName, after string, limit int) 
 	return s.next().Devices(ctx, hubName, after, limit)
 }
 
+func (s *inTurn) Modules(ctx context.Context, hubName, device string) ([]hub.Registration, error) {
+	return s.next().Modules(ctx, hubName, device)
+}
+
+func (s *inTurn) AllModules(ctx context.Context, hubName string, after hubward.Identity, limit int) ([]hub.Registration, error) {
+	return s.next().AllModules(ctx, hubName, after, limit)
+}
+
+func (s *inTurn) Children(ctx context.Context, hubName, scope, after string, limit int) ([]hub.Registration, error) {
+	return s.next().Children(ctx, hubName, scope, after, limit)
+}
+
 func (s *inTurn) EditIdentities(ctx context.Context, hubName string, edits []*hub.IdentityEdit) error {
 	return s.next().EditIdentities(ctx, hubName, edits)
 }

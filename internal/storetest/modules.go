@@ -17,6 +17,25 @@ var moduleTests = []test{
 	{"editOfOne", testModuleEdit},
 	{"goWithTheirDevice", testModulesDeleted},
 	{"deleteOfOneLeavesTheRest", testModuleDeleted},
+	{"listOfADevice", testModuleList},
+	{"listInPages", testModulePages},
+	{"limit", testModuleLimit},
+	{"editsBehindADevices", testEditsBehind},
+	{"childrenOfAScope", testChildren},
+}
+
+// removal is an edit that deletes a device, and says which modules it had.
+func removal(id hubward.Identity) (*hub.IdentityEdit, *[]hub.Registration) {
+	modules := new([]hub.Registration)
+	e := identityEdit(id, func(old *hub.Registration) (*hub.Registration, error) {
+		*modules = nil
+		if old != nil {
+			*modules = old.Modules
+		}
+		return nil, nil
+	})
+	e.WithModules = true
+	return e, modules
 }
 
 func testModuleFields(t *testing.T, s hub.Store) {
@@ -90,7 +109,7 @@ func testModuleEdit(t *testing.T, s hub.Store) {
 	}
 }
 
-// testModulesDeleted: whoever deletes a device is told which modules went with it, as they were.
+// testModulesDeleted: whoever deletes a device sees which modules it has, which go with it.
 func testModulesDeleted(t *testing.T, s hub.Store) {
 	withHome(t, s, "d", "d2")
 	for _, id := range []string{"n", "m", "M"} {
@@ -108,9 +127,9 @@ func testModulesDeleted(t *testing.T, s hub.Store) {
 	m.CloudToDeviceMessageCount, m.ConnectionState, m.LastActivityTime = 1, hubward.Connected, hubward.Time{}
 	m.ConnectionStateUpdatedTime = hubward.Time{Time: aTime.Add(time.Hour)}
 
-	e := identityEdit(dev("d"), remove)
+	e, gone := removal(dev("d"))
 	mustEdit(t, s, homeHub, e)
-	wantEqual(t, "modules that went along", e.Modules, []hub.Registration{*anIdentity(mod("d", "M")), *m, *anIdentity(mod("d", "n"))})
+	wantEqual(t, "modules that went along", *gone, []hub.Registration{*anIdentity(mod("d", "M")), *m, *anIdentity(mod("d", "n"))})
 	for _, id := range []string{"n", "m", "M"} {
 		wantNoIdentity(t, s, homeHub, mod("d", id))
 	}
@@ -132,12 +151,173 @@ func testModuleDeleted(t *testing.T, s hub.Store) {
 		create(t, s, homeHub, anIdentity(mod("d", id)))
 		saveSession(t, s, homeHub, mod("d", id), 1, aState)
 	}
-	e := identityEdit(mod("d", "m"), remove)
+	e, gone := removal(mod("d", "m"))
 	mustEdit(t, s, homeHub, e)
-	wantEqual(t, "modules that went along", e.Modules, []hub.Registration(nil))
+	wantEqual(t, "modules of a module", *gone, []hub.Registration(nil))
 	wantNoIdentity(t, s, homeHub, mod("d", "m"))
 	wantNoSession(t, s, homeHub, mod("d", "m"))
 	wantEqual(t, "other module", identity(t, s, homeHub, mod("d", "n")), anIdentity(mod("d", "n")))
 	wantSession(t, s, homeHub, mod("d", "n"), aState)
 	wantEqual(t, "device", device(t, s, homeHub, "d"), aDevice("d"))
+}
+
+// testModuleList has modules of other devices and hubs around, and ids that sort differently by byte and by letter.
+func testModuleList(t *testing.T, s hub.Store) {
+	withHome(t, s, "c", "d", "d2", "e")
+	saveHub(t, s, aHub(homeHub+"2", aTime))
+	create(t, s, homeHub+"2", aDevice("d"))
+	create(t, s, homeHub+"2", anIdentity(mod("d", "m")))
+	var want []hub.Registration
+	for _, id := range []string{"$edgeHub", "B", "a", "b"} {
+		create(t, s, homeHub, anIdentity(mod("d", id)))
+		create(t, s, homeHub, anIdentity(mod("d2", id)))
+		want = append(want, *anIdentity(mod("d", id)))
+	}
+	fillQueue(t, s, mod("d", "b"), 2)
+	want[3].CloudToDeviceMessageCount = 2
+	got, err := s.Modules(t.Context(), homeHub, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "modules", got, want)
+	if got, err = s.Modules(t.Context(), homeHub, "e"); err != nil || len(got) != 0 {
+		t.Errorf("modules of a device without: %v, %v", got, err)
+	}
+	_, err = s.Modules(t.Context(), homeHub, "D")
+	wantNotFound(t, err, dev("D"))
+	_, err = s.Modules(t.Context(), "nowhere", "d")
+	wantNotFound(t, err, dev("d"))
+}
+
+func testModulePages(t *testing.T, s hub.Store) {
+	withHome(t, s, "a", "b", "b2", "c")
+	saveHub(t, s, aHub(homeHub+"2", aTime))
+	create(t, s, homeHub+"2", aDevice("c"))
+	create(t, s, homeHub+"2", anIdentity(mod("c", "m")))
+	var want []hub.Registration
+	for _, id := range []hubward.Identity{mod("a", "m"), mod("a", "n"), mod("b", "$m"), mod("b", "m"), mod("b2", "a"), mod("c", "m")} {
+		create(t, s, homeHub, anIdentity(id))
+		want = append(want, *anIdentity(id))
+	}
+	for limit := 1; limit <= len(want)+1; limit++ {
+		var got []hub.Registration
+		after := hubward.Identity{}
+		for {
+			page, err := s.AllModules(t.Context(), homeHub, after, limit)
+			if err != nil || len(page) > limit {
+				t.Fatalf("a page of %d: %v, %v", limit, page, err)
+			}
+			if got = append(got, page...); len(page) < limit {
+				break
+			}
+			after = page[limit-1].Identity()
+		}
+		wantEqual(t, "modules of all pages", got, want)
+	}
+	if page, err := s.AllModules(t.Context(), homeHub, hubward.Identity{}, 0); err != nil || len(page) != 0 {
+		t.Errorf("none are %v, %v", page, err)
+	}
+	page, err := s.AllModules(t.Context(), homeHub, dev("b"), 1)
+	if err != nil || len(page) != 1 || page[0].Identity() != mod("b", "$m") {
+		t.Errorf("behind a device: %v, %v", page, err)
+	}
+}
+
+func testModuleLimit(t *testing.T, s hub.Store) {
+	withHome(t, s, "d", "e")
+	limited := func(id hubward.Identity) error {
+		e := put(id)
+		e.MostModules = 2
+		return editOne(t, s, e)
+	}
+	create(t, s, homeHub, anIdentity(mod("e", "other")))
+	create(t, s, homeHub, anIdentity(mod("d", "$not-counted")))
+	for _, id := range []string{"a", "b", "b"} { // the second b replaces the first
+		if err := limited(mod("d", id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"c", "$d"} {
+		wantCode(t, limited(mod("d", id)), hubward.CodeTooManyModulesOnDevice)
+		wantNoIdentity(t, s, homeHub, mod("d", id))
+	}
+	edit(t, s, homeHub, mod("d", "a"), remove)
+	if err := limited(mod("d", "c")); err != nil {
+		t.Errorf("in place of a deleted one: %v", err)
+	}
+	if err := limited(dev("new")); err != nil {
+		t.Errorf("a device is limited: %v", err)
+	}
+	create(t, s, homeHub, anIdentity(mod("d", "no limit")))
+}
+
+// testEditsBehind: what an edit has set is run behind it, sees it, tells behind it, and is not run when it fails.
+func testEditsBehind(t *testing.T, s hub.Store) {
+	withHome(t, s)
+	refusal := hubward.Errorf(hubward.CodeArgumentInvalid, "not this one")
+	with := func(err error) *hub.IdentityEdit {
+		e := telling(put(dev("d")), "d")
+		run := e.Edit
+		e.Edit = func(old *hub.Registration) (*hub.Registration, []hub.HubEvent, error) {
+			next, events, _ := run(old)
+			failing := identityEdit(mod("d", "b"), func(*hub.Registration) (*hub.Registration, error) { return nil, refusal })
+			e.Then = []*hub.IdentityEdit{telling(put(mod("d", "a")), "a"), failing, telling(put(mod("d", "c")), "c")}
+			return next, events, err
+		}
+		return e
+	}
+	failing := with(refusal)
+	if err := s.EditIdentities(t.Context(), homeHub, []*hub.IdentityEdit{failing}); err != nil || failing.Err != refusal {
+		t.Fatal(err, failing.Err)
+	}
+	wantNoIdentity(t, s, homeHub, mod("d", "a"))
+	wantOutbox(t, s, homeHub)
+
+	done := with(nil)
+	mustEdit(t, s, homeHub, done)
+	if done.Then[0].Err != nil || done.Then[1].Err != refusal || done.Then[2].Err != nil {
+		t.Errorf("errors %v, %v, %v", done.Then[0].Err, done.Then[1].Err, done.Then[2].Err)
+	}
+	list, err := s.Modules(t.Context(), homeHub, "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "modules", list, []hub.Registration{*anIdentity(mod("d", "a")), *anIdentity(mod("d", "c"))})
+	wantOutbox(t, s, homeHub, told(dev("d"), "d"), told(mod("d", "a"), "a"), told(mod("d", "c"), "c"))
+}
+
+// testChildren: a device of one parent is found by its scope.
+func testChildren(t *testing.T, s hub.Store) {
+	withHome(t, s, "two-parents")
+	saveHub(t, s, aHub(homeHub+"2", aTime))
+	child := func(id string, scopes ...string) *hub.Registration {
+		r := aDevice(id)
+		r.ParentScopes = scopes
+		return r
+	}
+	create(t, s, homeHub+"2", child("elsewhere", "s"))
+	var want []hub.Registration
+	for _, id := range []string{"B", "a", "b", "c"} {
+		create(t, s, homeHub, child(id, `s"\u00e9`))
+		want = append(want, *child(id, `s"\u00e9`))
+	}
+	create(t, s, homeHub, child("alone"))
+	create(t, s, homeHub, child("other", "S"))
+	m := anIdentity(mod("a", "m"))
+	m.ParentScopes = []string{`s"\u00e9`}
+	create(t, s, homeHub, m)
+	for _, c := range []struct {
+		scope, after string
+		limit        int
+		want         []hub.Registration
+	}{
+		{`s"\u00e9`, "", 10, want}, {`s"\u00e9`, "", 2, want[:2]}, {`s"\u00e9`, "a", 2, want[2:]}, {`s"\u00e9`, "c", 2, nil},
+		{`s"\u00e9`, "", 0, nil}, {"s", "", 10, nil}, {"", "", 10, nil}, {"ms-azure-iot-edge://parent-1", "", 10, nil},
+	} {
+		got, err := s.Children(t.Context(), homeHub, c.scope, c.after, c.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, "children of "+c.scope+" behind "+c.after, got, c.want)
+	}
 }

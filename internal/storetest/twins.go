@@ -355,7 +355,7 @@ func testTwinDeleted(t *testing.T, s hub.Store) {
 	wantTwin(t, s, homeHub, withTwin(aDevice("d"), hub.NewTwin()))
 }
 
-// testTwinsOfModulesDeleted: whoever deletes a device with its twin is told those of its modules, too.
+// testTwinsOfModulesDeleted: whoever deletes a device with twin and modules sees their twins, too, which go with it.
 func testTwinsOfModulesDeleted(t *testing.T, s hub.Store) {
 	for _, withTwins := range []bool{true, false} {
 		name := fmt.Sprint("hub-", withTwins)
@@ -363,14 +363,14 @@ func testTwinsOfModulesDeleted(t *testing.T, s hub.Store) {
 		create(t, s, name, aDevice("d"))
 		create(t, s, name, anIdentity(mod("d", "a")))
 		create(t, s, name, withTwin(anIdentity(mod("d", "b")), aTwin(0)))
-		e := identityEdit(dev("d"), remove)
+		e, gone := removal(dev("d"))
 		e.WithTwin = withTwins
 		mustEdit(t, s, name, e)
 		want := []hub.Registration{*anIdentity(mod("d", "a")), *anIdentity(mod("d", "b"))}
 		if withTwins {
 			want[0].Twin, want[1].Twin = hub.NewTwin(), aTwin(0)
 		}
-		wantEqual(t, "modules that went along", e.Modules, want)
+		wantEqual(t, "modules that went along", *gone, want)
 		create(t, s, name, aDevice("d"))
 		create(t, s, name, anIdentity(mod("d", "b")))
 		wantTwin(t, s, name, withTwin(anIdentity(mod("d", "b")), hub.NewTwin()))

@@ -137,15 +137,15 @@ func (s *Store) tryIdentity(op string, tx *writeTx, hubName string, e *hub.Ident
 		return false, err
 	}
 	exists := old != nil
+	e.Then = nil
 	next, events, err := e.Edit(old)
-	e.Err, e.Modules = err, nil
-	if err != nil {
+	if e.Err = err; err != nil {
 		return true, nil
 	}
 	done = true
 	switch {
 	case exists && next == nil:
-		e.Modules, err = s.deleteIdentity(tx, hubName, e.ID, e.WithTwin)
+		err = s.deleteIdentity(tx, hubName, e.ID)
 	case exists:
 		err = updateIdentity(tx, hubName, e.ID, next)
 	case next != nil:
@@ -162,14 +162,28 @@ func (s *Store) tryIdentity(op string, tx *writeTx, hubName string, e *hub.Ident
 		}
 	}
 	tx.tell(hubName, events)
+	for _, then := range e.Then {
+		if err := s.editIdentity(op, tx, hubName, then); err != nil {
+			return true, err
+		}
+	}
 	return true, nil
 }
 
-// lockForEdit reads an identity that is written back, nil when there is none, and its twin if the edit is to have it.
+// lockForEdit reads an identity that is written back, nil when there is none, and its modules and twins if the edit is to have
+// them.
 func (s *Store) lockForEdit(tx *writeTx, hubName string, e *hub.IdentityEdit) (*hub.Registration, *twinRows, error) {
 	r, err := s.lockIdentity(tx, hubName, e.ID)
-	if err != nil || r == nil || !e.WithTwin {
+	if err != nil || r == nil {
 		return r, nil, err
+	}
+	if e.WithModules && e.ID.Module == "" {
+		if r.Modules, err = s.lockModules(tx, hubName, e.ID.Device, e.WithTwin); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !e.WithTwin {
+		return r, nil, nil
 	}
 	twin, err := readTwin(tx, hubName, e.ID)
 	if err != nil {
@@ -206,51 +220,34 @@ func (s *Store) lockIdentity(tx *writeTx, hubName string, id hubward.Identity) (
 	return r, err
 }
 
-// deleteIdentity removes an identity, with its modules if it is a device, and returns those; the schema removes their
-// twins, sessions, queues and feedback.
-func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity, withTwins bool) (modules []hub.Registration, err error) {
+// deleteIdentity removes an identity, with its modules if it is a device; the schema removes their twins, sessions, queues and
+// feedback.
+func (s *Store) deleteIdentity(tx *writeTx, hubName string, id hubward.Identity) error {
 	tx.forgetReported(reportedKey{hubName, id})
 	if id.Module != "" {
 		_, err := tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = $3`, hubName, id.Device, id.Module)
-		return nil, err
+		return err
 	}
-	err = tx.each(appendIdentity(&modules), `SELECT device_id, module_id, `+identityColumns+` FROM devices
-		WHERE hub = $1 AND device_id = $2 AND module_id <> '' ORDER BY module_id`+s.dialect.forUpdate, hubName, id.Device)
+	err := tx.each(func(row scanner) error {
+		module := hubward.Identity{Device: id.Device}
+		err := row.Scan(&module.Module)
+		tx.forgetReported(reportedKey{hubName, module})
+		return err
+	}, `SELECT module_id FROM devices WHERE hub = $1 AND device_id = $2 AND module_id <> '' ORDER BY module_id`+s.dialect.forUpdate,
+		hubName, id.Device)
 	if err != nil {
-		return nil, err
-	}
-	for i := range modules {
-		m := &modules[i]
-		tx.forgetReported(reportedKey{hubName, m.Identity()})
-		if !withTwins {
-			continue
-		}
-		twin, err := readTwin(tx, hubName, m.Identity())
-		if err != nil {
-			return nil, err
-		}
-		m.Twin = twin.copy()
+		return err
 	}
 	_, err = tx.exec(`DELETE FROM devices WHERE hub = $1 AND device_id = $2`, hubName, id.Device)
-	return modules, err
+	return err
 }
 
 // createIdentity stores a new identity, and reports false when another writer was faster. A module needs its device,
-// which stays locked, so that nobody deletes it meanwhile.
+// which stays locked, so that nobody deletes it meanwhile, nor gives it another module.
 func (s *Store) createIdentity(op string, tx *writeTx, hubName string, e *hub.IdentityEdit, r *hub.Registration) (done bool, err error) {
 	if e.ID.Module != "" {
-		device := hubward.Identity{Device: e.ID.Device}
-		row, err := tx.row(`SELECT 1 FROM devices WHERE hub = $1 AND device_id = $2 AND module_id = ''`+s.dialect.forUpdate,
-			hubName, device.Device)
-		if err != nil {
-			return false, err
-		}
-		var one int
-		if err := row.Scan(&one); errors.Is(err, sql.ErrNoRows) {
-			e.Err = notFound(op, device)
-			return true, nil
-		} else if err != nil {
-			return false, err
+		if err := s.makeRoom(op, tx, hubName, e); err != nil || e.Err != nil {
+			return true, err
 		}
 	}
 	return insertIdentity(tx, hubName, e.ID, r)

@@ -14,13 +14,14 @@ import (
 // readsUnderALock are the writer's SELECTs that need lock no row: a lock that is held already covers what they read, or the
 // statement that writes decides.
 var readsUnderALock = []string{
-	"SELECT count(*) FROM (SELECT id FROM feedback_records",                   // the hub is locked
-	"SELECT min(lock_until) FROM notifications",                               // the hub is locked
-	"SELECT device_id, module_id, generation_id, message_id, status, at FROM", // records of a notification that is locked
-	"SELECT devices.generation_id, devices.status, q.next_sequence",           // the identity is locked
-	"SELECT t.id, coalesce(t.etag, 1)",                                        // the identity is locked
-	"SELECT coalesce(t.etag, 1), r.id",                                        // the identity is locked
-	"SELECT hub FROM hub_hosts",                                               // whose name it is, for the error
+	"SELECT count(*) FROM (SELECT id FROM feedback_records",                     // the hub is locked
+	"SELECT min(lock_until) FROM notifications",                                 // the hub is locked
+	"SELECT device_id, module_id, generation_id, message_id, status, at FROM",   // records of a notification that is locked
+	"SELECT devices.generation_id, devices.status, q.next_sequence",             // the identity is locked
+	"SELECT t.id, coalesce(t.etag, 1)",                                          // the identity is locked
+	"SELECT coalesce(t.etag, 1), r.id",                                          // the identity is locked
+	"SELECT count(*) FROM devices WHERE hub = $1 AND device_id = $2 AND module", // the device is locked
+	"SELECT hub FROM hub_hosts",                                                 // whose name it is, for the error
 }
 
 // TestStore_memory runs the contract in memory, and as for an engine of several writers, whose rows are locked. Here the

@@ -72,8 +72,11 @@ func TestSchema_identitiesReadIndexes(t *testing.T) {
 		`SELECT status, count(*) FROM devices WHERE hub = 'h' AND module_id = '' GROUP BY status`: "SEARCH devices USING COVERING INDEX devices_by_status (hub=? AND module_id=?)",
 		`SELECT last_activity FROM devices WHERE hub = 'h' AND connection_state = 'Connected' AND (device_id, module_id) > ('d', 'm')
 			ORDER BY device_id, module_id LIMIT 9`: "SEARCH devices USING INDEX devices_connected (hub=? AND (device_id,module_id)>(?,?))",
-		`SELECT etag FROM devices WHERE hub = 'h' AND device_id = 'd' AND module_id <> '' ORDER BY module_id`:        "SEARCH devices USING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id=?)",
-		`SELECT etag FROM devices WHERE hub = 'h' AND device_id > 'd' AND module_id = '' ORDER BY device_id LIMIT 9`: "SEARCH devices USING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id>?)",
+		`SELECT etag FROM devices WHERE hub = 'h' AND device_id = 'd' AND module_id <> '' ORDER BY module_id`:                                                              "SEARCH devices USING INDEX devices_modules (hub=? AND device_id=?)",
+		`SELECT etag FROM devices WHERE hub = 'h' AND device_id = 'd' ORDER BY module_id`:                                                                                  "SEARCH devices USING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id=?)",
+		`SELECT etag FROM devices WHERE hub = 'h' AND (device_id, module_id) > ('d', 'm') AND module_id <> '' ORDER BY device_id, module_id LIMIT 9`:                       "SEARCH devices USING INDEX devices_modules (hub=? AND (device_id,module_id)>(?,?))",
+		`SELECT etag FROM devices WHERE hub = 'h' AND parent_scopes = '["s"]' AND parent_scopes <> '[]' AND device_id > 'd' AND module_id = '' ORDER BY device_id LIMIT 9`: "SEARCH devices USING INDEX devices_by_parent (hub=? AND parent_scopes=? AND device_id>?)",
+		`SELECT etag FROM devices WHERE hub = 'h' AND device_id > 'd' AND module_id = '' ORDER BY device_id LIMIT 9`:                                                       "SEARCH devices USING INDEX sqlite_autoindex_devices_1 (hub=? AND device_id>?)",
 		`DELETE FROM hub_hosts WHERE hub = 'h'`: "SEARCH hub_hosts USING COVERING INDEX hub_hosts_by_hub (hub=?)",
 	} {
 		if got := sqlstore.Plan(t, s, text); got != want {
