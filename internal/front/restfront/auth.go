@@ -42,14 +42,31 @@ func management(c *call) error {
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas;
 // learn.microsoft.com/azure/iot-hub/authenticate-authorize-x509.
 func itself(c *call) error {
+	return c.authenticateAs(c.identity())
+}
+
+// moduleItself is itself for a module's calls.
+func moduleItself(c *call) error { return c.authenticateAs(c.twinIdentity()) }
+
+func (c *call) authenticateAs(id hubward.Identity) error {
 	ref, err := c.server.hub.HubFor(c.r.Host)
 	if err != nil {
 		return err
 	}
 	c.hub = ref.Name
-	return c.authenticate(access.Credential{
-		Hub: ref.Name, Identity: c.identity(), Token: c.token(), Certificates: c.certificates(),
-	})
+	return c.authenticate(access.Credential{Hub: ref.Name, Identity: id, Token: c.token(), Certificates: c.certificates()})
+}
+
+// serviceOrDevice is the authorizer of calls on a device's modules, which the device makes, too, with its own token or
+// certificate: the runtime of an Edge device registers what it runs.
+//
+// Source: Azure/iot-identity-service identity/aziot-cloud-client-async/src/hub/mod.rs.
+func serviceOrDevice(c *call) error {
+	t, err := sas.Parse(c.token())
+	if own := err == nil && t.Policy == ""; own || c.token() == "" && len(c.certificates()) > 0 {
+		return itself(c)
+	}
+	return service(c)
 }
 
 // authenticatePolicy is authenticate for calls that are none of a device's.

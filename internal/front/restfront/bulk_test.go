@@ -48,7 +48,7 @@ func TestBulkDevices_someBad(t *testing.T) {
 		IsSuccessful bool
 		Errors       []row
 	}](t, r)
-	want := []row{{"d1", "", 409001}, {"d3", "", 404001}, {"d4", "", 404001}, {"d5", "m", 400003}, {"d6", "", 400004}}
+	want := []row{{"d1", "", 409001}, {"d3", "", 404001}, {"d4", "", 404001}, {"d5", "m", 404001}, {"d6", "", 400004}}
 	if diff := cmp.Diff(want, result.Errors); diff != "" || result.IsSuccessful {
 		t.Errorf("successful %t, errors: %s", result.IsSuccessful, diff)
 	}
@@ -189,18 +189,23 @@ func TestRegenerateKeys(t *testing.T) {
 	if _, err := f.hub.PutDevice(t.Context(), f.process, hubward.Device{DeviceID: "x", Authentication: &hubward.Authentication{Type: hubward.AuthCertificate}}, ""); err != nil {
 		t.Fatal(err)
 	}
-	body := `{"policyKey":"primaryKey","devices":[{"id":"d1"},{"id":"none"},{"id":"x"},{"id":"d1","moduleId":"m"}]}`
+	f.createModule(hubward.Identity{Device: "x", Module: "m"})
+	body := `{"policyKey":"primaryKey","devices":[{"id":"d1"},{"id":"none"},{"id":"x"},{"id":"d1","moduleId":"m"},{"id":"x","moduleId":"m"}]}`
 	r := f.do(ask{method: "POST", path: "/devices/keys/regenerate?api-version=2024-03-31", body: body}).wantStatus(t, 200)
 	result := decode[struct {
 		PolicyKey   string
-		RotatedKeys []struct{ ID, PrimaryKey, SecondaryKey string }
+		RotatedKeys []struct{ ID, ModuleID, PrimaryKey, SecondaryKey string }
 		Errors      []struct {
 			ID, ModuleID string
 			ErrorCode    int
 		}
 	}](t, r)
-	if len(result.RotatedKeys) != 1 || len(result.Errors) != 3 || result.PolicyKey != "primaryKey" {
+	if len(result.RotatedKeys) != 2 || len(result.Errors) != 3 || result.PolicyKey != "primaryKey" || result.Errors[2].ErrorCode != 404010 {
 		t.Fatalf("got %s", r.body)
+	}
+	m := decode[hubward.Module](t, f.do(ask{path: "/devices/x/modules/m" + version}))
+	if told := result.RotatedKeys[1]; told.ModuleID != "m" || told.PrimaryKey != string(m.Authentication.SymmetricKey.PrimaryKey) {
+		t.Errorf("told %+v of %+v", told, m.Authentication)
 	}
 	now := decode[hubward.Device](t, f.do(ask{path: "/devices/d1" + version})).Authentication.SymmetricKey
 	old := before.Authentication.SymmetricKey

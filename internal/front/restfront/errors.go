@@ -28,6 +28,7 @@ var texts = map[hubward.Code]string{
 	hubward.CodeServiceUnavailable:    "The hub is busy, try again",
 	hubward.CodeUnauthorizedAccess:    "Unauthorized",
 	hubward.CodeDeviceNotFound:        "There is no such device",
+	hubward.CodeModuleNotFound:        "There is no such module",
 	hubward.CodePreconditionFailed:    "The device's etag is another one",
 	hubward.CodeDeviceMessageLockLost: "The lock of the message has ended, or there never was one with this token",
 }

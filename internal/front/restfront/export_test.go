@@ -7,6 +7,7 @@ var (
 	AppendEvent  = appendEvent
 	DecodeDevice = decodeDevice
 	DecodeMethod = decodeMethod
+	DecodeModule = decodeModule
 	DecodeTwin   = decodeTwin
 	Describe     = describe
 	EventQuery   = eventQuery
@@ -24,3 +25,9 @@ var DecodeBulk = decodeBulk
 
 // FailureStatus is the HTTP status that err gets.
 func FailureStatus(err error) int { return hubward.CodeOf(err).HTTPStatus() }
+
+// DecodeScope returns the device on whose behalf a call is.
+func DecodeScope(body []byte) (origin string, err error) {
+	b, err := decodeScope(body)
+	return b.origin(), err
+}

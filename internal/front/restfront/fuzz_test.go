@@ -33,6 +33,56 @@ func FuzzDeviceJSON(f *testing.F) {
 	})
 }
 
+func FuzzModuleJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, ``, `null`, `[]`, `{"deviceId":"d1","moduleId":"m1"}`, `{"moduleId":"m2"}`, `{"MODULEID":"m1","managedBy":null,"etag":5}`,
+		`{"managedBy":"iotEdge","authentication":{"type":"None","symmetricKey":null,"x509Thumbprint":{}}}`, `{"authentication":{"type":[`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		m, err := restfront.DecodeModule(body, hubward.Identity{Device: "d1", Module: "m1"})
+		if err == nil && (m.DeviceID != "d1" || m.ModuleID != "m1") {
+			t.Errorf("the body chose the id %q/%q", m.DeviceID, m.ModuleID)
+		}
+		if err != nil && restfront.FailureStatus(err) != 400 {
+			t.Errorf("error %v is no 400", err)
+		}
+	})
+}
+
+// FuzzScopeJSON checks that a chain that is read begins with a device.
+func FuzzScopeJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"pageSize":10,"authChain":"low;top"}`, `{"authChain":";;a;"}`, `{"authChain":";"}`, `{"targetDeviceId":"d","targetModuleId":"m","authChain":"low"}`,
+		`{"continuationLink":"x","authChain":"a/b;c"}`, ``, `[]`, `{"pageSize":1e400,"authChain":"a"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		origin, err := restfront.DecodeScope(body)
+		if err == nil && (origin == "" || bytes.ContainsRune([]byte(origin), ';')) {
+			t.Errorf("the origin is %q", origin)
+		}
+		if err != nil && restfront.FailureStatus(err) != 400 {
+			t.Errorf("error %v is no 400", err)
+		}
+	})
+}
+
+// FuzzModulePath checks that the id of a module comes out of a path as it went in, whatever is in it.
+func FuzzModulePath(f *testing.F) {
+	for _, seed := range []string{"m1", "$edgeAgent", "a b", "", "..", ".", "a%41", "a/b", "modules", "é", "a#b?c", "\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		segments, ok := restfront.SplitPath("/devices/d1/modules/" + url.PathEscape(id))
+		if !ok || id != "" && (len(segments) != 4 || segments[3] != id) {
+			t.Errorf("%q: %q, %t", id, segments, ok)
+		}
+	})
+}
+
 func FuzzBulkJSON(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, ``, `{}`, `null`, `[null]`, `[{"id":"d1","importMode":"create"}]`, `[{"id":"d1","etag":"*","importMode":"DELETEIFMATCHETAG","status":null}]`,

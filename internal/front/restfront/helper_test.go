@@ -296,15 +296,22 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// createModule registers a module in the store: calls that do so are not there yet.
-func (f *fixture) createModule(id hubward.Identity) {
+func (f *fixture) createModule(id hubward.Identity) *hubward.Module {
 	f.t.Helper()
-	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{
-		DeviceID: id.Device, GenerationID: "1", ETag: "e", Status: hubward.StatusEnabled,
-		Authentication: &hubward.Authentication{Type: hubward.AuthSAS, SymmetricKey: hubward.SymmetricKey{PrimaryKey: "a2V5"}},
-	}}
-	e := &hub.IdentityEdit{ID: id, Edit: func(*hub.Registration) (*hub.Registration, []hub.HubEvent, error) { return r, nil, nil }}
-	if err := f.store.EditIdentities(f.t.Context(), "plant", []*hub.IdentityEdit{e}); err != nil || e.Err != nil {
-		f.t.Fatal(err, e.Err)
+	m, err := f.hub.PutModule(f.t.Context(), f.process, hubward.Module{DeviceID: id.Device, ModuleID: id.Module}, "")
+	if err != nil {
+		f.t.Fatal(err)
 	}
+	return m
+}
+
+// moduleToken signs for a module with its own key.
+func (f *fixture) moduleToken(m *hubward.Module) string {
+	f.t.Helper()
+	resource := "hub.example/devices/" + m.DeviceID + "/modules/" + m.ModuleID
+	token, err := sas.Sign(resource, string(m.Authentication.SymmetricKey.PrimaryKey), "", testNow.Add(time.Hour))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
 }

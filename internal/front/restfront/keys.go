@@ -55,12 +55,7 @@ func regenerateKeys(c *call) error {
 	result := keyResult{PolicyKey: req.PolicyKey, RotatedKeys: []rotatedKey{}, Errors: []keyError{}}
 	var ids []hubward.Identity
 	for _, item := range req.Devices {
-		if item.ModuleID != "" {
-			none := hubward.Errorf(hubward.CodeInvalidOperation, "this hub does not have module identities yet")
-			result.Errors = append(result.Errors, c.failedItem(item, none))
-			continue
-		}
-		ids = append(ids, hubward.Identity{Device: item.ID})
+		ids = append(ids, hubward.Identity{Device: item.ID, Module: string(item.ModuleID)})
 	}
 	rotations, err := c.server.hub.RegenerateKeys(c.ctx, &c.principal, ids, primary, secondary)
 	if err != nil {

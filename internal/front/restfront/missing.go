@@ -27,7 +27,6 @@ func missing() []feature {
 	return []feature{
 		row("configurations", "", "devices/{}/applyConfigurationContent"),
 		row("file uploads", "", "devices/{}/files/..."),
-		row("module identities", "", "devices/{}/modules/..."),
 		row("configurations", "", "configurations/..."),
 		row("jobs", "", "jobs/..."),
 		row("digital twins", "", "digitaltwins/..."),

@@ -11,9 +11,6 @@ func TestMissingFeatures_areNamed(t *testing.T) {
 	f.create("d1")
 	for _, test := range []struct{ method, path, feature string }{
 		{"POST", "/devices/d1/applyConfigurationContent", "configurations"},
-		{"GET", "/devices/d1/modules", "module identities"},
-		{"PUT", "/devices/d1/modules/m1", "module identities"},
-		{"POST", "/devices/d1/modules/m1/messages/events", "module identities"},
 		{"POST", "/devices/d1/files/", "file uploads"},
 		{"POST", "/devices/d1/files/notifications/", "file uploads"},
 		{"GET", "/configurations", "configurations"},

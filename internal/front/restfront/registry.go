@@ -29,18 +29,23 @@ type identityBody struct {
 
 // device returns the identity with enumerations spelt as the hub spells them. The hub judges the values.
 func (b *identityBody) device(id string) hubward.Device {
-	d := hubward.Device{
+	return hubward.Device{
 		DeviceID: id, Status: hubward.Status(strings.ToLower(string(b.Status))), StatusReason: b.StatusReason,
-		Authentication: b.Authentication, Capabilities: b.Capabilities, DeviceScope: b.DeviceScope, ParentScopes: b.ParentScopes,
+		Authentication: spelt(b.Authentication), Capabilities: b.Capabilities, DeviceScope: b.DeviceScope, ParentScopes: b.ParentScopes,
 	}
-	if auth := d.Authentication; auth != nil {
-		for _, known := range []hubward.AuthType{hubward.AuthSAS, hubward.AuthSelfSigned, hubward.AuthCertificate, hubward.AuthNone} {
-			if strings.EqualFold(string(auth.Type), string(known)) {
-				auth.Type = known
-			}
+}
+
+// spelt spells a type of authentication as the hub does.
+func spelt(auth *hubward.Authentication) *hubward.Authentication {
+	if auth == nil {
+		return nil
+	}
+	for _, known := range []hubward.AuthType{hubward.AuthSAS, hubward.AuthSelfSigned, hubward.AuthCertificate, hubward.AuthNone} {
+		if strings.EqualFold(string(auth.Type), string(known)) {
+			auth.Type = known
 		}
 	}
-	return d
+	return auth
 }
 
 // decodeDevice reads the body of putDevice. The id of the path wins; a body that names another one is refused.
@@ -96,12 +101,9 @@ func listDevices(c *call) error {
 func pageDevices(c *call) error { return c.answerDevices(c.r.URL.Query().Get("after")) }
 
 func (c *call) answerDevices(after string) error {
-	top := 0
-	if text := c.r.URL.Query().Get("top"); text != "" {
-		var err error
-		if top, err = strconv.Atoi(text); err != nil {
-			return hubward.Errorf(hubward.CodeArgumentInvalid, "top: %.20q is not a number", text)
-		}
+	top, err := c.top()
+	if err != nil {
+		return err
 	}
 	devices, err := c.server.hub.Devices(c.ctx, &c.principal, after, top)
 	if err != nil {
@@ -111,6 +113,21 @@ func (c *call) answerDevices(after string) error {
 		devices = []hubward.Device{} // an array, never null
 	}
 	return c.answer(http.StatusOK, devices)
+}
+
+// top is the number in the query by that name, 0 without one.
+func (c *call) top() (int, error) { return c.queryNumber("top") }
+
+func (c *call) queryNumber(name string) (int, error) {
+	text := c.r.URL.Query().Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, hubward.Errorf(hubward.CodeArgumentInvalid, "%s: %.20q is not a number", name, text)
+	}
+	return n, nil
 }
 
 // answerDevice answers with an identity. The .NET SDK takes the etag from the header, quotes included.

@@ -34,6 +34,9 @@ func routes() []route {
 	device := func(method, pattern string, handle func(*call) error) route {
 		return route{method: method, pattern: strings.Split("devices/{}/messages/"+pattern, "/"), auth: itself, handle: handle}
 	}
+	module := func(method, pattern string, auth, handle func(*call) error) route {
+		return route{method: method, pattern: strings.Split("devices/{}/modules"+pattern, "/"), auth: auth, handle: handle}
+	}
 	own := func(method, pattern string, auth, handle func(*call) error) route {
 		return route{method: method, pattern: strings.Split("$hubward/"+pattern, "/"), own: true, auth: auth, handle: handle}
 	}
@@ -45,6 +48,15 @@ func routes() []route {
 		azure("POST", "devices", bulkDevices),
 		azure("POST", "devices/keys/regenerate", regenerateKeys),
 		azure("POST", "devices/query", query),
+		module("GET", "", serviceOrDevice, listModules),
+		module("PUT", "/{}", serviceOrDevice, putModule),
+		module("GET", "/{}", serviceOrDevice, getModule),
+		module("DELETE", "/{}", serviceOrDevice, deleteModule),
+		module("POST", "/{}/messages/events", moduleItself, sendTelemetry),
+		module("GET", "/{}/devicesAndModulesInDeviceScope", moduleItself, scopeOfItself),
+		module("GET", "/{}/deviceAndModuleInDeviceScope", moduleItself, identityInScope),
+		module("POST", "/{}/devicesAndModulesInTargetDeviceScope", moduleItself, scopeOfTarget),
+		module("POST", "/{}/getDeviceAndModuleOnBehalfOf", moduleItself, identityOnBehalfOf),
 		azure("GET", "twins/{}", getTwin),
 		azure("PATCH", "twins/{}", updateTwin),
 		azure("PUT", "twins/{}", replaceTwin),
@@ -66,6 +78,7 @@ func routes() []route {
 		device("POST", "deviceBound/{}/abandon", abandonC2D),
 		own("GET", "hub", service, currentHub),
 		own("GET", "devices", service, pageDevices),
+		own("GET", "modules", service, pageModules),
 		own("GET", "events", service, streamEvents),
 		own("GET", "hubs", management, listHubs),
 		own("PUT", "hubs/{}", management, createHub),
