@@ -17,16 +17,18 @@ const (
 	BothKeys     KeyChoice = "both"
 )
 
-// KeyRotation holds both keys of a device, as they are after RegenerateDeviceKeys.
+// KeyRotation holds both keys of a device or module, as they are after RegenerateKeys.
 type KeyRotation struct {
 	DeviceID     string `json:"id"`
+	ModuleID     string `json:"moduleId"` // empty: the device itself
 	PrimaryKey   string `json:"primaryKey"`
 	SecondaryKey string `json:"secondaryKey"`
 }
 
-// KeyError says why a device kept its keys.
+// KeyError says why a device or module kept its keys.
 type KeyError struct {
 	DeviceID    string    `json:"id"`
+	ModuleID    string    `json:"moduleId"` // empty: the device itself
 	ErrorCode   ErrorCode `json:"errorCode"`
 	ErrorStatus string    `json:"errorStatus"`
 }
@@ -37,22 +39,32 @@ type KeyError struct {
 //
 // Errors: CodeTooManyDevices, CodeUnauthorizedAccess. Needs RegistryWrite.
 func (c *Client) RegenerateDeviceKeys(ctx context.Context, which KeyChoice, ids ...string) ([]KeyRotation, []KeyError, error) {
+	devices := make([]hubward.Identity, len(ids))
+	for i, id := range ids {
+		devices[i].Device = id
+	}
+	return c.RegenerateKeys(ctx, which, devices...)
+}
+
+// RegenerateKeys is RegenerateDeviceKeys for devices and modules.
+func (c *Client) RegenerateKeys(ctx context.Context, which KeyChoice, ids ...hubward.Identity) ([]KeyRotation, []KeyError, error) {
 	type item struct {
-		ID string `json:"id"`
+		ID       string `json:"id"`
+		ModuleID string `json:"moduleId,omitempty"`
 	}
 	body := struct {
 		PolicyKey KeyChoice `json:"policyKey"`
 		Devices   []item    `json:"devices"`
 	}{which, []item{}}
 	for _, id := range ids {
-		body.Devices = append(body.Devices, item{id})
+		body.Devices = append(body.Devices, item{id.Device, id.Module})
 	}
 	var answer struct {
 		RotatedKeys []KeyRotation `json:"rotatedKeys"`
 		Errors      []KeyError    `json:"errors"`
 	}
 	err := c.do(ctx, &request{
-		op: "service.RegenerateDeviceKeys", method: http.MethodPost, path: []string{"devices", "keys", "regenerate"},
+		op: "service.RegenerateKeys", method: http.MethodPost, path: []string{"devices", "keys", "regenerate"},
 		version: keysAPIVersion, body: body,
 	}, &answer)
 	return answer.RotatedKeys, answer.Errors, err
@@ -60,5 +72,5 @@ func (c *Client) RegenerateDeviceKeys(ctx context.Context, which KeyChoice, ids 
 
 // Err returns the row's failure as an error.
 func (e *KeyError) Err() error {
-	return &hubward.Error{Code: hubward.Code(e.ErrorCode), Op: "service.RegenerateDeviceKeys", Identity: hubward.Identity{Device: e.DeviceID}, Message: e.ErrorStatus}
+	return &hubward.Error{Code: hubward.Code(e.ErrorCode), Op: "service.RegenerateKeys", Identity: hubward.Identity{Device: e.DeviceID, Module: e.ModuleID}, Message: e.ErrorStatus}
 }

@@ -128,9 +128,13 @@ func completeArgs(env Env, cmd *cobra.Command) cobra.CompletionFunc {
 	if list == nil {
 		return cobra.NoFileCompletions
 	}
-	many := strings.Contains(cmd.Use, "...")
+	many, modules := strings.Contains(cmd.Use, "..."), len(names) > 1 && names[1] == "MODULE"
 	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && !many {
+		list := list
+		if modules && len(args) > 0 {
+			list = listModules(args[0])
+		}
+		if asked := len(args); asked > 0 && !many && (!modules || asked > 1) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		offers, directive := ask(env, list)(cmd, nil, typed)
@@ -183,6 +187,17 @@ func listDevices(ctx context.Context, c *service.Client, _ string) ([]string, er
 		names = append(names, devices[i].DeviceID+"\t"+string(devices[i].Status))
 	}
 	return names, err
+}
+
+func listModules(device string) lister {
+	return func(ctx context.Context, c *service.Client, _ string) ([]string, error) {
+		modules, err := c.Modules(ctx, device)
+		var names []string
+		for i := range modules {
+			names = append(names, modules[i].ModuleID+"\t"+string(modules[i].ManagedBy))
+		}
+		return names, err
+	}
 }
 
 func listHubs(ctx context.Context, c *service.Client, _ string) ([]string, error) {

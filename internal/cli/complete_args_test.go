@@ -10,7 +10,7 @@ import (
 
 // An argument with a name that completion does not know would complete to devices.
 func TestComplete_knowsTheNamesOfArguments(t *testing.T) {
-	known := []string{"ID", "NAME", "FILE", "DIR", "FOLDER", "COMMAND", "bash|zsh|fish|powershell"}
+	known := []string{"ID", "MODULE", "NAME", "FILE", "DIR", "FOLDER", "COMMAND", "bash|zsh|fish|powershell"}
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		for _, name := range positional(cmd) {

@@ -146,7 +146,9 @@ func (d *deviceCommands) update() *cobra.Command {
 					device, err = c.UpdateDevice(cmd.Context(), *device)
 				}
 				if err == nil && regenerate != "" {
-					device, err = regenerateKey(cmd.Context(), c, args[0], regenerate)
+					if err = regenerateKey(cmd.Context(), c, hubward.Identity{Device: args[0]}, regenerate); err == nil {
+						device, err = c.Device(cmd.Context(), args[0])
+					}
 				}
 				if err != nil {
 					return err
@@ -160,20 +162,17 @@ func (d *deviceCommands) update() *cobra.Command {
 	return cmd
 }
 
-// regenerateKey renews one key and returns the identity as it is then.
-func regenerateKey(ctx context.Context, c *service.Client, id string, key keyFlag) (*hubward.Device, error) {
+// regenerateKey renews one key of a device or module.
+func regenerateKey(ctx context.Context, c *service.Client, id hubward.Identity, key keyFlag) error {
 	which := service.SecondaryKey
 	if key == "primary" {
 		which = service.PrimaryKey
 	}
-	_, failed, err := c.RegenerateDeviceKeys(ctx, which, id)
-	if err != nil {
-		return nil, err
+	_, failed, err := c.RegenerateKeys(ctx, which, id)
+	if err == nil && len(failed) > 0 {
+		err = failed[0].Err()
 	}
-	if len(failed) > 0 {
-		return nil, failed[0].Err()
-	}
-	return c.Device(ctx, id)
+	return err
 }
 
 func (d *deviceCommands) delete() *cobra.Command {
@@ -294,13 +293,18 @@ func (d *deviceCommands) printDevice(device *hubward.Device, more ...field) erro
 		{"pending messages", strconv.Itoa(device.CloudToDeviceMessageCount)},
 	}
 	if auth := device.Authentication; auth != nil {
-		fields = append(fields,
-			field{"authentication", string(auth.Type)},
-			field{"primary key", string(auth.SymmetricKey.PrimaryKey)},
-			field{"secondary key", string(auth.SymmetricKey.SecondaryKey)},
-			field{"primary thumbprint", string(auth.X509Thumbprint.PrimaryThumbprint)},
-			field{"secondary thumbprint", string(auth.X509Thumbprint.SecondaryThumbprint)})
+		fields = append(fields, authenticationFields(auth)...)
 	}
 	fields = append(fields, field{"generation", device.GenerationID}, field{"etag", device.ETag})
 	return writeFields(d.env.Stdout, append(fields, more...))
+}
+
+func authenticationFields(auth *hubward.Authentication) []field {
+	return []field{
+		{"authentication", string(auth.Type)},
+		{"primary key", string(auth.SymmetricKey.PrimaryKey)},
+		{"secondary key", string(auth.SymmetricKey.SecondaryKey)},
+		{"primary thumbprint", string(auth.X509Thumbprint.PrimaryThumbprint)},
+		{"secondary thumbprint", string(auth.X509Thumbprint.SecondaryThumbprint)},
+	}
 }

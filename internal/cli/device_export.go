@@ -15,10 +15,10 @@ import (
 
 func (d *deviceCommands) export() *cobra.Command {
 	return &cobra.Command{
-		Use: "export [FILE]", Short: "Write all devices as JSON lines, keys and twins included",
+		Use: "export [FILE]", Short: "Write all devices and modules as JSON lines, keys and twins included",
 		Long: "Write the JSON of each identity on a line of its own, keys and twin included, as device import reads it: to standard\n" +
-			"output, or to a FILE that appears, readable by its owner alone, when it is whole. Devices that come and go meanwhile\n" +
-			"may be in it or not; all others are in it once.",
+			"output, or to a FILE that appears, readable by its owner alone, when it is whole. A device's modules follow it.\n" +
+			"Devices and modules that come and go meanwhile may be in it or not; all others are in it once.",
 		Args: cobra.MaximumNArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.withClient(func(c *service.Client) error {
@@ -40,9 +40,9 @@ func (d *deviceCommands) export() *cobra.Command {
 
 // exportRun writes the identities of a hub, with their twins.
 type exportRun struct {
-	client   *service.Client
-	progress *progress
-	done     int
+	client        *service.Client
+	progress      *progress
+	done, modules int
 }
 
 // exportRow is a line: an identity, and the members by which the cloud service's export adds its twin.
@@ -50,6 +50,14 @@ type exportRun struct {
 // Source: Azure/azure-iot-sdk-csharp iothub/service/src/Registry/Models/ExportImportDevice.cs.
 type exportRow struct {
 	*hubward.Device
+	TwinETag   string                 `json:"twinETag"`
+	Tags       json.RawMessage        `json:"tags"`
+	Properties hubward.TwinProperties `json:"properties"`
+}
+
+// exportModule is the line of a module.
+type exportModule struct {
+	*hubward.Module
 	TwinETag   string                 `json:"twinETag"`
 	Tags       json.RawMessage        `json:"tags"`
 	Properties hubward.TwinProperties `json:"properties"`
@@ -63,6 +71,8 @@ func (r *exportRun) all(ctx context.Context, w io.Writer) error {
 	}
 	twins := newTwinRows(ctx, r.client)
 	defer twins.stop()
+	modules := newModuleRows(ctx, r.client)
+	defer modules.stop()
 	for device, err := range r.client.AllDevices(ctx) {
 		if err != nil {
 			return err
@@ -75,6 +85,9 @@ func (r *exportRun) all(ctx context.Context, w io.Writer) error {
 			continue // the device has come or gone since the one list was read, and before the other one was
 		}
 		if err := writeJSON(w, exportRow{&device, twin.ETag, twin.Tags, twin.Properties}); err != nil {
+			return err
+		}
+		if err := r.modulesOf(ctx, w, modules, device.DeviceID); err != nil {
 			return err
 		}
 		r.done++
@@ -122,8 +135,12 @@ func (r *twinRows) of(device string) (*hubward.Twin, error) {
 
 func (r *exportRun) report(d *deviceCommands, file string) error {
 	if d.out.json {
-		return writeJSON(d.env.Stdout, map[string]int{"devices": r.done})
+		return writeJSON(d.env.Stdout, map[string]int{"devices": r.done, "modules": r.modules})
 	}
-	_, err := fmt.Fprintf(d.env.Stdout, "%d devices written to %s\n", r.done, file)
+	what := fmt.Sprintf("%d devices", r.done)
+	if r.modules > 0 {
+		what += fmt.Sprintf(" and %d modules", r.modules)
+	}
+	_, err := fmt.Fprintf(d.env.Stdout, "%s written to %s\n", what, file)
 	return err
 }

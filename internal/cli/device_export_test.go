@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubward/hubward"
+	"github.com/hubward/hubward/service"
 )
 
 // An export has the twins, with what the hub says of them, and brings tags and desired properties back.
@@ -77,6 +78,9 @@ func TestDeviceExport_changesMeanwhile(t *testing.T) {
 				case strings.HasPrefix(r.URL.Path, "/statistics"):
 					return `{"totalDeviceCount":1}`
 				}
+				if strings.HasSuffix(r.URL.Path, "/modules") {
+					return "[]"
+				}
 				return list(test.devices)
 			})
 			var got []string
@@ -114,4 +118,74 @@ func TestDeviceExport_file(t *testing.T) {
 		t.Errorf("the folder holds %v, %v", names, err)
 	}
 	c.fails(1, "no-such-folder", "device", "export", "no-such-folder/x")
+}
+
+// The lines of modules follow that of their device, and bring them back, with keys and twins; so do those of an Edge device's own.
+func TestDeviceExport_modules(t *testing.T) {
+	c := newClient(t)
+	owner, err := service.NewFromConnectionString(loginOf(c.hub, "iothubowner"), &service.Options{RootCAs: c.hub.CA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.CreateDevice(t.Context(), hubward.Device{DeviceID: "edge", Capabilities: hubward.Capabilities{IotEdge: true}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "a-b", "b"} {
+		c.hub.CreateDevice(id)
+	}
+	c.ok("module", "create", "a", "m", "--managed-by", "me")
+	c.ok("module", "create", "b", "m")
+	c.ok("module", "create", "b", "n")
+	c.ok("module", "update", "edge", "$edgeHub", "--primary-key", wrongKey, "--secondary-key", wrongKey)
+	c.ok("twin", "update", "a/m", "--tags", `{"floor":1}`, "--desired", `{"x":1.50}`)
+	exported := c.ok("device", "export")
+	var got []string
+	for line := range strings.Lines(exported) {
+		m := fromJSON[hubward.Module](t, line)
+		got = append(got, hubward.Identity{Device: m.DeviceID, Module: m.ModuleID}.String())
+	}
+	if diff := cmp.Diff([]string{"a", "a/m", "a-b", "b", "b/m", "b/n", "edge", "edge/$edgeAgent", "edge/$edgeHub"}, got); diff != "" {
+		t.Error(diff)
+	}
+	name := filepath.Join(t.TempDir(), "devices.jsonl")
+	if out := c.ok("device", "export", name); out != "4 devices and 5 modules written to "+name+"\n" {
+		t.Errorf("export prints %q", out)
+	}
+	want := c.ok("module", "show", "a", "m", "-o", "json")
+	for _, mode := range []string{"createOrUpdate", "create"} {
+		c.ok("device", "delete", "a", "b", "edge", "a-b")
+		if out := c.ok("device", "import", name, "--mode", mode); out != "9 devices done, 0 failed\n" {
+			t.Errorf("import prints %q", out)
+		}
+	}
+	before, after := fromJSON[hubward.Module](t, want), fromJSON[hubward.Module](t, c.ok("module", "show", "a", "m", "-o", "json"))
+	if diff := cmp.Diff(before.Authentication, after.Authentication); diff != "" || after.ManagedBy != "me" {
+		t.Errorf("%+v: %s", after, diff)
+	}
+	if twin := fromJSON[hubward.Twin](t, c.ok("twin", "show", "a", "--module", "m", "-o", "json")); string(twin.Tags) != `{"floor":1}` {
+		t.Errorf("tags %s", twin.Tags)
+	}
+	if m := fromJSON[hubward.Module](t, c.ok("module", "show", "edge", "$edgeHub", "-o", "json")); m.Authentication.SymmetricKey.PrimaryKey != wrongKey {
+		t.Errorf("the Edge hub has %+v", m.Authentication)
+	}
+}
+
+// A hub that lists the modules of one device at a time is asked for each.
+func TestDeviceExport_modulesOfOneAtATime(t *testing.T) {
+	c, hub := newScriptedClient(t)
+	const twin = `200 {"tags":{},"properties":{"desired":{},"reported":{}}}`
+	hub.answers["GET /statistics/devices"] = `200 {"totalDeviceCount":1}`
+	hub.answers["GET /devices"] = `200 [{"deviceId":"a"},{"deviceId":"b"}]`
+	hub.answers["POST /devices/query"] = `200 [{"deviceId":"a","tags":{}},{"deviceId":"b","tags":{}}]`
+	hub.answers["GET /devices/b/modules"] = `200 [{"deviceId":"b","moduleId":"gone"},{"deviceId":"b","moduleId":"m"}]`
+	hub.answers["GET /twins/b/modules/m"] = twin
+	var got []string
+	for line := range strings.Lines(c.ok("device", "export")) {
+		m := fromJSON[hubward.Module](t, line)
+		got = append(got, m.DeviceID+"/"+m.ModuleID)
+	}
+	if diff := cmp.Diff([]string{"a/", "b/", "b/m"}, got); diff != "" {
+		t.Error(diff)
+	}
 }

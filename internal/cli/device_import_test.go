@@ -145,7 +145,7 @@ func TestDeviceImport_cloudExport(t *testing.T) {
 		t.Errorf("import prints %q", stdout)
 	}
 	for _, want := range []string{
-		"line 1: d/m: this hub does not have module identities yet", "line 3: d/$edgeAgent: this hub", "line 5: e: ", "line 6: f: The device 'f' is not registered.",
+		"line 1: d/m: The device 'd' is not registered.", "line 3: d/$edgeAgent: moduleId: ids that begin with $", "line 5: e: ", "line 6: f: The device 'f' is not registered.",
 		`line 7: its importMode "sideways"`,
 	} {
 		if !strings.Contains(stderr, want) {

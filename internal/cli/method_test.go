@@ -72,8 +72,8 @@ func TestMethod_wrongUsage(t *testing.T) {
 	c := &client{t: t, env: map[string]string{}}
 	for _, test := range []struct{ args, want string }{
 		{"invoke d1", "NAME is missing"},
-		{"invoke a/b stop", "no device id"},
-		{"invoke d1 stop --module a/b", "--module"},
+		{"invoke /b stop", "no device id"},
+		{"invoke d1 stop --module /b", "--module"},
 		{"invoke d1 stop --payload {", "--payload: no JSON"},
 		{"invoke d1 stop --payload text", "--payload: no JSON: invalid character 'e' in literal true"},
 		{"invoke d1 stop --timeout 4s", "--timeout is 5s to 5m0s"},

@@ -15,6 +15,7 @@ func commands(env Env) []*cobra.Command {
 		newConsumerGroupCommand(env),
 		newCACommand(env),
 		newDeviceCommand(env),
+		newModuleCommand(env),
 		newSimulateCommand(env),
 		newMonitorCommand(env),
 		newC2DCommand(env),

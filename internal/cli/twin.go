@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,14 @@ func addModuleFlag(cmd *cobra.Command, module *string) {
 }
 
 // identityOf returns the identity that arguments and --module name.
+// DEVICE/MODULE is one argument for both: ids hold no slash.
 func identityOf(cmd *cobra.Command, device, module string) (hubward.Identity, error) {
+	if before, after, ok := strings.Cut(device, "/"); ok {
+		if module != "" || hubward.ValidateID(after) != nil {
+			return hubward.Identity{}, usagef(cmd, "%q is no DEVICE/MODULE, or --module names another one", device)
+		}
+		device, module = before, after
+	}
 	if hubward.ValidateID(device) != nil {
 		return hubward.Identity{}, usagef(cmd, "%q is no device id", device)
 	}

@@ -200,7 +200,7 @@ func positional(cmd *cobra.Command) []string {
 }
 
 // mayBeEmpty are the texts that mean something when they are empty.
-var mayBeEmpty = []string{"status-reason", "body"}
+var mayBeEmpty = []string{"status-reason", "body", "managed-by"}
 
 // refuseEmpty refuses arguments and texts that were given and are empty. That is what a variable leaves that nobody has
 // set, and to take the default instead would be another hub or device than was meant.
