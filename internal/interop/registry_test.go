@@ -27,6 +27,18 @@ func TestRegistry(t *testing.T) {
 	})
 }
 
+// The life of modules, as the back ends of two families see it.
+func TestRegistry_modules(t *testing.T) {
+	for _, family := range []string{"node", "python"} {
+		t.Run(family, func(t *testing.T) {
+			familyByName(family).run(t, "modules", map[string]string{
+				"HUB_CONNECTION_STRING": connectionString(t, "HUBWARD_CONNECTION_STRING"),
+				"RUN_ID":                family + "-modules",
+			})
+		})
+	}
+}
+
 func TestRegistry_refuses(t *testing.T) {
 	want := map[string][]string{
 		"node": {
