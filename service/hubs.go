@@ -20,6 +20,7 @@ type Hub struct {
 	Created        hubward.Time `json:"created"`
 	ConsumerGroups []string     `json:"consumerGroups"`
 	CloudToDevice  C2DSettings  `json:"cloudToDevice"`
+	Switches
 }
 
 // C2DSettings are a hub's settings of cloud-to-device messages. Zero members of NewHub mean the defaults, those of
@@ -44,6 +45,7 @@ type NewHub struct {
 	Partitions    int
 	Retention     time.Duration
 	CloudToDevice C2DSettings
+	Switches      Switches
 }
 
 // Duration is a time.Duration whose JSON is the text of its String method, such as "24h0m0s".
@@ -93,7 +95,8 @@ func (c *Client) CreateHub(ctx context.Context, n NewHub) (*Hub, error) {
 		Partitions    int         `json:"partitions,omitempty"`
 		Retention     Duration    `json:"retention,omitzero"`
 		CloudToDevice C2DSettings `json:"cloudToDevice,omitzero"`
-	}{n.HostNames, n.Partitions, Duration(n.Retention), n.CloudToDevice}
+		Switches
+	}{n.HostNames, n.Partitions, Duration(n.Retention), n.CloudToDevice, n.Switches}
 	return c.hubCall(ctx, &request{op: "service.CreateHub", method: http.MethodPut, path: []string{own, "hubs", n.Name}, body: body})
 }
 
@@ -102,9 +105,11 @@ type HubChange struct {
 	HostNames     []string      // replace all that the hub had; nil: they stay; an empty list: none but those that every hub has
 	Retention     time.Duration // zero: it stays
 	CloudToDevice C2DSettings   // zero members stay
+	Switches      SwitchChange
 }
 
-// UpdateHub changes the host names, the retention and the cloud-to-device settings of a hub. It needs the operator.
+// UpdateHub changes the host names, the retention, the cloud-to-device settings and the switches of a hub. Connections that the
+// hub would not let in any more are closed. It needs the operator, whom no switch of the first hub keeps from it.
 // Hubward only.
 //
 // Errors: CodeNoSuchHub, CodeArgumentInvalid, CodeUnauthorizedAccess.
@@ -113,7 +118,8 @@ func (c *Client) UpdateHub(ctx context.Context, name string, change HubChange) (
 		HostNames     []string    `json:"hostNames,omitzero"`
 		Retention     Duration    `json:"retention,omitzero"`
 		CloudToDevice C2DSettings `json:"cloudToDevice,omitzero"`
-	}{change.HostNames, Duration(change.Retention), change.CloudToDevice}
+		SwitchChange
+	}{change.HostNames, Duration(change.Retention), change.CloudToDevice, change.Switches}
 	return c.hubCall(ctx, &request{op: "service.UpdateHub", method: http.MethodPatch, path: []string{own, "hubs", name}, body: body})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -61,17 +62,23 @@ func (h *hubCommands) update() *cobra.Command {
 	var change service.HubChange
 	var retention durationFlag
 	var c2d c2dFlags
+	var switches switchFlags
 	cmd := &cobra.Command{
 		Use: "update NAME [--hostname HOST]... [--retention DURATION] [--c2d-ttl DURATION] [--c2d-max-deliveries N] " +
-			"[--feedback-ttl DURATION] [--feedback-lock DURATION] [--feedback-max-deliveries N]",
+			"[--feedback-ttl DURATION] [--feedback-lock DURATION] [--feedback-max-deliveries N] " + switchUsage,
 		Short: "Change the settings of a hub",
 		Long: "Change a hub; what no flag names stays as it is. The host names that are given replace all that it had. For the\n" +
 			"first hub, those that hubward serve is given win again when it starts or reloads.\n" +
+			"Connections that are not let in any more end. Who holds all permissions of the first hub can always change it.\n" +
 			"The login must be of a policy of the first hub that has all permissions.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			change.Retention, change.CloudToDevice = time.Duration(retention), c2d.settings()
-			if change.HostNames == nil && change.Retention == 0 && change.CloudToDevice == (service.C2DSettings{}) {
+			var err error
+			if change.Switches, err = switches.change(cmd); err != nil {
+				return err
+			}
+			if reflect.DeepEqual(change, service.HubChange{}) {
 				return usagef(cmd, "nothing to change: give at least one flag")
 			}
 			return h.withClient(func(c *service.Client) error {
@@ -86,6 +93,7 @@ func (h *hubCommands) update() *cobra.Command {
 	cmd.Flags().StringArrayVar(&change.HostNames, "hostname", nil, "`host` name that the hub answers to (repeatable)")
 	cmd.Flags().Var(&retention, "retention", "how long telemetry is kept, e.g. 36h or 7d")
 	c2d.add(cmd)
+	switches.add(cmd)
 	return cmd
 }
 
@@ -270,7 +278,7 @@ func (h *hubCommands) printHub(hub *service.Hub) error {
 	if h.out.json {
 		return writeJSON(h.env.Stdout, hub)
 	}
-	return writeFields(h.env.Stdout, []field{
+	fields := []field{
 		{"name", hub.Name},
 		{"host names", cmp.Or(strings.Join(hub.HostNames, ", "), hostOf(hub, ""))},
 		{"partitions", strconv.Itoa(hub.Partitions)},
@@ -280,7 +288,8 @@ func (h *hubCommands) printHub(hub *service.Hub) error {
 		{"feedback", fmt.Sprintf("kept for %s, locked for %s, delivered %d times at most", hub.CloudToDevice.Feedback.TTL,
 			hub.CloudToDevice.Feedback.LockDuration, hub.CloudToDevice.Feedback.MaxDeliveryCount)},
 		{"created", shortTime(hub.Created.Time)},
-	})
+	}
+	return writeFields(h.env.Stdout, append(fields, switchFields(&hub.Switches)...))
 }
 
 func (h *hubCommands) printHubs(hubs []service.Hub) error {

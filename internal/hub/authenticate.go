@@ -40,6 +40,43 @@ func (h *Hub) wantedHub(c *access.Credential) string {
 }
 
 func (h *Hub) authenticate(ctx context.Context, c *access.Credential) (access.Principal, error) {
+	p, err := h.identify(ctx, c)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	s, _, err := h.findRef(p.Hub)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	door, err := h.enter(s, c)
+	if err != nil {
+		return access.Principal{}, err
+	}
+	if door == access.DoorEvents && (p.Policy == "" || !p.Permissions.Has(access.ServiceConnect)) {
+		return access.Principal{}, h.admission(s).Admit(c.Peer, access.DoorHub) // there is nothing that it could do
+	}
+	p = p.From(c.Peer, door)
+	if err := h.admission(s).Admits(&p, h.now()); err != nil {
+		return access.Principal{}, err
+	}
+	return p, nil
+}
+
+// enter sees that a peer may come in, whoever it is, and returns by which door. Who manages hubs comes by a door of its own if the
+// hub is the first one; who may, is looked at when they do.
+func (h *Hub) enter(s *state, c *access.Credential) (access.Door, error) {
+	if c.Door == access.DoorManagement && h.isFirst(s) {
+		return access.DoorManagement, nil
+	}
+	a := h.admission(s)
+	err := a.Admit(c.Peer, access.DoorHub)
+	if err != nil && c.Door == access.DoorEvents {
+		return access.DoorEvents, a.Admit(c.Peer, access.DoorEvents)
+	}
+	return access.DoorHub, err
+}
+
+func (h *Hub) identify(ctx context.Context, c *access.Credential) (access.Principal, error) {
 	switch {
 	case c.Token != "":
 		return h.authenticateToken(ctx, c)
@@ -64,6 +101,9 @@ func (h *Hub) authenticateToken(ctx context.Context, c *access.Credential) (acce
 	}
 	s, err := h.hubOfToken(c.Hub, t)
 	if err != nil {
+		return access.Principal{}, err
+	}
+	if _, err := h.enter(s, c); err != nil { // who may not come in anyway costs no more
 		return access.Principal{}, err
 	}
 	if t.Policy == "" && c.OnBehalf && actsFor(t, c.Identity) {
@@ -148,6 +188,9 @@ func (h *Hub) authenticatePolicyKey(c *access.Credential) (access.Principal, err
 func (h *Hub) authenticateCertificate(ctx context.Context, c *access.Credential) (access.Principal, error) {
 	s, _, err := h.find(c.Hub)
 	if err != nil {
+		return access.Principal{}, err
+	}
+	if _, err := h.enter(s, c); err != nil {
 		return access.Principal{}, err
 	}
 	entry, err := h.enabledEntry(ctx, s, c.Identity)

@@ -45,7 +45,7 @@ func (h *Hub) ReadEvents(ctx context.Context, p *access.Principal, q EventQuery,
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "endpoint: %.64q is not %s or %s", q.Endpoint, EndpointEvents, EndpointHubEvents)
 	}
 	name := cmp.Or(q.ConsumerGroup, DefaultConsumerGroup)
-	s, c, err := h.permit(p, access.ServiceConnect, eventStreamPath, groupPath(p.Hub.Name, name))
+	s, c, err := h.permitAt(access.DoorEvents, p, access.ServiceConnect, eventStreamPath, groupPath(p.Hub.Name, name))
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type NewHub struct {
 	Partitions int
 	Retention  time.Duration
 	C2D        C2DSettings
+	Switches   access.Switches
 }
 
 // CreateHub makes a hub with the five default policies and returns it once it is durable. p is the operator's.
@@ -70,7 +71,7 @@ func (h *Hub) CreateHub(ctx context.Context, p *access.Principal, n NewHub) (Con
 func (n NewHub) config(now time.Time) (Config, error) {
 	c := Config{
 		Name: n.Name, Partitions: n.Partitions, Retention: n.Retention,
-		ConsumerGroups: []string{DefaultConsumerGroup}, C2D: n.C2D.or(defaultC2DSettings),
+		ConsumerGroups: []string{DefaultConsumerGroup}, C2D: n.C2D.or(defaultC2DSettings), Switches: n.Switches,
 		Created: now.UTC().Truncate(time.Microsecond), // which every store keeps: it tells the hub from a later one of its name
 	}
 	if c.Partitions == 0 {
@@ -89,6 +90,10 @@ func (n NewHub) config(now time.Time) (Config, error) {
 		return c, err
 	}
 	if err := c.C2D.check(); err != nil {
+		return c, err
+	}
+	c.Switches.Network.Allow = slices.Clone(n.Switches.Network.Allow)
+	if err := c.Switches.Check(); err != nil {
 		return c, err
 	}
 	var err error
@@ -134,10 +139,37 @@ type HubChange struct {
 	HostNames []string      // nil: stay; an empty list: only NAME.localhost is left, and the local names of the first hub
 	Retention time.Duration // zero: stays
 	C2D       C2DSettings   // zero members: stay
+	Switches  SwitchChange
 }
 
-// UpdateHub changes the host names, the retention and the cloud-to-device settings of a hub. Messages that are in a queue
-// keep their expiry. p is the operator's.
+// SwitchChange says which switches UpdateHub changes; nil: they stay.
+type SwitchChange struct {
+	DisableLocalAuth, DisableDeviceSAS, DisableModuleSAS *bool
+
+	MinTLS  *uint16              // 0: none
+	Network *access.NetworkRules // replaces all rules
+}
+
+// Apply makes the change.
+func (c *SwitchChange) Apply(s *access.Switches) {
+	set(&s.DisableLocalAuth, c.DisableLocalAuth)
+	set(&s.DisableDeviceSAS, c.DisableDeviceSAS)
+	set(&s.DisableModuleSAS, c.DisableModuleSAS)
+	set(&s.MinTLS, c.MinTLS)
+	if c.Network != nil {
+		s.Network = *c.Network
+		s.Network.Allow = slices.Clone(c.Network.Allow)
+	}
+}
+
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// UpdateHub changes the host names, the retention, the cloud-to-device settings and the switches of a hub. Messages that are in a
+// queue keep their expiry. Connections that the hub would not let in any more are closed, on all nodes. p is the operator's.
 //
 // Errors: CodeNoSuchHub; CodeArgumentInvalid names the field.
 func (h *Hub) UpdateHub(ctx context.Context, p *access.Principal, name string, change HubChange) (Config, error) {
@@ -160,6 +192,10 @@ func (h *Hub) UpdateHub(ctx context.Context, p *access.Principal, name string, c
 		c.Retention = cmp.Or(change.Retention, c.Retention)
 		c.C2D = change.C2D.or(c.C2D)
 		if err := c.C2D.check(); err != nil {
+			return err
+		}
+		change.Switches.Apply(&c.Switches)
+		if err := c.Switches.Check(); err != nil {
 			return err
 		}
 		h.mu.RLock()

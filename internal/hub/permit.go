@@ -12,9 +12,17 @@ import (
 //
 // Errors: those of hubOf; CodeUnauthorizedAccess, with the reason in the cause.
 func (h *Hub) permit(p *access.Principal, want access.Permissions, paths ...[]string) (*state, *Config, error) {
+	return h.permitAt(access.DoorHub, p, want, paths...)
+}
+
+// permitAt is permit for calls that who comes by that door may make, too.
+func (h *Hub) permitAt(door access.Door, p *access.Principal, want access.Permissions, paths ...[]string) (*state, *Config, error) {
 	s, c, err := h.hubOf(p)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !p.Enters(door) {
+		return nil, nil, unauthorized(errors.New("the peer may not come in for this"))
 	}
 	if !allowsAny(p, want, paths) {
 		return nil, nil, unauthorized(errors.New("the permission is missing, or it is for another resource"))
@@ -63,7 +71,7 @@ func (h *Hub) permitOperator(p *access.Principal) error {
 	if p.IsProcess() {
 		return nil
 	}
-	s, _, err := h.permit(p, access.AllPermissions)
+	s, _, err := h.permitAt(access.DoorManagement, p, access.AllPermissions)
 	if err != nil {
 		return err
 	}
@@ -80,6 +88,6 @@ func (h *Hub) permitOwner(p *access.Principal, hub string) error {
 	if err == nil || p.Hub.Name != hub {
 		return err
 	}
-	_, _, err = h.permit(p, access.AllPermissions)
+	_, _, err = h.permitAt(access.DoorManagement, p, access.AllPermissions)
 	return err
 }

@@ -48,7 +48,7 @@ type Reader struct {
 //
 // Source: Azure/azure-event-hubs-python#13, Azure/azure-sdk-for-java#10215 (start behind the end), #32046 (precedence).
 func (h *Hub) OpenReader(ctx context.Context, p *access.Principal, o ReaderOptions) (*Reader, error) {
-	s, c, err := h.permit(p, access.ServiceConnect, append(groupPath(p.Hub.Name, o.ConsumerGroup), "Partitions", itoa(o.Partition)))
+	s, c, err := h.permitAt(access.DoorEvents, p, access.ServiceConnect, append(groupPath(p.Hub.Name, o.ConsumerGroup), "Partitions", itoa(o.Partition)))
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (h *Hub) permitEventHub(p *access.Principal, below ...string) (*state, *Con
 	for _, g := range c.ConsumerGroups {
 		paths = append(paths, append(groupPath(c.Name, g), below...))
 	}
-	return h.permit(p, access.ServiceConnect, paths...)
+	return h.permitAt(access.DoorEvents, p, access.ServiceConnect, paths...)
 }
 
 // partition returns one of the partitions of the built-in endpoint, or an error in the words of the cloud service.

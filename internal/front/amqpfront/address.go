@@ -40,9 +40,9 @@ func newAddressTable() addressTable {
 
 		{pattern: "messages/events/…", requires: serviceConnect, fromPeer: redirect, toPeer: redirect},
 		{pattern: "messages/operationsMonitoringEvents/…", requires: serviceConnect, fromPeer: redirect, toPeer: redirect},
-		{pattern: "{eventHub}/ConsumerGroups/{group}/Partitions/{partition}", requires: serviceConnect, toPeer: attachReader},
-		{pattern: "{eventHub}", requires: serviceConnect, fromPeer: refuseSender},
-		{pattern: "{eventHub}/Partitions/{partition}", requires: serviceConnect, fromPeer: refuseSender},
+		{pattern: "{eventHub}/ConsumerGroups/{group}/Partitions/{partition}", requires: readEvents, toPeer: attachReader},
+		{pattern: "{eventHub}", requires: readEvents, fromPeer: refuseSender},
+		{pattern: "{eventHub}/Partitions/{partition}", requires: readEvents, fromPeer: refuseSender},
 		{pattern: "$management", fromPeer: attachManagement, toPeer: attachManagement},
 		{pattern: "{eventHub}/$management", fromPeer: attachManagement, toPeer: attachManagement},
 

@@ -87,7 +87,7 @@ func (c *conn) takeToken(text string) reply {
 		c.logRefusedToken("", err)
 		return failure(400, newError(amqpwire.InvalidField, "InvalidToken: the token is malformed."))
 	}
-	p, err := c.server.hub.Authenticate(c.engine.Context(), access.Credential{Hub: c.hub.Name, Token: text, Peer: c.peer()})
+	p, err := c.server.hub.Authenticate(c.engine.Context(), access.Credential{Hub: c.hub.Name, Token: text, Peer: c.peer(), Door: access.DoorEvents})
 	if err == nil {
 		err = c.hold(tokenScope(&t), p)
 	}

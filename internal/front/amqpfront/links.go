@@ -77,6 +77,9 @@ func (c *conn) authorize(l *amqpengine.Link, a *address) error {
 			return err
 		}
 	}
+	if p := c.meeting(r.at(access.DoorEvents)); p != nil && !p.Enters(r.door) {
+		c.logger.Info("amqp link refused, the hub's rules let the peer's address read events alone", "hub", c.hub.Name, "policy", p.Policy, "address", c.peer().Address)
+	}
 	t := c.engine.TLS()
 	if a.identity == (hubward.Identity{}) || t == nil || len(t.PeerCertificates) == 0 {
 		return unauthorized("Unauthorized access: no token of this connection has the rights that '%s' needs.", a.text())

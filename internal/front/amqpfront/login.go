@@ -67,7 +67,7 @@ func (c *conn) logInWithToken(name, hubLabel, token string) error {
 	if name == "" {
 		return refused("the user name names nobody")
 	}
-	credential := access.Credential{Token: token, Peer: c.peer()}
+	credential := access.Credential{Token: token, Peer: c.peer(), Door: access.DoorEvents}
 	byPolicy := strings.HasPrefix(strings.ToLower(hubLabel), "root.")
 	if !byPolicy {
 		credential.Identity.Device, credential.Identity.Module, _ = strings.Cut(name, "/")
@@ -88,7 +88,7 @@ func (c *conn) logInWithKey(hostname, policy, key string) error {
 	if err != nil {
 		hub, _ = h.HubFor(c.serverName()) // without either, the hub that has such a policy with such a key
 	}
-	credential := access.Credential{Hub: hub.Name, Policy: policy, Key: key, Peer: c.peer()}
+	credential := access.Credential{Hub: hub.Name, Policy: policy, Key: key, Peer: c.peer(), Door: access.DoorEvents}
 	p, err := h.Authenticate(c.engine.Context(), credential)
 	if err != nil {
 		return err

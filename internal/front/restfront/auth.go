@@ -18,13 +18,18 @@ import (
 //
 // Source: learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas; Azure/azure-iot-sdk-csharp
 // iothub/service/src/Common/Exceptions/ErrorCode.cs.
-func service(c *call) error {
+func service(c *call) error { return c.ofHub(access.DoorHub) }
+
+// reader is service for those who read events.
+func reader(c *call) error { return c.ofHub(access.DoorEvents) }
+
+func (c *call) ofHub(door access.Door) error {
 	ref, err := c.server.hub.HubFor(c.r.Host)
 	if err != nil {
 		return err
 	}
 	c.hub = ref.Name
-	return c.authenticatePolicy(access.Credential{Hub: ref.Name, Token: c.token()})
+	return c.authenticatePolicy(access.Credential{Hub: ref.Name, Token: c.token(), Door: door})
 }
 
 // management is the authorizer of calls that manage hubs. The path, not Host, says which hub is meant, and the token, whose
@@ -33,7 +38,7 @@ func management(c *call) error {
 	if len(c.params) > 0 {
 		c.hub = c.params[0]
 	}
-	return c.authenticatePolicy(access.Credential{Token: c.token()})
+	return c.authenticatePolicy(access.Credential{Token: c.token(), Door: access.DoorManagement})
 }
 
 // itself is the authorizer of a device's calls: the path names the device, the token is its own or that of a policy with

@@ -149,7 +149,7 @@ func (s *stream) write() error {
 // authenticateAgain fails when the stream's token would be refused by now, or would permit something else.
 func (s *stream) authenticateAgain() error {
 	s.call.renew()
-	if err := service(s.call); err != nil {
+	if err := reader(s.call); err != nil {
 		return err
 	}
 	if s.call.principal.Permissions != s.principal.Permissions {

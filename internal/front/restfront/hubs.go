@@ -18,6 +18,7 @@ type hubInfo struct {
 	Created        hubward.Time `json:"created"`
 	ConsumerGroups []string     `json:"consumerGroups"`
 	CloudToDevice  c2dInfo      `json:"cloudToDevice"`
+	switchesInfo
 }
 
 // c2dInfo are a hub's settings of cloud-to-device messages, as the cloud's resource manager names them. Durations are as
@@ -75,6 +76,7 @@ func infoOf(c *hub.Config) hubInfo {
 	info := hubInfo{
 		Name: c.Name, HostNames: c.HostNames, Partitions: c.Partitions, Retention: c.Retention.String(),
 		Created: hubward.Time{Time: c.Created}, ConsumerGroups: c.ConsumerGroups, CloudToDevice: c2dInfoOf(&c.C2D),
+		switchesInfo: switchesOf(&c.Switches),
 	}
 	if info.HostNames == nil {
 		info.HostNames = []string{}
@@ -89,24 +91,28 @@ type hubBody struct {
 	Partitions    int      `json:"partitions"`
 	Retention     string   `json:"retention"` // as hubward.ParseDuration reads it
 	CloudToDevice c2dInfo  `json:"cloudToDevice"`
+	switchesInfo
 }
 
 // readHub reads a hubBody, in which zero means absent.
-func (c *call) readHub() (hub.NewHub, error) {
+func (c *call) readHub() (n hub.NewHub, switches hub.SwitchChange, err error) {
 	body, err := c.readBody(maxBody)
 	if err != nil {
-		return hub.NewHub{}, err
+		return n, switches, err
 	}
 	var b hubBody
 	if err := decode(body, &b); err != nil {
-		return hub.NewHub{}, err
+		return n, switches, err
 	}
-	n := hub.NewHub{Name: c.params[0], HostNames: b.HostNames, Partitions: b.Partitions}
+	n = hub.NewHub{Name: c.params[0], HostNames: b.HostNames, Partitions: b.Partitions}
 	if n.Retention, err = positiveDuration("retention", b.Retention); err != nil {
-		return n, err
+		return n, switches, err
 	}
-	n.C2D, err = b.CloudToDevice.settings()
-	return n, err
+	if n.C2D, err = b.CloudToDevice.settings(); err != nil {
+		return n, switches, err
+	}
+	switches, err = b.change()
+	return n, switches, err
 }
 
 // currentHub tells who holds a policy's key, whatever the policy permits, about the hub that it talks to; not who was given a
@@ -143,10 +149,11 @@ func listHubs(c *call) error {
 }
 
 func createHub(c *call) error {
-	n, err := c.readHub()
+	n, switches, err := c.readHub()
 	if err != nil {
 		return err
 	}
+	switches.Apply(&n.Switches)
 	config, err := c.server.hub.CreateHub(c.ctx, &c.principal, n)
 	if err != nil {
 		return err
@@ -155,14 +162,14 @@ func createHub(c *call) error {
 }
 
 func updateHub(c *call) error {
-	n, err := c.readHub()
+	n, switches, err := c.readHub()
 	if err != nil {
 		return err
 	}
 	if n.Partitions != 0 {
 		return hubward.Errorf(hubward.CodeArgumentInvalid, "partitions: their number is fixed when a hub is created")
 	}
-	change := hub.HubChange{HostNames: n.HostNames, Retention: n.Retention, C2D: n.C2D}
+	change := hub.HubChange{HostNames: n.HostNames, Retention: n.Retention, C2D: n.C2D, Switches: switches}
 	config, err := c.server.hub.UpdateHub(c.ctx, &c.principal, n.Name, change)
 	if err != nil {
 		return err

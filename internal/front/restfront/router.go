@@ -79,7 +79,7 @@ func routes() []route {
 		own("GET", "hub", service, currentHub),
 		own("GET", "devices", service, pageDevices),
 		own("GET", "modules", service, pageModules),
-		own("GET", "events", service, streamEvents),
+		own("GET", "events", reader, streamEvents),
 		own("GET", "hubs", management, listHubs),
 		own("PUT", "hubs/{}", management, createHub),
 		own("GET", "hubs/{}", management, getHub),

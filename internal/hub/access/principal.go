@@ -36,6 +36,7 @@ type Credential struct {
 	Certificates []*x509.Certificate // the client's chain, leaf first; TLS has seen that it holds the leaf's key. Needs Identity
 
 	Peer Peer // where it comes from
+	Door Door // what it comes for, at the least
 }
 
 // Scope says whose key authenticated a peer; it is the "scope" of iothub-connection-auth-method.
@@ -64,8 +65,9 @@ type Principal struct {
 	token   *sas.Token          // nil: let in without a token
 	chain   []*x509.Certificate // as the client sent it, leaf first; nil: let in without a certificate
 	path    *Path               // of chain; nil: as chain
-	peer    Peer
-	process bool // the program itself
+	peer    Peer                // where it came from
+	door    Door                // by which it came
+	process bool                // the program itself
 
 	actorGeneration string // the generation id of Actor
 }

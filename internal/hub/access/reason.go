@@ -11,6 +11,7 @@ type Reason string
 
 // The reasons.
 const (
+	ReasonAddress     Reason = "address"     // no rule of the hub allows the peer's
 	ReasonCredential  Reason = "credential"  // there is none, or it cannot be read
 	ReasonDisabled    Reason = "disabled"    // the identity is
 	ReasonExpired     Reason = "expired"     // token or certificate, or a certificate above it, has expired
@@ -18,6 +19,8 @@ const (
 	ReasonKey         Reason = "key"         // signature, key or thumbprint is none of those that are known
 	ReasonMethod      Reason = "method"      // the identity authenticates in another way
 	ReasonResource    Reason = "resource"    // the credential is for something else
+	ReasonSwitchedOff Reason = "switchedOff" // the hub takes no keys of that kind
+	ReasonTLS         Reason = "tls"         // the hub wants a newer version than the peer's, or TLS at all
 	ReasonUnavailable Reason = "unavailable" // it could not be found out
 	ReasonUnknown     Reason = "unknown"     // there is no such policy or identity
 
@@ -36,8 +39,8 @@ const (
 // Reasons returns all reasons.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonCredential, ReasonDisabled, ReasonExpired, ReasonHost, ReasonKey, ReasonMethod, ReasonResource,
-		ReasonUnavailable, ReasonUnknown,
+		ReasonAddress, ReasonCredential, ReasonDisabled, ReasonExpired, ReasonHost, ReasonKey, ReasonMethod, ReasonResource,
+		ReasonSwitchedOff, ReasonTLS, ReasonUnavailable, ReasonUnknown,
 		ReasonAuthority, ReasonAuthorityDisabled, ReasonAuthorityUnverified, ReasonChain, ReasonCommonName, ReasonNotYetValid,
 		ReasonRevoked, ReasonUsage, ReasonWeak,
 	}
