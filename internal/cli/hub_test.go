@@ -108,3 +108,32 @@ func TestPolicy_sasToken(t *testing.T) {
 	c.fails(2, "--ttl", "policy", "sas-token", "service", "--ttl", "0s")
 	c.fails(2, "--key", "policy", "sas-token", "service", "--key", "third")
 }
+
+func TestHub_switches(t *testing.T) {
+	c := newClient(t)
+	c.ok("device", "create", "d1")
+	name := testhub.Name
+	c.ok("simulate", "d1", "--count", "1", "--protocol", "https")
+	out := c.ok("hub", "update", name, "--disable-device-sas", "on", "--min-tls", "1.3", "--allow", "127.0.0.0/8,::1", "--allow-events")
+	for _, want := range []string{"keys of devices", "turned off", "1.3", "127.0.0.0/8, ::1/128"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("update prints no %q:\n%s", want, out)
+		}
+	}
+	c.fails(1, "", "simulate", "d1", "--count", "1", "--protocol", "https")
+	// The operator is not locked out, whatever the rules say.
+	c.ok("hub", "update", name, "--disable-local-auth", "on", "--allow", "192.0.2.0/24")
+	c.fails(1, "IotHubUnauthorizedAccess", "device", "list")
+	if out := c.ok("hub", "show", name); !strings.Contains(out, "keys of policies") || !strings.Contains(out, "readers of events from everywhere") {
+		t.Errorf("show prints\n%s", out)
+	}
+	out = c.ok("hub", "update", name, "--disable-local-auth", "off", "--disable-device-sas", "off", "--min-tls", "none", "--allow", "all")
+	if strings.Contains(out, "turned off") || strings.Contains(out, "peers come from") || strings.Contains(out, "TLS") {
+		t.Errorf("update prints\n%s", out)
+	}
+	c.ok("simulate", "d1", "--count", "1", "--protocol", "https")
+	c.fails(1, "ipRules[1].ipMask", "hub", "update", name, "--allow", "10.0.0.0/8,10.0.0.1/8")
+	c.fails(2, "--disable-module-sas", "hub", "update", name, "--disable-module-sas", "yes")
+	c.fails(2, "--min-tls", "hub", "update", name, "--min-tls", "1.1")
+	c.fails(2, "--allow-events needs --allow", "hub", "update", name, "--allow-events")
+}
