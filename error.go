@@ -46,6 +46,7 @@ const (
 	CodeTooManyDevices               Code = 413002
 	CodeTooManyModulesOnDevice       Code = 413003
 	CodeThrottled                    Code = 429001
+	CodeThrottleBacklogLimitExceeded Code = 429002
 	CodeServerError                  Code = 500001
 	CodeServiceUnavailable           Code = 503001
 	CodeBadDeviceResponse            Code = 502001
@@ -101,6 +102,7 @@ var codeNames = map[Code]string{
 	CodeTooManyDevices:               "TooManyDevices",
 	CodeTooManyModulesOnDevice:       "TooManyModulesOnDevice",
 	CodeThrottled:                    "ThrottlingException",
+	CodeThrottleBacklogLimitExceeded: "ThrottleBacklogLimitExceeded",
 	CodeServerError:                  "ServerError",
 	CodeServiceUnavailable:           "ServiceUnavailable",
 	CodeBadDeviceResponse:            "BadDeviceResponse",

@@ -18,6 +18,7 @@ const (
 	queueLeaf   = "internal/hub/c2dqueue"
 	twinLeaf    = "internal/hub/twindoc"
 	c2dLeaf     = "internal/hub/c2d"
+	certLeaf    = "internal/hub/certrequest"
 	groupCommit = "internal/eventlog/groupcommit"
 	textLeaf    = "internal/utf8text"
 )
@@ -138,7 +139,7 @@ func hubPackages() []rule {
 			why: "metrics, health and profiles are handed in as plain values: the operator's port reaches no device and no rule",
 		},
 		{
-			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", "internal/pki", accessLeaf, queueLeaf, c2dLeaf, twinLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
+			pkg: hubAPI, ours: []string{".", "sas", "internal/hostname", "internal/pki", accessLeaf, queueLeaf, c2dLeaf, certLeaf, twinLeaf, "internal/hub/eventcodec"}, outside: []string{"golang.org/x/sync"},
 			never: []string{"net", "database/sql"},
 			why:   "the rules know no wire, no socket and no SQL: front ends and engines depend on the hub, never the other way",
 		},
@@ -148,6 +149,7 @@ func hubPackages() []rule {
 		},
 		{pkg: accessLeaf, ours: []string{".", "sas"}, never: []string{"net", "os"}, why: "who may do what is decided from what is passed in, nothing is looked up"},
 		{pkg: twinLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the documents of a twin are pure: the clock is passed in"},
+		{pkg: certLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "requests for certificates are read and kept by rules that are pure: clock, ids and certificates are passed in"},
 		{pkg: queueLeaf, ours: []string{"."}, never: []string{"net", "os", "context"}, why: "the rules of a queue are pure: clock, tokens and stored queue are passed in"},
 		{pkg: "internal/hub/eventcodec", ours: []string{".", "internal/amqpwire", "internal/sysprops"}, never: []string{"net", "os"}, why: "an event is encoded once, as AMQP sections, and this leaf is the only part of the hub that knows them"},
 		{pkg: groupCommit, ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: "what all event logs share does no I/O: an engine is handed in as functions"},
@@ -158,7 +160,7 @@ func hubPackages() []rule {
 		{pkg: "internal/eventlog/memlog", ours: []string{hubAPI, groupCommit}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{pkg: "internal/cluster/localcluster", ours: []string{".", hubAPI}, never: []string{"net", "os", "database/sql"}, why: engine},
 		{
-			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, twinLeaf}, outside: []string{"github.com/klauspost/compress/s2", "modernc.org/sqlite"},
+			pkg: "internal/store/sqlstore", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, certLeaf, twinLeaf}, outside: []string{"github.com/klauspost/compress/s2", "modernc.org/sqlite"},
 			never: []string{"net/http"}, why: engine,
 		},
 		{
@@ -172,7 +174,7 @@ func testPackages() []rule {
 	const suite = "a conformance suite knows the ports only, so that every implementation can run it"
 	return []rule{
 		{pkg: "internal/logtest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
-		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, twinLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
+		{pkg: "internal/storetest", ours: []string{".", hubAPI, accessLeaf, queueLeaf, c2dLeaf, certLeaf, twinLeaf}, outside: []string{"github.com/google/go-cmp"}, why: suite},
 		{pkg: "internal/clustertest", ours: []string{".", hubAPI}, outside: []string{"github.com/google/go-cmp"}, why: suite},
 		{pkg: "internal/testhub", ours: []string{".", "sas", accessLeaf, "internal/app", "internal/config"}, why: "a hub for tests is the real one, started by app"},
 		{pkg: "internal/childhub", ours: []string{"sas"}, why: "a hub in a child process is told apart from our own code by nothing but its wire and its files"},

@@ -11,7 +11,7 @@ import (
 // admissionOf makes what a configuration lets in. of is the hub's state before, nil for one that is new here: what has not changed
 // since is taken over, with what it remembers.
 func (h *Hub) admissionOf(c *Config, of *state) *access.Admission {
-	same := of != nil && reflect.DeepEqual(of.config.Authorities, c.Authorities)
+	same := of != nil && reflect.DeepEqual(of.config.Authorities, c.Authorities) && reflect.DeepEqual(of.config.Issuing.issuers(), c.Issuing.issuers())
 	if same && reflect.DeepEqual(of.config.Switches, c.Switches) {
 		return of.admits
 	}
@@ -24,17 +24,24 @@ func (h *Hub) admissionOf(c *Config, of *state) *access.Admission {
 	return a
 }
 
-// authoritiesOf returns the authorities of a hub as log-ins look at them. One that cannot be read lets nobody in.
+// authoritiesOf returns the authorities of a hub as log-ins look at them, its own included: it ends at the certificates that sign, so
+// that a device need not send what is above its own. One that cannot be read lets nobody in.
 func (h *Hub) authoritiesOf(c *Config) []access.Authority {
 	var all []access.Authority
+	add := func(a access.Authority, der []byte) {
+		var err error
+		if a.Certificate, err = x509.ParseCertificate(der); err != nil {
+			h.logger.Error("a certificate authority cannot be read", "hub", c.Name, "authority", a.Name, "error", err)
+			return
+		}
+		all = append(all, a)
+	}
 	for i := range c.Authorities {
 		a := &c.Authorities[i]
-		cert, err := x509.ParseCertificate(a.Certificate)
-		if err != nil {
-			h.logger.Error("a certificate authority cannot be read", "hub", c.Name, "authority", a.Name, "error", err)
-			continue
-		}
-		all = append(all, access.Authority{Name: a.Name, Certificate: cert, Verified: a.Verified, Disabled: a.Disabled})
+		add(access.Authority{Name: a.Name, Verified: a.Verified, Disabled: a.Disabled}, a.Certificate)
+	}
+	for _, der := range c.Issuing.issuers() {
+		add(access.Authority{Name: issuerName, Verified: true}, der)
 	}
 	return all
 }

@@ -198,6 +198,15 @@ func (h *Hub) authenticateCertificate(ctx context.Context, c *access.Credential)
 		return access.Principal{}, err
 	}
 	p, err := access.Certificate(c.Certificates, c.Identity, entry, h.admission(s), h.now())
+	if err != nil {
+		adopted, failed := h.adopt(ctx, s, c.Identity, entry, c.Certificates)
+		switch {
+		case failed != nil:
+			return access.Principal{}, failed
+		case adopted != nil:
+			p, err = access.Certificate(c.Certificates, c.Identity, adopted, h.admission(s), h.now())
+		}
+	}
 	p.Hub = s.ref
 	return p, err
 }

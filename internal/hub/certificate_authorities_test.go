@@ -51,6 +51,18 @@ func (f *fixture) authorityVerbs() []verb {
 		{"VerifyCertificateAuthority", owners, func(ctx context.Context, p *access.Principal) error {
 			return done(f.Hub.VerifyCertificateAuthority(ctx, p, "second", bad, nil, ""))
 		}},
+		{"CertificateIssuer", owners, func(_ context.Context, p *access.Principal) error {
+			return done(f.Hub.CertificateIssuer(p, "second"))
+		}},
+		{"UpdateCertificateIssuer", owners, func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.UpdateCertificateIssuer(ctx, p, "second", hub.IssuerChange{Validity: 1}))
+		}},
+		{"DeleteCertificateIssuer", owners, func(ctx context.Context, p *access.Principal) error {
+			return f.Hub.DeleteCertificateIssuer(ctx, p, "second")
+		}},
+		{"IssueCertificate", owners, func(ctx context.Context, p *access.Principal) error {
+			return done(f.Hub.IssueCertificate(ctx, p, "second", "d1", ""))
+		}},
 		// It asks about p itself, and lets it do nothing.
 		{"Admits", "nobody iothubowner service device registryRead registryReadWrite d1 d2 policy-as-d1 owner-of-d1 owner-of-twin-of-d1 module owner-of-second expired",
 			func(_ context.Context, p *access.Principal) error {

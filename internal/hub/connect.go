@@ -159,6 +159,7 @@ func (l *Link) Disconnect() {
 		l.hub.links.remove(l)
 		l.calls.end()
 		l.twin.end()
+		l.endCertificates()
 		// Behind remove: a receiver that was not there yet finds, when it is, that the link has ended.
 		if r := l.receiver.Load(); r != nil {
 			r.Stop()

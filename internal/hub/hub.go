@@ -30,6 +30,9 @@ type Options struct {
 	SASGrace time.Duration
 	// Revoked says which client certificates are revoked, now. nil: none.
 	Revoked access.Revoked
+	// CertificateDelay is how long a device waits for the certificate that it has asked for, so that tests can look at what happens
+	// meanwhile; zero: no longer than it takes.
+	CertificateDelay time.Duration
 	// HubsChanged is called when a hub was created, changed or deleted, by whatever node. It must not block. nil: nobody is
 	// told.
 	HubsChanged func()
@@ -50,6 +53,8 @@ type Hub struct {
 	sasGrace    time.Duration
 	revoked     access.Revoked
 	hubsChanged func()
+
+	certificateDelay time.Duration
 
 	links       *links
 	connections *connectionRecorder
@@ -114,7 +119,7 @@ func (s *state) isGone() bool {
 func Open(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
 		store: o.Store, log: o.Log, cluster: o.Cluster, node: o.Node, observer: o.Observer, logger: o.Logger, now: o.Now,
-		rand: o.Rand, sasGrace: o.SASGrace, revoked: o.Revoked, hubsChanged: o.HubsChanged,
+		rand: o.Rand, sasGrace: o.SASGrace, revoked: o.Revoked, hubsChanged: o.HubsChanged, certificateDelay: o.CertificateDelay,
 		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
 		reload: make(chan struct{}, 1), outbox: newOutboxNews(), unannounced: newOutboxNews(), untold: newUntold(),
 		actorsDue: make(chan struct{}, 1),

@@ -267,7 +267,7 @@ func (h *Hub) Hub(p *access.Principal, name string) (Config, error) {
 	return c.clone(), nil
 }
 
-// OwnHub returns the hub that p was let into, without its policies.
+// OwnHub returns the hub that p was let into, without its policies and its authority.
 //
 // Errors: CodeNoSuchHub.
 func (h *Hub) OwnHub(p *access.Principal) (Config, error) {
@@ -276,7 +276,7 @@ func (h *Hub) OwnHub(p *access.Principal) (Config, error) {
 		return Config{}, err
 	}
 	own := c.clone()
-	own.Policies = nil
+	own.Policies, own.Issuing = nil, Issuing{}
 	return own, nil
 }
 
@@ -363,5 +363,6 @@ func (c *Config) clone() Config {
 	out.Authorities = slices.Clone(c.Authorities)
 	out.Switches.Network.Allow = slices.Clone(c.Switches.Network.Allow)
 	out.Issuing.Keys = slices.Clone(c.Issuing.Keys)
+	out.Issuing.Former = slices.Clone(c.Issuing.Former)
 	return out
 }

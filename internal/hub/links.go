@@ -36,6 +36,8 @@ type Link struct {
 	receiver atomic.Pointer[C2DReceiver] // the newest; nil: the identity does not receive
 	calls    calls                       // of direct methods
 	twin     linkTwin                    // requests and who follows
+
+	certificates atomic.Pointer[linkCertificates] // nil: the link has nothing to do with any
 }
 
 func (l *Link) key() linkKey { return linkKey{l.state.ref.Name, l.Principal.Identity} }
@@ -47,6 +49,7 @@ func (l *Link) lastActive() time.Time { return time.UnixMilli(l.active.Load()).U
 func (l *Link) close(reason error) {
 	l.calls.end()
 	l.twin.end()
+	l.endCertificates()
 	l.session.Close(reason)
 }
 

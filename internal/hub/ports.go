@@ -9,6 +9,7 @@ import (
 	"github.com/hubward/hubward/internal/hub/access"
 	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
+	"github.com/hubward/hubward/internal/hub/certrequest"
 	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
@@ -249,6 +250,18 @@ type SessionStore interface {
 	SaveSession(ctx context.Context, hub string, id hubward.Identity, fence uint64, state []byte) error
 }
 
+// CertificateRequestStore keeps what devices have asked for that want a certificate. It goes with the device.
+type CertificateRequestStore interface {
+	// CertificateRequest returns a device's slot, an empty one when there is none, also of a device that is not registered.
+	CertificateRequest(ctx context.Context, hub string, id hubward.Identity) (*certrequest.Slot, error)
+	// EditCertificateRequest changes a device's slot in one transaction, and returns when that is durable. edit gets what is stored,
+	// and changes it in place; an empty slot is not kept. An error of edit's is returned, and nothing changed. edit has no side
+	// effects and may run more than once.
+	//
+	// Errors: CodeDeviceNotFound or CodeModuleNotFound when the identity is not registered and the slot is not empty.
+	EditCertificateRequest(ctx context.Context, hub string, id hubward.Identity, edit func(*certrequest.Slot) error) error
+}
+
 // NotificationKind says what a notification tells a back end of.
 type NotificationKind string
 
@@ -308,6 +321,7 @@ type Store interface {
 	ConnectionStore
 	OutboxStore
 	SessionStore
+	CertificateRequestStore
 	NotificationStore
 	TicketKeyStore
 	c2d.Store

@@ -17,7 +17,8 @@ type Session interface {
 	Close(reason error)
 }
 
-// Delivery is what the hub hands to a connected identity: a *C2DDelivery, a *MethodCall or a *DesiredChange.
+// Delivery is what the hub hands to a connected identity: a *C2DDelivery, a *MethodCall, a *DesiredChange or a
+// *CertificateResult.
 type Delivery any
 
 // MethodCall is a direct method that a back end calls. The hub hands out no more than 1,000 at once to a link, nor 4 MiB of

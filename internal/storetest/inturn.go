@@ -8,6 +8,7 @@ import (
 	"github.com/hubward/hubward"
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/c2d"
+	"github.com/hubward/hubward/internal/hub/certrequest"
 	"github.com/hubward/hubward/internal/hub/twindoc"
 )
 
@@ -113,6 +114,14 @@ func (s *inTurn) Session(ctx context.Context, hubName string, id hubward.Identit
 
 func (s *inTurn) SaveSession(ctx context.Context, hubName string, id hubward.Identity, fence uint64, state []byte) error {
 	return s.next().SaveSession(ctx, hubName, id, fence, state)
+}
+
+func (s *inTurn) CertificateRequest(ctx context.Context, hubName string, id hubward.Identity) (*certrequest.Slot, error) {
+	return s.next().CertificateRequest(ctx, hubName, id)
+}
+
+func (s *inTurn) EditCertificateRequest(ctx context.Context, hubName string, id hubward.Identity, edit func(*certrequest.Slot) error) error {
+	return s.next().EditCertificateRequest(ctx, hubName, id, edit)
 }
 
 func (s *inTurn) QueuedContents(ctx context.Context, key c2d.Key, first, last int64, visit func(int64, []byte)) error {

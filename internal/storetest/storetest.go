@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) hub.Store) {
 	}{
 		{"Hubs", hubTests}, {"Identities", identityTests}, {"EditIdentities", editTests}, {"Modules", moduleTests},
 		{"Twins", twinTests}, {"Connections", connectionTests}, {"Outbox", outboxTests}, {"Sessions", sessionTests},
+		{"CertificateRequests", certificateRequestTests},
 		{"EditQueues", queueTests}, {"Notifications", notificationTests},
 		{"TicketKeys", ticketKeyTests}, {"Concurrent", concurrentTests}, {"Whole", wholeTests},
 	}
@@ -89,7 +90,7 @@ func aHub(name string, created time.Time) hub.Config {
 		},
 		Issuing: hub.Issuing{
 			Enabled: true, Validity: time.Hour + time.Nanosecond, Keys: []string{"ec-p256", "rsa-2048"},
-			Issuer: []byte{1}, Root: []byte{2}, IssuerKey: []byte{3}, RootKey: []byte{4},
+			Issuer: []byte{1}, Root: []byte{2}, IssuerKey: []byte{3}, RootKey: []byte{4}, Former: [][]byte{{5}, {6, 7}},
 		},
 		Created: created,
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/hubward/hubward/internal/hub"
 	"github.com/hubward/hubward/internal/hub/c2d"
 	"github.com/hubward/hubward/internal/hub/c2dqueue"
+	"github.com/hubward/hubward/internal/hub/certrequest"
 )
 
 var wholeTests = []test{
@@ -53,6 +54,13 @@ func testEndedContext(t *testing.T, s hub.Store) {
 		"EditReported":      func() error { return EditReported(ctx, s, homeHub, []*hub.ReportedEdit{reportedEdit(id, report)}) },
 		"Session":           func() error { _, _, err := s.Session(ctx, homeHub, id); return err },
 		"SaveSession":       func() error { return s.SaveSession(ctx, homeHub, id, 1, aState) },
+		"EditCertificateRequest": func() error {
+			return s.EditCertificateRequest(ctx, homeHub, id, func(slot *certrequest.Slot) error { slot.ID = "late"; return nil })
+		},
+		"CertificateRequest": func() error {
+			_, err := s.CertificateRequest(ctx, homeHub, id)
+			return err
+		},
 		"EditQueues": func() error {
 			return s.EditQueues(ctx, []*c2d.Edit{{Key: key, Edit: func(*c2dqueue.Queue) error { return nil }}})
 		},
@@ -77,5 +85,6 @@ func testEndedContext(t *testing.T, s hub.Store) {
 	wantHubs(t, s, home)
 	wantEqual(t, "device", device(t, s, homeHub, "d"), aDevice("d"))
 	wantNoSession(t, s, homeHub, id)
+	wantSlot(t, s, homeHub, id, &certrequest.Slot{})
 	wantOutbox(t, s, homeHub, told(id, "kept"))
 }

@@ -148,11 +148,12 @@ func (d *devicebound) takeBackLocked(sequence int64) (id uint16, ok bool) {
 }
 
 // idLocked returns a packet identifier that is not in flight. A message has the same one on the next connection, without
-// anybody keeping it [MQTT-4.4.0-1], unless another message in flight is 65,535 messages away.
+// anybody keeping it [MQTT-4.4.0-1], unless another message in flight is as many messages away as there are identifiers.
 func (d *devicebound) idLocked(sequence int64) uint16 {
-	id := uint16((sequence-1)%65535) + 1
+	const ids = firstCertificateID - 1
+	id := uint16((sequence-1)%ids) + 1
 	for slices.ContainsFunc(d.inFlight, func(f inFlight) bool { return f.id == id }) {
-		id = id%65535 + 1
+		id = id%ids + 1
 	}
 	return id
 }

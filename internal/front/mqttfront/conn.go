@@ -98,7 +98,7 @@ func (c *conn) giveUp() {
 }
 
 // Deliver hands something to the client. It implements hub.Session. The hub calls it on goroutines of its own, with calls of
-// methods and changes of the twin from the moment that login has connected the link on.
+// methods, changes of the twin and certificates from the moment that login has connected the link on.
 func (c *conn) Deliver(d hub.Delivery) {
 	switch d := d.(type) {
 	case *hub.C2DDelivery:
@@ -107,6 +107,8 @@ func (c *conn) Deliver(d hub.Delivery) {
 		c.session.callMethod(d)
 	case *hub.DesiredChange:
 		c.session.desiredChanged(d)
+	case *hub.CertificateResult:
+		c.session.deliverCertificate(d)
 	}
 }
 

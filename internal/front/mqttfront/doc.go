@@ -22,7 +22,7 @@
 //	c2d.go            messages to the device, and their acknowledgements; c2d_topic.go writes their topics
 //	twin.go           twins: requests, and changes of desired properties
 //	methods.go        calls of direct methods, and their answers
-//	credentials.go    certificates for devices: refused, for now
+//	credentials.go    certificates for devices that the hub issues
 //
 // Lock order: conn.mu, or devicebound.mu, or session.mu, then outgoing.mu, then writers.mu.
 package mqttfront

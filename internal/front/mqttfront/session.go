@@ -26,6 +26,7 @@ type session struct {
 	// subscriptions are replaced, with mu locked, and never changed. mu is held while what depends on them is queued.
 	mu            sync.Mutex
 	subscriptions []subscription
+	certificates  certificatesInFlight // guarded by mu
 }
 
 func newSession(c *conn, id hubward.Identity, p *mqttwire.ConnectPacket) *session {
@@ -56,10 +57,10 @@ func (s *session) handle(h mqttwire.Header, body []byte) error {
 	return hubward.Errorf(hubward.CodeInvalidOperation, "a client does not send %s", h.Type)
 }
 
-// puback acts on a PUBACK: the device has a message.
+// puback acts on a PUBACK: the device has a message, or an answer.
 func (s *session) puback(body []byte) error {
 	id, err := mqttwire.ParseID(body)
-	if err == nil && s.c2d != nil {
+	if err == nil && !s.certificateAcked(id) && s.c2d != nil {
 		s.c2d.acknowledged(id)
 	}
 	return err

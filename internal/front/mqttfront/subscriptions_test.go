@@ -280,20 +280,21 @@ func TestSubscribe_foreignFiltersEndTheConnection(t *testing.T) {
 	}
 }
 
-// A request of a feature that is not there is answered, if the client listens, and never ends the connection.
-func TestPublish_toFeaturesThatAreNotThere(t *testing.T) {
+// A hub issues no certificates until that is switched on: a request is refused, if the client listens, and never ends the connection.
+func TestCertificates_offUntilSwitchedOn(t *testing.T) {
 	f := newFixture(t)
 	c := f.connected(login(t, f.createDevice("d1")))
-	c.publish(1, 1, "$iothub/credentials/POST/issueCertificate/?$rid=0f8f", "{}")
+	const body = `{"id":"d1","csr":"AAAA"}`
+	c.publish(1, 1, "$iothub/credentials/POST/issueCertificate/?$rid=0f8f", body)
 	c.expectPuback(1)
-	c.subscribe(1, "$iothub/#")
-	c.publish(1, 2, "$iothub/credentials/POST/issueCertificate/?$rid=0f8f", "{}")
+	c.subscribe(0, "$iothub/#")
+	c.publish(1, 2, "$iothub/credentials/POST/issueCertificate/?$rid=0f8f", body)
 	c.expectPuback(2)
 	p, err := readPublish(c.in)
-	if err != nil || string(p.Topic) != "$iothub/credentials/res/400/?$rid=0f8f" {
+	if err != nil || string(p.Topic) != "$iothub/credentials/res/412/?$rid=0f8f" {
 		t.Errorf("%s, %v", p.Topic, err)
 	}
-	if body := string(p.Payload); !strings.HasPrefix(body, `{"errorCode":400003,"trackingId":"`) || !strings.HasSuffix(body, `Z"}`) {
+	if body := string(p.Payload); !strings.HasPrefix(body, `{"errorCode":412005,"message":"`) || !strings.HasSuffix(body, `Z"}`) {
 		t.Error(body)
 	}
 }

@@ -35,7 +35,7 @@ var topicFamilies = [...]topicFamily{
 	{match: below("$iothub/twin/PATCH/properties/reported"), publish: (*session).updateReported},
 	{match: below("$iothub/twin/GET"), publish: (*session).getTwin},
 	{follow: (*session).followDesired},
-	{match: below("$iothub/credentials/POST/issueCertificate"), publish: (*session).requestCertificate},
+	{match: below("$iothub/credentials/POST/issueCertificate"), publish: (*session).requestCertificate, follow: (*session).followCertificates},
 }
 
 // below matches a topic and those below it, for every identity; what is left is what stands behind the slash.

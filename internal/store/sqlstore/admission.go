@@ -67,6 +67,7 @@ type issuingColumn struct {
 	Root      []byte   `json:"root,omitempty"`
 	IssuerKey []byte   `json:"issuerKey,omitempty"`
 	RootKey   []byte   `json:"rootKey,omitempty"`
+	Former    [][]byte `json:"former,omitempty"`
 }
 
 // admissionTexts are the columns switches, authorities and issuing.
@@ -89,6 +90,7 @@ func admissionTexts(c *hub.Config) (texts [3]string, err error) {
 	i := &c.Issuing
 	issuing, err := json.Marshal(issuingColumn{
 		Enabled: i.Enabled, Validity: int64(i.Validity), Keys: i.Keys, Issuer: i.Issuer, Root: i.Root, IssuerKey: i.IssuerKey, RootKey: i.RootKey,
+		Former: i.Former,
 	})
 	return [3]string{string(switches), authorities, string(issuing)}, err
 }
@@ -117,6 +119,7 @@ func readAdmission(c *hub.Config, switches, authorities, issuing string) (err er
 	err = json.Unmarshal([]byte(issuing), &i)
 	c.Issuing = hub.Issuing{
 		Enabled: i.Enabled, Validity: time.Duration(i.Validity), Keys: i.Keys, Issuer: i.Issuer, Root: i.Root, IssuerKey: i.IssuerKey, RootKey: i.RootKey,
+		Former: i.Former,
 	}
 	return err
 }

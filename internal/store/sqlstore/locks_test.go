@@ -22,6 +22,7 @@ var readsUnderALock = []string{
 	"SELECT coalesce(t.etag, 1), r.id",                                          // the identity is locked
 	"SELECT count(*) FROM devices WHERE hub = $1 AND device_id = $2 AND module", // the device is locked
 	"SELECT hub FROM hub_hosts",                                                 // whose name it is, for the error
+	"SELECT request FROM certificate_requests",                                  // the identity is locked
 }
 
 // TestStore_memory runs the contract in memory, and as for an engine of several writers, whose rows are locked. Here the
