@@ -20,7 +20,7 @@ func newCACommand(env Env) *cobra.Command {
 	cmd := newGroup("ca", "Manage the certificate authorities that let devices in", "")
 	c := &caCommands{}
 	c.addFlags(env, cmd)
-	cmd.AddCommand(c.create(), c.list(), c.show(), c.verify(), c.disable("disable", true), c.disable("enable", false), c.delete())
+	cmd.AddCommand(c.create(), c.list(), c.show(), c.verify(), c.disable("disable", true), c.disable("enable", false), c.delete(), c.issuer(), c.issue())
 	return cmd
 }
 

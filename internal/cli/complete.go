@@ -32,6 +32,7 @@ var fixedValues = map[string][]string{
 	"ack":            {"none", "positive", "negative", "full"},
 	"from":           {"earliest", "latest"},
 	"key":            {"primary", "secondary"},
+	"keys":           {"ec-p256", "ec-p384", "ec-p521", "rsa-2048", "rsa-3072", "rsa-4096"},
 	"log-format":     {"text", "json"},
 	"log-level":      {"debug", "info", "warn", "error"},
 	"mode":           modeWords(),
@@ -46,7 +47,7 @@ var fixedValues = map[string][]string{
 
 // The flags whose values are names of files, and of folders.
 var (
-	fileFlags   = []string{"ca", "certificate", "config", "proof", "tls-certificate", "tls-key", "tls-ca", "x509-ca", "x509-key"}
+	fileFlags   = []string{"ca", "certificate", "config", "csr", "proof", "tls-certificate", "tls-key", "tls-ca", "x509-ca", "x509-key"}
 	folderFlags = []string{"data", "out", "revoked"}
 )
 

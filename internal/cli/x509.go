@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -227,4 +229,19 @@ func (f *x509Flags) make(id hubward.Identity) (*hubward.Authentication, certific
 		}
 	}
 	return &hubward.Authentication{Type: hubward.AuthCertificate}, files, files.write(key, chain...)
+}
+
+// readSigningRequest reads a file with a signing request, and returns it as text.
+func readSigningRequest(name string) (string, error) {
+	text, err := readPEM(name)
+	if err != nil {
+		return "", err
+	}
+	if block, _ := pem.Decode(text); block != nil {
+		return string(text), nil
+	}
+	if _, err := x509.ParseCertificateRequest(text); err != nil {
+		return "", fmt.Errorf("%s: is no signing request, in PEM or in DER: %w", name, err)
+	}
+	return base64.StdEncoding.EncodeToString(text), nil
 }

@@ -41,7 +41,7 @@ const (
 // do. What a device is to get it reads in the store, so it does not matter on which node it has asked.
 type linkCertificates struct {
 	mu        sync.Mutex // guards the fields below; a leaf
-	settled   []string // correlation ids of results that the device has
+	settled   []string   // correlation ids of results that the device has
 	requests  []certificateAsk
 	look      bool // at what is stored
 	serving   bool // a goroutine is at work

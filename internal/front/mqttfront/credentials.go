@@ -152,7 +152,7 @@ func (s *session) certificateAcked(id uint16) bool {
 type certificatesInFlight struct {
 	had     map[uint16]func()
 	written func() // of the certificate that was sent last at QoS 0; nil: there is none
-	waiting bool // there was no room for one
+	waiting bool   // there was no room for one
 }
 
 // free returns an identifier that is not in use, 0 when there is none.

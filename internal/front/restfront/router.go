@@ -99,6 +99,10 @@ func routes() []route {
 		own("DELETE", "hubs/{}/certificates/{}", management, deleteCertificateAuthority),
 		own("POST", "hubs/{}/certificates/{}/generateVerificationCode", management, generateVerificationCode),
 		own("POST", "hubs/{}/certificates/{}/verify", management, verifyCertificateAuthority),
+		own("GET", "hubs/{}/issuer", management, getCertificateIssuer),
+		own("PATCH", "hubs/{}/issuer", management, updateCertificateIssuer),
+		own("DELETE", "hubs/{}/issuer", management, deleteCertificateIssuer),
+		own("POST", "hubs/{}/devices/{}/certificates", management, issueCertificate),
 	}
 }
 
