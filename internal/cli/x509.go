@@ -75,7 +75,7 @@ func (f certificateFiles) settle(err error) error {
 func writeNew(name string, text []byte, mode fs.FileMode) error {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and is not written over: move it away, or name another folder with --out", name)
+		return fmt.Errorf("%s is there already, and is not written over: move it away, or name another place with --out", name)
 	}
 	if err != nil {
 		return err
