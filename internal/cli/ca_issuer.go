@@ -110,7 +110,7 @@ func (a *caCommands) printIssuer(i *hubward.CertificateIssuer) error {
 func (a *caCommands) issue() *cobra.Command {
 	var csr, out string
 	cmd := &cobra.Command{
-		Use: "issue DEVICE --csr FILE [--out FILE] [--hub NAME]", Short: "Have the hub issue a certificate to a device",
+		Use: "issue ID --csr FILE [--out FILE] [--hub NAME]", Short: "Have the hub issue a certificate to a device",
 		Long: `Have the hub issue a certificate to a device, for a signing request (PKCS #10, PEM or DER) with the device's id as its common name.
 It prints the certificates in PEM: the device's, the one that has signed it, and the root. The hub has to issue certificates: see
 ca issuer enable.
