@@ -151,6 +151,7 @@ type SystemProperties struct {
 // Annotations are what the hub stamped on an event.
 type Annotations struct {
 	DeviceID       string `json:"iothub-connection-device-id"`
+	ModuleID       string `json:"iothub-connection-module-id"`
 	GenerationID   string `json:"iothub-connection-auth-generation-id"`
 	AuthMethod     string `json:"iothub-connection-auth-method"`
 	HubEnqueued    int64  `json:"iothub-enqueuedtime"` // ms since the epoch

@@ -5,6 +5,7 @@
 //   invoke method [payload] [response] [connect]
 //                             calls a direct method, with time-outs in seconds: {"status", "payload"}
 //   query text                all rows of a query
+//   addModule module          registers a module, and returns it as the hub does
 // An ERROR is {"name", "status", "code"}: the SDK's name, and the HTTP status and code of the hub, a
 // number or a name.
 //   HUB_CONNECTION_STRING
@@ -32,6 +33,7 @@ const verbs = {
     methodName: method, payload, responseTimeoutInSeconds: response, connectTimeoutInSeconds: connect,
   })).result,
   query: ({ text }) => rows(text),
+  addModule: async ({ module }) => (await registry.addModule(module)).responseBody,
 };
 
 // errorOf finds the hub's code in the body of an answer, in any of its envelopes.

@@ -68,9 +68,9 @@ const transports = {
 // transportName is the one that TRANSPORT names, MQTT when it is unset.
 const transportName = process.env.TRANSPORT || 'mqtt';
 
-function deviceTransport() {
-  const load = transports[transportName];
-  if (!load) throw new Error(`TRANSPORT is ${transportName}`);
+function deviceTransport(name = transportName) {
+  const load = transports[name];
+  if (!load) throw new Error(`TRANSPORT is ${name}`);
   return load();
 }
 

@@ -9,7 +9,6 @@ the connection, which setting it makes: the SDK would acknowledge what a session
 DEVICE_CONNECTION_STRING, HUB_CA; RETRY=1: the SDK connects again by itself; TRANSPORT=mqtt-ws
 """
 import asyncio
-import datetime
 import json
 import os
 import sys
@@ -17,23 +16,12 @@ import sys
 from azure.iot.device import IoTHubDeviceClient
 from azure.iot.device.aio import IoTHubDeviceClient as AioDeviceClient
 
-from lib import device_options, journey, millis, need, say, told_to_stop
-
-
-def expiry(text):
-    """Read ISO 8601 with seven digits of a second."""
-    if not text:
-        return None
-    return millis(datetime.datetime.strptime(text[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z"))
+from c2d import shown
+from lib import device_options, journey, need, say, told_to_stop
 
 
 def show(message):
-    shown = {
-        "id": message.message_id, "correlationId": message.correlation_id, "userId": message.user_id,
-        "contentType": message.content_type, "contentEncoding": message.content_encoding, "ack": message.ack,
-        "expiry": expiry(message.expiry_time_utc), "properties": message.custom_properties, "body": message.data.decode("utf-8"),
-    }
-    say("message " + json.dumps({name: value for name, value in shown.items() if value is not None}))
+    say("message " + json.dumps(shown(message)))
 
 
 def options():

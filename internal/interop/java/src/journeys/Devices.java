@@ -20,20 +20,28 @@ final class Devices {
     private Devices() {}
 
     static IotHubClientProtocol protocol() {
-        return switch (env("TRANSPORT")) {
+        return protocol(env("TRANSPORT"));
+    }
+
+    static IotHubClientProtocol protocol(String name) {
+        return switch (name) {
             case "", "mqtt" -> IotHubClientProtocol.MQTT;
             case "mqtt-ws" -> IotHubClientProtocol.MQTT_WS;
             case "amqp" -> IotHubClientProtocol.AMQPS;
             case "amqp-ws" -> IotHubClientProtocol.AMQPS_WS;
             case "http" -> IotHubClientProtocol.HTTPS;
-            default -> throw new AssertionError("TRANSPORT is " + env("TRANSPORT"));
+            default -> throw new AssertionError("TRANSPORT is " + name);
         };
     }
 
     /** Options with the SDK's defaults, but for polls over HTTPS: every 10 ms is too much for this machine. */
     static ClientOptions.ClientOptionsBuilder options() {
+        return options(protocol());
+    }
+
+    static ClientOptions.ClientOptionsBuilder options(IotHubClientProtocol protocol) {
         ClientOptions.ClientOptionsBuilder options = ClientOptions.builder().messagesSentPerSendInterval(50);
-        return protocol() == IotHubClientProtocol.HTTPS ? options.receiveInterval(100) : options;
+        return protocol == IotHubClientProtocol.HTTPS ? options.receiveInterval(100) : options;
     }
 
     /** Makes a client. Unless it may retry, the first failure is raised instead of tried again. */
