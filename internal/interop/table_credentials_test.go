@@ -158,7 +158,7 @@ func (s *credentials) authentication(t *testing.T, c cell) *hubward.Authenticati
 	case withAuthority:
 		return &hubward.Authentication{Type: hubward.AuthCertificate}
 	}
-	return nil
+	return &hubward.Authentication{Type: hubward.AuthSAS} // with keys that the hub makes
 }
 
 func thumbprints(c *certificate, second bool) hubward.X509Thumbprint {
