@@ -56,10 +56,14 @@ func run(m *testing.M) (status int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	revoked := filepath.Join(dir, "revoked")
+	if err := errors.Join(os.Mkdir(revoked, 0o700), os.WriteFile(filepath.Join(revoked, "deny.txt"), []byte(revokedSerial+"\n"), 0o600)); err != nil {
+		return 1, err
+	}
 	hub = &childhub.Hub{
 		Binary: binary,
 		Data:   filepath.Join(dir, "data"),
-		Args:   []string{"--admin", admin, "--amqp", plain},
+		Args:   []string{"--admin", admin, "--amqp", plain, "--revoked", revoked},
 		HTTPS:  "localhost",
 	}
 	if err := hub.Start(ctx); err != nil {

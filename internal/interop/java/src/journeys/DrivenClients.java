@@ -131,7 +131,7 @@ final class DrivenClients {
             return;
         } catch (IotHubClientException refused) {
             failure.addProperty("name", refused.getStatusCode().name());
-            failure.addProperty("message", refused.getMessage());
+            failure.addProperty("message", refused.getMessage() + ": " + refused.getCause());
         } catch (Throwable error) {
             failure.addProperty("name", error.getClass().getSimpleName());
             failure.addProperty("message", error.getMessage());
