@@ -64,7 +64,7 @@ func (f *fixture) authorityVerbs() []verb {
 			return done(f.Hub.IssueCertificate(ctx, p, "second", "d1", ""))
 		}},
 		// It asks about p itself, and lets it do nothing.
-		{"Admits", "nobody iothubowner service device registryRead registryReadWrite d1 d2 policy-as-d1 owner-of-d1 owner-of-twin-of-d1 module owner-of-second expired",
+		{"Admits", "nobody iothubowner service device registryRead registryReadWrite d1 d2 policy-as-d1 owner-of-d1 owner-of-twin-of-d1 module edge-hub owner-of-second expired",
 			func(_ context.Context, p *access.Principal) error {
 				if p.Hub.Name == "" {
 					return nil

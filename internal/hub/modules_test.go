@@ -10,9 +10,14 @@ import (
 	"github.com/hubward/hubward/sas"
 )
 
+// createModule registers a module, or gives keys to one that has come with its device.
 func (f *fixture) createModule(id hubward.Identity) *hub.Registration {
 	f.t.Helper()
-	if _, err := f.PutModule(f.t.Context(), "plant", hubward.Module{DeviceID: id.Device, ModuleID: id.Module}, ""); err != nil {
+	ifMatch := ""
+	if id.Module[0] == '$' {
+		ifMatch = "*"
+	}
+	if _, err := f.PutModule(f.t.Context(), "plant", hubward.Module{DeviceID: id.Device, ModuleID: id.Module, Authentication: withKeys()}, ifMatch); err != nil {
 		f.t.Fatal(err)
 	}
 	r, err := f.store.Identity(f.t.Context(), "plant", id)

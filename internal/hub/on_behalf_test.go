@@ -137,7 +137,7 @@ func TestOnBehalf_refusals(t *testing.T) {
 		"a disabled actor": {actor: topHub, id: leaf, reason: access.ReasonDisabled, prepare: func(f *fixture) {
 			f.disable(f.device("top"))
 		}},
-		"an actor's device that is no Edge device any more": {actor: lowerHub, id: leaf, reason: access.ReasonResource, prepare: func(f *fixture) {
+		"an actor's device that is no Edge device any more": {actor: lowerHub, id: leaf, reason: access.ReasonUnknown, prepare: func(f *fixture) {
 			d := f.device("lower")
 			d.Capabilities.IotEdge, d.DeviceScope, d.ParentScopes = false, "", nil
 			f.put(*d, "*")
@@ -175,7 +175,7 @@ func TestOnBehalf_refusals(t *testing.T) {
 			}
 			_, _, err := f.behalf(row.actor, row.id, row.chain)
 			code := hubward.CodeUnauthorizedAccess
-			if row.actor.Device == "leaf" {
+			if row.actor.Device == "leaf" || row.reason == access.ReasonUnknown {
 				code = hubward.CodeModuleNotFound // as for any token of who is not there: callers hide it
 			}
 			wantCode(t, what, err, code)
