@@ -25,6 +25,25 @@ func TestSimulate_byCertificate(t *testing.T) {
 	}
 }
 
+func TestSimulate_module(t *testing.T) {
+	c := newClient(t)
+	c.ok("device", "create", "d1")
+	c.ok("module", "create", "d1", "m1")
+	for _, p := range protocols {
+		for _, who := range [][]string{{"d1/m1"}, {"d1", "--module", "m1"}} {
+			args := slices.Concat([]string{"simulate", "--count", "2", "--interval", "0"}, who, c.as(p))
+			if status, stdout, stderr := runLine(t, c.env, args...); status != 0 || !strings.HasPrefix(stdout, "sent 2, acknowledged 2,") {
+				t.Errorf("%v: status %d, %s%s", args, status, stdout, stderr)
+			}
+		}
+	}
+	if twin := c.ok("twin", "show", "d1", "--module", "m1", "-o", "json"); !strings.Contains(twin, `"firmware":`) {
+		t.Errorf("the twin is %s", twin)
+	}
+	c.fails(1, "'d1/m2' is not registered", append([]string{"simulate", "d1/m2"}, c.as("mqtt")...)...)
+	c.fails(2, "no module id", append([]string{"simulate", "d1", "--module", "a b"}, c.as("mqtt")...)...)
+}
+
 func TestSimulate_certificateRefusals(t *testing.T) {
 	c := newClient(t)
 	t.Chdir(t.TempDir())

@@ -182,13 +182,19 @@ func lookUpKey(ctx context.Context, c *service.Client, id hubward.Identity) (str
 	if d.Status == hubward.StatusDisabled {
 		return "", fmt.Errorf("device %s is disabled, no log-in of it is accepted: hubward device update %s --status enabled", id.Device, id.Device)
 	}
+	auth := d.Authentication
+	key := func() (string, error) { return deviceKey(d, "primary") }
 	if id.Module != "" {
-		return "", fmt.Errorf("the key of %s is not looked up: give its own connection string with --login", named(id))
+		m, err := c.Module(ctx, id.Device, id.Module)
+		if err != nil {
+			return "", err
+		}
+		auth, key = m.Authentication, func() (string, error) { return moduleKey(m, "primary") }
 	}
-	if auth := d.Authentication; auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate) {
+	if auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate) {
 		return "", fmt.Errorf("%s logs in by certificate: give --certificate FILE --key FILE, or --x509 for the files that device create --x509 has made", named(id))
 	}
-	return deviceKey(d, "primary")
+	return key()
 }
 
 // protocolFlag is a flag that names a protocol of devices.

@@ -44,7 +44,7 @@ func newSimulateCommand(env Env) *cobra.Command {
 			"A message counts as acknowledged when the hub has stored it. The login may be that of a policy, which\n" +
 			"looks up the device's key, or the device's own connection string. By certificate only its host name counts:\n" +
 			"--x509 takes the files that device create --x509 has made here, --certificate and --key name others; they are read\n" +
-			"before each connection, so they can be renewed meanwhile. --module ID is a module of the device.\n\n" +
+			"before each connection, so they can be renewed meanwhile. A module is --module ID, or DEVICE/MODULE in place of ID.\n\n" +
 			"The device also answers the direct methods setInterval, with a payload of seconds, and reboot, and keeps a\n" +
 			"twin: it reports its firmware, and takes a desired interval, in seconds. Over HTTPS there are neither.",
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
