@@ -252,6 +252,7 @@ func TestCertificateIssuer_renewal(t *testing.T) {
 	if last := f.issueTo("d1"); last[2].Equal(early[2]) {
 		t.Error("the root was not made anew")
 	}
+	f.changed()
 	c, err := f.HubOf("plant")
 	if err != nil || len(c.Issuing.Former) != 0 {
 		t.Errorf("authorities that have ended are kept: %d, %v", len(c.Issuing.Former), err)
