@@ -94,7 +94,7 @@ func TestHub_logsInByCertificate(t *testing.T) {
 		if err := c.SendTelemetry(t.Context(), &hubward.Message{Body: []byte("x")}); err != nil {
 			t.Fatal(err)
 		}
-		if e := events(t, h.Hub, 1)[0]; e.DeviceID() != h.device.DeviceID || !strings.Contains(e.Annotations["iothub-connection-auth-method"].(string), `"type":"x509"`) {
+		if e := events(t, h.Hub, 1)[0]; e.DeviceID() != h.device.DeviceID || !strings.Contains(e.Annotations["iothub-connection-auth-method"].(string), `"type":"x509Certificate"`) {
 			t.Errorf("the event has %v", e.Annotations)
 		}
 		h.send("m1")

@@ -301,7 +301,7 @@ func (c cell) authMethod() string {
 		scope = "module"
 	}
 	if c.byCertificate() {
-		rest = `"type":"x509","issuer":"iothub"`
+		rest = `"type":"x509Certificate","issuer":"external"`
 	}
 	return `{"scope":"` + scope + `",` + rest + `,"acceptingIpFilterRule":null}`
 }

@@ -133,7 +133,7 @@ func TestModule_byCertificate(t *testing.T) {
 	if err := send(t, p.mustSend("/devices/d1/modules/m1/messages/events"), data("x")); err != nil {
 		t.Fatal(err)
 	}
-	if e := f.events("d1")[0]; e.ModuleID != "m1" || e.AuthMethod != `{"scope":"module","type":"x509","issuer":"iothub","acceptingIpFilterRule":null}` {
+	if e := f.events("d1")[0]; e.ModuleID != "m1" || e.AuthMethod != `{"scope":"module","type":"x509Certificate","issuer":"external","acceptingIpFilterRule":null}` {
 		t.Errorf("%+v", e)
 	}
 	_, err = p.sender(telemetryOf("d1"))

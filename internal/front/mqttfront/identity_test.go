@@ -140,8 +140,8 @@ func TestPublish_saysHowItsSenderLoggedIn(t *testing.T) {
 		c.expectPuback(1)
 	}
 	want := map[string]string{
-		"d1":    `{"scope":"device","type":"x509","issuer":"iothub","acceptingIpFilterRule":null}`,
-		"d1/m1": `{"scope":"module","type":"x509","issuer":"iothub","acceptingIpFilterRule":null}`,
+		"d1":    `{"scope":"device","type":"x509Certificate","issuer":"external","acceptingIpFilterRule":null}`,
+		"d1/m1": `{"scope":"module","type":"x509Certificate","issuer":"external","acceptingIpFilterRule":null}`,
 	}
 	got := map[string]string{}
 	for _, e := range f.events(2) {

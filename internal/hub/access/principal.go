@@ -126,9 +126,14 @@ func (p *Principal) Expired(now time.Time) bool { return !p.Expires.IsZero() && 
 
 // AuthMethod is the text of the iothub-connection-auth-method annotation.
 //
-// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct, anti-spoofing properties.
+// Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-messages-construct, anti-spoofing properties; what the cloud says of a
+// certificate: gloveboxes/azure_sphere_co2_monitor, DEMO.md.
 func (p *Principal) AuthMethod() string {
-	return `{"scope":"` + string(p.Scope) + `","type":"` + p.Method + `","issuer":"iothub","acceptingIpFilterRule":null}`
+	kind, issuer := p.Method, "iothub"
+	if p.path != nil {
+		kind, issuer = "x509Certificate", "external"
+	}
+	return `{"scope":"` + string(p.Scope) + `","type":"` + kind + `","issuer":"` + issuer + `","acceptingIpFilterRule":null}`
 }
 
 // Speak returns the principal for one identity, of which entry is the registry's at this moment: what an identity's own
