@@ -172,7 +172,7 @@ func TestPages_variablesExist(t *testing.T) {
 var metric = regexp.MustCompile(`^(iothub|hubward)_[a-z_0-9]+$`)
 
 func TestPages_metricsExist(t *testing.T) {
-	source := readFile(t, "internal/obs/metrics.go") + readFile(t, "internal/obs/durations.go")
+	source := readFile(t, "internal/obs/metrics.go") + readFile(t, "internal/obs/durations.go") + readFile(t, "internal/obs/handshakes.go")
 	for _, p := range readPages(t) {
 		for _, span := range p.spans() {
 			name := strings.TrimSuffix(span, "_count") // of a histogram

@@ -35,8 +35,6 @@ type Authority struct {
 	ETag             string
 }
 
-var errNotBuilt = hubward.Errorf(hubward.CodeInvalidOperation, "not built")
-
 // CertificateAuthorities returns a hub's authorities, by name. p is the operator's or the hub's owner's, here and below.
 //
 // Errors: CodeNoSuchHub.

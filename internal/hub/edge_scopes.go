@@ -99,10 +99,10 @@ func (p *parents) lookUp(ctx context.Context, field, id, scope string) (fault, e
 	return nil, nil
 }
 
-// maxEdgeLevels bounds how many Edge devices stand above one another. Ours: the Edge runtime supports five below one.
+// maxEdgeLevels bounds how many Edge devices stand above one another.
 //
-// Source: learn.microsoft.com/azure/iot-edge/iot-edge-limits-and-restrictions.
-const maxEdgeLevels = 16
+// Source: learn.microsoft.com/azure/iot-edge/how-to-connect-downstream-iot-edge-device; ServiceIdentityTree.cs, MaxNestingDepth.
+const maxEdgeLevels = 5
 
 // climb returns the edit that goes before p's and looks, from the parent of an Edge device up, whether one of the devices is
 // below itself then. Nobody changes what it has seen before p is stored. Nil: p is for no such device.

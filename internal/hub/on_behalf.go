@@ -16,11 +16,6 @@ import (
 // Azure/iotedge edge-hub/core/src/Microsoft.Azure.Devices.Edge.Hub.CloudProxy/CloudConnectionProvider.cs, of the same rules
 // Microsoft.Azure.Devices.Edge.Hub.Core/ServiceIdentityTree.cs.
 
-// maxEdgeLayers is how many Edge devices stand above one another.
-//
-// Source: learn.microsoft.com/azure/iot-edge/how-to-connect-downstream-iot-edge-device; ServiceIdentityTree.cs, MaxNestingDepth.
-const maxEdgeLayers = 5
-
 // errActor ends a connection that an Edge hub has made for an identity that it may not act for any more.
 var errActor = hubward.Errorf(hubward.CodeUnauthorizedAccess, "the Edge hub may not act on behalf of the identity any more")
 
@@ -127,7 +122,7 @@ func (h *Hub) ancestors(ctx context.Context, s *state, id hubward.Identity, edge
 		}
 	}
 	for len(ancestors) == 0 || ancestors[len(ancestors)-1] != edge {
-		if layers == maxEdgeLayers {
+		if layers == maxEdgeLevels {
 			return nil, access.Refuse(access.ReasonResource, "the identity is below too many Edge devices")
 		}
 		if d, err = h.parent(ctx, s, d); err != nil {

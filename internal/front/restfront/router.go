@@ -102,7 +102,7 @@ func routes() []route {
 		own("GET", "hubs/{}/issuer", management, getCertificateIssuer),
 		own("PATCH", "hubs/{}/issuer", management, updateCertificateIssuer),
 		own("DELETE", "hubs/{}/issuer", management, deleteCertificateIssuer),
-		own("POST", "hubs/{}/devices/{}/certificates", management, issueCertificate),
+		own("POST", "hubs/{}/devices/{}/certificates", registrar, issueCertificate),
 	}
 }
 

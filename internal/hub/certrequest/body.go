@@ -133,7 +133,7 @@ func parseMembers(body []byte) (members, error) {
 		return nil, refuse("the body is no JSON object")
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
-	d.Token() // the brace, as above
+	_, _ = d.Token() // the brace, as above
 	all := make(members)
 	for d.More() {
 		token, err := d.Token()
