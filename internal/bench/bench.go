@@ -51,6 +51,8 @@ type Result struct {
 	P99       float64 `json:"ackP99Milliseconds"`
 	P999      float64 `json:"ackP999Milliseconds"`
 	CPUMicros float64 `json:"serverCPUMicrosecondsPerMessage,omitempty"`
+	// LoadCPUMicros is this process's own, measured with it.
+	LoadCPUMicros float64 `json:"loadCPUMicrosecondsPerMessage,omitempty"`
 
 	acked map[string]int64 // per device, the number of messages that were acknowledged: the first n
 }

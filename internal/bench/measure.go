@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 )
@@ -64,15 +65,18 @@ func measure(ctx context.Context, o *Options, senders []*sender) (*Result, error
 type counters struct {
 	at    time.Time
 	acked int64
-	cpu   time.Duration
+	cpu   time.Duration // of the server
+	own   time.Duration // of this process
 	noCPU bool
 }
 
 func snapshot(o *Options, confirmed func() int64) counters {
 	c := counters{at: time.Now(), acked: confirmed(), noCPU: true}
 	if o.CPU != nil {
-		if used, err := o.CPU(); err == nil {
-			c.cpu, c.noCPU = used, false
+		used, err := o.CPU()
+		own, ownErr := ProcessCPU(os.Getpid())()
+		if err == nil && ownErr == nil {
+			c.cpu, c.own, c.noCPU = used, own, false
 		}
 	}
 	return c
@@ -87,6 +91,7 @@ func (r *Result) fill(before, after counters, all []time.Duration) {
 	}
 	if !before.noCPU && !after.noCPU && r.Measured > 0 {
 		r.CPUMicros = float64((after.cpu - before.cpu).Microseconds()) / float64(r.Measured)
+		r.LoadCPUMicros = float64((after.own - before.own).Microseconds()) / float64(r.Measured)
 	}
 	r.P50, r.P99, r.P999 = percentile(all, .5), percentile(all, .99), percentile(all, .999)
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/hubward/hubward/internal/bench"
 )
 
-// rounds makes results of rates; CPU times are a million by them, latencies a thousand.
+// rounds makes results of rates; CPU times are a million by them, those of the load a fifth of that, latencies a thousand.
 func rounds(rates ...float64) (results []*bench.Result) {
 	for _, r := range rates {
-		results = append(results, &bench.Result{Acked: int64(r), Rate: r, CPUMicros: 1e6 / r, P50: 1e3 / r, P99: 2e3 / r})
+		results = append(results, &bench.Result{Acked: int64(r), Rate: r, CPUMicros: 1e6 / r, LoadCPUMicros: 2e5 / r, P50: 1e3 / r, P99: 2e3 / r})
 	}
 	return results
 }
@@ -22,9 +22,9 @@ func TestBenchTwin_report(t *testing.T) {
 	f := &benchTwinFlags{sizes: []int{1024, 32768}, window: 1, rounds: 3}
 	f.devices = 200
 	r := f.report([][]*bench.Result{rounds(1000, 2000, 4000), rounds(500, 500, 2000)}, [][]*bench.Result{rounds(2000, 2500, 4000), rounds(1000, 2000, 2000)})
-	want := `SIZE   PATCHES/S  P50      P99      BARE UPDATES/S  RATIO  TIME TO FIRST  CPU        CPU TO FIRST  BARE CPU
-1024   2000       0.50 ms  1.00 ms  2500            0.80   1.00           500.0 us   1.00          400.0 us
-32768  500        2.00 ms  4.00 ms  2000            0.50   2.00           2000.0 us  2.00          500.0 us
+	want := `SIZE   PATCHES/S  P50      P99      BARE UPDATES/S  RATIO  TIME TO FIRST  CPU        CPU TO FIRST  BARE CPU  LOAD CPU
+1024   2000       0.50 ms  1.00 ms  2500            0.80   1.00           500.0 us   1.00          400.0 us  100.0 us
+32768  500        2.00 ms  4.00 ms  2000            0.50   2.00           2000.0 us  2.00          500.0 us  400.0 us
 `
 	var out bytes.Buffer
 	if err := r.print(Env{Stdout: &out}, false); err != nil {
