@@ -95,6 +95,13 @@ func (s *certificateCalls) next() (id string, body []byte, err error) {
 	return "", nil, nil
 }
 
+// waits reports whether somebody waits for an answer.
+func (s *certificateCalls) waits(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.findLocked(id) != nil
+}
+
 // settle takes an answer. It reports false for one that nobody waits for.
 func (s *certificateCalls) settle(id string, status int, body []byte) bool {
 	s.mu.Lock()

@@ -36,11 +36,11 @@ func (cn *mqttConn) flushCertificates() error {
 // a certificate is not acknowledged.
 func (cn *mqttConn) certificateAnswer(topic string, p *mqttwire.PublishPacket) bool {
 	status, id, _, ok := readAnswerTopic(certificateAnswerPrefix, topic)
-	known := ok && cn.client.certificates.settle(id, status, p.Payload)
+	known := ok && cn.client.certificates.waits(id)
 	if known || status != statusIssued {
-		cn.acknowledge(p)
+		cn.acknowledge(p) // before the program is told: it may close the client at once
 	}
-	if known {
+	if known && cn.client.certificates.settle(id, status, p.Payload) {
 		cn.useful.Store(true)
 		cn.client.nudge() // there may be one to send again
 	}

@@ -56,6 +56,9 @@ func (cn *mqttConn) send() error {
 		case <-cn.readDone:
 			return cn.readErr
 		case <-c.life.Done():
+			if err := cn.flushAcks(); err != nil { // of what the program has got already
+				return err
+			}
 			cn.goodbye()
 			return errClosing
 		case <-renew:

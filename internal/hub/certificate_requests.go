@@ -28,6 +28,9 @@ type CertificateResult struct {
 	// Settle is called by a Session, once: had says whether the device has the result. Otherwise it is handed over again, after the
 	// next FollowCertificates.
 	Settle func(had bool)
+	// Received is Settle(true), and returns when that is stored: what the device asks for next, over this connection or the next
+	// one, comes behind it.
+	Received func(ctx context.Context)
 }
 
 const (
@@ -261,7 +264,8 @@ func (l *Link) workOnRequest(ctx context.Context) error {
 	}
 	l.session.Deliver(&CertificateResult{
 		RequestID: slot.ID, CorrelationID: slot.CorrelationID, Certificates: slot.Certificates, Err: slot.Failure,
-		Settle: func(had bool) { l.settleCertificate(slot.CorrelationID, had) },
+		Settle:   func(had bool) { l.settleCertificate(slot.CorrelationID, had) },
+		Received: func(ctx context.Context) { l.freeRequest(ctx, slot.CorrelationID) },
 	})
 	return nil
 }

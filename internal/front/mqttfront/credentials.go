@@ -66,7 +66,7 @@ func (s *session) deliverCertificate(r *hub.CertificateResult) {
 		status, body = s.certificateFailure(r.Err)
 	}
 	packet := &mqttwire.PublishPacket{Topic: certificateTopic(status, r.RequestID), Payload: body}
-	if !s.sendCertificate(packet, func() { r.Settle(true) }) {
+	if !s.sendCertificate(packet, r) {
 		r.Settle(false)
 	}
 }
@@ -81,10 +81,10 @@ func certificateTopic(status int, rid string) []byte {
 	return []byte(certificateAnswers + strconv.Itoa(status) + "/?$rid=" + rid)
 }
 
-// sendCertificate sends an answer at the QoS that was granted, if the client listens, and reports whether it does. had is called when
+// sendCertificate sends an answer at the QoS that was granted, if the client listens, and reports whether it does. r is told when
 // the client has it; nil: nobody needs to know. When as many are unacknowledged as there are identifiers, one that nobody needs to know
 // of goes at QoS 0, and another has to wait until there is room.
-func (s *session) sendCertificate(p *mqttwire.PublishPacket, had func()) bool {
+func (s *session) sendCertificate(p *mqttwire.PublishPacket, r *hub.CertificateResult) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	qos, ok := s.listens(string(p.Topic))
@@ -96,7 +96,7 @@ func (s *session) sendCertificate(p *mqttwire.PublishPacket, had func()) bool {
 		switch {
 		case p.ID != 0:
 			p.QoS = qos
-		case had != nil:
+		case r != nil:
 			s.certificates.waiting = true
 			return false
 		}
@@ -105,8 +105,8 @@ func (s *session) sendCertificate(p *mqttwire.PublishPacket, had func()) bool {
 	if err != nil { // the id fills the topic of its request
 		return false
 	}
-	if p.QoS == 0 && had != nil {
-		s.certificates.written = sync.OnceFunc(had)
+	if p.QoS == 0 && r != nil {
+		s.certificates.written = sync.OnceFunc(func() { r.Settle(true) })
 		s.conn.out.push(packet, s.certificates.written)
 		return true
 	}
@@ -114,7 +114,7 @@ func (s *session) sendCertificate(p *mqttwire.PublishPacket, had func()) bool {
 		s.conn.out.push(packet, nil)
 		return true
 	}
-	s.certificates.send(p.ID, had)
+	s.certificates.send(p.ID, r)
 	s.conn.out.push(packet, nil)
 	return true
 }
@@ -136,10 +136,12 @@ func (s *session) certificateAcked(id uint16) bool {
 		return false
 	}
 	s.mu.Lock()
-	had, waiting := s.certificates.acked(id)
+	r, waiting := s.certificates.acked(id)
 	s.mu.Unlock()
-	if had != nil {
-		had()
+	if r != nil { // before the connection can end: the client may ask again on the next one at once
+		ctx, cancel := context.WithTimeout(s.conn.ctx, storeTimeout)
+		defer cancel()
+		r.Received(ctx)
 	}
 	if waiting {
 		s.link.FollowCertificates(true)
@@ -150,32 +152,32 @@ func (s *session) certificateAcked(id uint16) bool {
 // certificatesInFlight are the answers to requests for certificates that were sent at QoS 1 and are not acknowledged, by their
 // identifiers. Its owner locks it.
 type certificatesInFlight struct {
-	had     map[uint16]func()
-	written func() // of the certificate that was sent last at QoS 0; nil: there is none
-	waiting bool   // there was no room for one
+	sent    map[uint16]*hub.CertificateResult // nil: nobody needs to know
+	written func()                            // of the certificate that was sent last at QoS 0; nil: there is none
+	waiting bool                              // there was no room for one
 }
 
 // free returns an identifier that is not in use, 0 when there is none.
 func (c *certificatesInFlight) free() uint16 {
 	for id := firstCertificateID; id <= lastCertificateID; id++ {
-		if _, used := c.had[uint16(id)]; !used {
+		if _, used := c.sent[uint16(id)]; !used {
 			return uint16(id)
 		}
 	}
 	return 0
 }
 
-func (c *certificatesInFlight) send(id uint16, had func()) {
-	if c.had == nil {
-		c.had = make(map[uint16]func())
+func (c *certificatesInFlight) send(id uint16, r *hub.CertificateResult) {
+	if c.sent == nil {
+		c.sent = make(map[uint16]*hub.CertificateResult)
 	}
-	c.had[id] = had
+	c.sent[id] = r
 }
 
-// acked returns whom to tell, and whether there is room for one that waited.
-func (c *certificatesInFlight) acked(id uint16) (had func(), waiting bool) {
-	had, waiting = c.had[id], c.waiting
+// acked returns what the client has, and whether there is room for one that waited.
+func (c *certificatesInFlight) acked(id uint16) (r *hub.CertificateResult, waiting bool) {
+	r, waiting = c.sent[id], c.waiting
 	c.waiting = false
-	delete(c.had, id)
-	return had, waiting
+	delete(c.sent, id)
+	return r, waiting
 }
