@@ -55,7 +55,7 @@ func publicPackages() []rule {
 		{
 			pkg:     "internal/cli",
 			ours:    []string{".", "sas", "device", "service", textLeaf, "internal/pki", "internal/app", "internal/config", "internal/bench", "internal/gctuner", "internal/loopback"},
-			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
+			outside: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sync", "golang.org/x/term"},
 			inFiles: map[string][]string{
 				"internal/app":    {"serve", "quickstart", "bench", "backup", "check"},
 				"internal/config": {"serve", "quickstart", "bench"},

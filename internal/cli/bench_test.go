@@ -102,3 +102,20 @@ func TestBench_badFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchIdle_everyProtocol(t *testing.T) {
+	h := testhub.Start(t)
+	for protocol, address := range map[string]string{
+		"mqtt": h.MQTT, "mqtt-ws": strings.TrimPrefix(h.HTTPS, "https://"), "amqp": h.AMQP, "amqp-ws": strings.TrimPrefix(h.HTTPS, "https://"),
+		"https": strings.TrimPrefix(h.HTTPS, "https://"),
+	} {
+		status, stdout, stderr := runLine(t, nil, "bench", "idle", "--devices", "3", "--duration", "10ms", "-o", "json", "--pid", strconv.Itoa(os.Getpid()),
+			"--login", loginOf(h, "iothubowner"), "--ca", h.CAFile, "--mqtts", h.MQTT, "--protocol", protocol, "--address", address)
+		if status != 0 || !strings.Contains(stdout, `"connections": 3`) && !strings.Contains(stdout, `"connections":3`) {
+			t.Errorf("%s: status %d: %s%s", protocol, status, stdout, stderr)
+		}
+	}
+	if status, _, stderr := runLine(t, nil, "bench", "idle", "--pid", "1", "--floor", "127.0.0.1:1", "--protocol", "amqp"); status != 2 {
+		t.Errorf("a floor that speaks AMQP: status %d, %s", status, stderr)
+	}
+}
