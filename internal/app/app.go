@@ -143,7 +143,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.hub, err = hub.Open(ctx, hub.Options{
 		Store: a.engines.store, Log: a.engines.log, Cluster: a.engines.cluster, Observer: a.metrics,
 		Logger: a.logger, Now: a.o.Now, Rand: a.o.Rand, HubsChanged: a.hubsChanged,
-		Revoked: a.isRevoked(),
+		Revoked: a.isRevoked(), MaxConnected: a.cfg.Listen.MaxPerHub,
 	})
 	if err != nil {
 		return err

@@ -44,6 +44,8 @@ type Listen struct {
 	// MaxPerAddress bounds the connections from one address, of all protocols together: an IPv4 address, or the /64 network of
 	// an IPv6 address. Those from this machine are not counted. Zero: any number.
 	MaxPerAddress int
+	// MaxPerHub bounds the devices and modules of one hub that are connected at a time. Zero: any number.
+	MaxPerHub int
 }
 
 // Shares returns how many connections each protocol may have when there may be total of them. What is given stays, what it

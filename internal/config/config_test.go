@@ -90,6 +90,7 @@ max-mqtt-connections = 1
 max-amqp-connections = 2
 max-https-connections = 3
 max-connections-per-address = 4
+max-connected-per-hub = 5
 [tls]
 certificate = "c.pem"
 key = "k.pem"
@@ -110,7 +111,7 @@ amqp-trace = ["fd00:0::7", "reader-"]
 	want.Revoked = "/srv/revoked"
 	want.Listen = config.Listen{
 		HTTPS: "[::1]:8443", AMQP: "127.0.0.1:5672", Admin: "127.0.0.1:9602",
-		MaxConnections: 1000, MaxMQTT: 1, MaxAMQP: 2, MaxHTTPS: 3, MaxPerAddress: 4,
+		MaxConnections: 1000, MaxMQTT: 1, MaxAMQP: 2, MaxHTTPS: 3, MaxPerAddress: 4, MaxPerHub: 5,
 	}
 	want.TLS = config.TLS{Certificate: "c.pem", Key: "k.pem", CA: "ca.pem", KeyType: "rsa"}
 	want.Log = config.Log{Level: "debug", Format: "json", AMQPTrace: []string{"fd00::7", "reader-"}}

@@ -36,6 +36,7 @@ type shape struct {
 		MaxAMQP        any `toml:"max-amqp-connections"`
 		MaxHTTPS       any `toml:"max-https-connections"`
 		MaxPerAddress  any `toml:"max-connections-per-address"`
+		MaxPerHub      any `toml:"max-connected-per-hub"`
 	} `toml:"listen"`
 	TLS struct {
 		Certificate any `toml:"certificate"`

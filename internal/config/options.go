@@ -63,6 +63,8 @@ var options = []Option{
 		func(c *Config) *int { return &c.Listen.MaxHTTPS }),
 	count("listen.max-connections-per-address", "max-connections-per-address", "most of them from one IPv4 address or IPv6 /64 network, but this machine; 0: any number",
 		func(c *Config) *int { return &c.Listen.MaxPerAddress }),
+	count("listen.max-connected-per-hub", "max-connected-per-hub", "most devices and modules of one hub that are connected at a time; 0: any number",
+		func(c *Config) *int { return &c.Listen.MaxPerHub }),
 	count("partitions", "partitions", "partitions of the first hub, fixed when it is created", func(c *Config) *int { return &c.Partitions }),
 	{
 		Path: "retention", Flag: "retention", Value: "DURATION",

@@ -124,7 +124,7 @@ func (c *Config) checkLimits(p *problems) {
 	}{
 		{"listen.max-connections", l.MaxConnections},
 		{"listen.max-mqtt-connections", l.MaxMQTT}, {"listen.max-amqp-connections", l.MaxAMQP}, {"listen.max-https-connections", l.MaxHTTPS},
-		{"listen.max-connections-per-address", l.MaxPerAddress},
+		{"listen.max-connections-per-address", l.MaxPerAddress}, {"listen.max-connected-per-hub", l.MaxPerHub},
 	} {
 		if o.n < 0 || o.n > maxMaxConnections {
 			p.add(o.path, "%d: not within 0 to %d", o.n, maxMaxConnections)

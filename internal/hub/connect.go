@@ -48,6 +48,15 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 	if h.connections.isFull() {
 		return nil, hubward.Errorf(hubward.CodeServiceUnavailable, "the store is behind with connections, try again")
 	}
+	if err := h.enterHub(s, r.Identity); err != nil {
+		return nil, err
+	}
+	connected := false
+	defer func() {
+		if !connected {
+			s.links.Add(-1)
+		}
+	}()
 	// Who may not connect must not displace who is connected.
 	if p.Identity != r.Identity || h.now().Sub(p.Verified) > verifiedFor {
 		if _, err := h.speak(ctx, s, p, r.Identity); err != nil {
@@ -85,7 +94,19 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 		return nil, err
 	}
 	h.connections.connected(l, now)
+	connected = true
 	return l, nil
+}
+
+// enterHub makes room for a link of a hub on this node. Who is connected here takes its own place.
+func (h *Hub) enterHub(s *state, id hubward.Identity) error {
+	n := s.links.Add(1)
+	if h.mostLinks == 0 || n <= h.mostLinks || h.links.live(linkKey{s.ref.Name, id}) != nil {
+		return nil
+	}
+	s.links.Add(-1)
+	h.observer.LoginRefused(s.ref.Name, access.ReasonFull)
+	return hubward.Errorf(hubward.CodeServiceUnavailable, "as many devices of the hub are connected as may be, try again later")
 }
 
 // claim makes this node the owner of an identity's link, and has who owned it close.
@@ -157,6 +178,7 @@ func (l *Link) CloseAfter() time.Time {
 func (l *Link) Disconnect() {
 	l.ended.Do(func() {
 		l.hub.links.remove(l)
+		l.state.links.Add(-1)
 		l.calls.end()
 		l.twin.end()
 		l.endCertificates()

@@ -91,3 +91,6 @@ var (
 	NewScopeContinuation   = newScopeContinuation
 	ParseScopeContinuation = parseScopeContinuation
 )
+
+// SetMaxConnected bounds the links of a hub on this node.
+func (h *Hub) SetMaxConnected(n int) { h.mostLinks = int64(n) }

@@ -28,6 +28,9 @@ type Options struct {
 	Rand     io.Reader        // nil: crypto/rand.Reader; where keys and generation ids come from
 	// SASGrace is how long a connection outlives its token; zero means five minutes.
 	SASGrace time.Duration
+	// MaxConnected bounds the devices and modules of one hub that are connected to this node, so that no hub takes the places of
+	// the others. Zero: any number.
+	MaxConnected int
 	// Revoked says which client certificates are revoked, now. nil: none.
 	Revoked access.Revoked
 	// CertificateDelay is how long a device waits for the certificate that it has asked for, so that tests can look at what happens
@@ -52,6 +55,7 @@ type Hub struct {
 	rand        io.Reader
 	sasGrace    time.Duration
 	revoked     access.Revoked
+	mostLinks   int64 // of one hub; 0: any number
 	hubsChanged func()
 
 	certificateDelay time.Duration
@@ -94,6 +98,7 @@ type state struct {
 
 	checked *access.Admission // guarded by Hub.mu: what the links of this node were compared with last
 
+	links         atomic.Int64  // of this node, with those that are being made
 	readers       readers       // of this node
 	registrations registrations // of the partitions that this node owns
 	feedback      feedbackCount
@@ -119,7 +124,7 @@ func (s *state) isGone() bool {
 func Open(ctx context.Context, o Options) (*Hub, error) {
 	h := &Hub{
 		store: o.Store, log: o.Log, cluster: o.Cluster, node: o.Node, observer: o.Observer, logger: o.Logger, now: o.Now,
-		rand: o.Rand, sasGrace: o.SASGrace, revoked: o.Revoked, hubsChanged: o.HubsChanged, certificateDelay: o.CertificateDelay,
+		rand: o.Rand, sasGrace: o.SASGrace, revoked: o.Revoked, mostLinks: int64(o.MaxConnected), hubsChanged: o.HubsChanged, certificateDelay: o.CertificateDelay,
 		links: newLinks(), connections: newConnectionRecorder(), owned: newOwnedPartitions(),
 		reload: make(chan struct{}, 1), outbox: newOutboxNews(), unannounced: newOutboxNews(), untold: newUntold(),
 		actorsDue: make(chan struct{}, 1),

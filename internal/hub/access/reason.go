@@ -15,6 +15,7 @@ const (
 	ReasonCredential  Reason = "credential"  // there is none, or it cannot be read
 	ReasonDisabled    Reason = "disabled"    // the identity is
 	ReasonExpired     Reason = "expired"     // token or certificate, or a certificate above it, has expired
+	ReasonFull        Reason = "full"        // as many of the hub are connected as may be
 	ReasonHost        Reason = "host"        // no hub answers to the host name, or another one does
 	ReasonKey         Reason = "key"         // signature, key or thumbprint is none of those that are known
 	ReasonMethod      Reason = "method"      // the identity authenticates in another way
@@ -39,7 +40,7 @@ const (
 // Reasons returns all reasons.
 func Reasons() []Reason {
 	return []Reason{
-		ReasonAddress, ReasonCredential, ReasonDisabled, ReasonExpired, ReasonHost, ReasonKey, ReasonMethod, ReasonResource,
+		ReasonAddress, ReasonCredential, ReasonDisabled, ReasonExpired, ReasonFull, ReasonHost, ReasonKey, ReasonMethod, ReasonResource,
 		ReasonSwitchedOff, ReasonTLS, ReasonUnavailable, ReasonUnknown,
 		ReasonAuthority, ReasonAuthorityDisabled, ReasonAuthorityUnverified, ReasonChain, ReasonCommonName, ReasonNotYetValid,
 		ReasonRevoked, ReasonUsage, ReasonWeak,
