@@ -159,7 +159,7 @@ func (f *fixture) put(d hubward.Device, ifMatch string) *hubward.Device {
 	return stored
 }
 
-// createModule registers a module of a device, which no call of the hub does yet.
+// createModule registers a module of a device, with whatever credentials.
 func (f *fixture) createModule(id hubward.Identity, auth *hubward.Authentication) {
 	f.t.Helper()
 	r := &hub.Registration{ModuleID: id.Module, Device: hubward.Device{

@@ -136,7 +136,7 @@ func FuzzMetadata(f *testing.F) {
 			return
 		}
 		after.AppendChange(nil, before, p)
-		if _, err := before.AppendFull(nil); err != nil {
+		if _, err := before.AppendFull(nil); err != nil || !json.Valid(document) {
 			return
 		}
 		if _, err := twindoc.CheckIndex(before); err != nil {
