@@ -74,7 +74,7 @@ func prepareFolder(t *testing.T, dir, page string) {
 	if err := os.Mkdir(filepath.Join(dir, "tools"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range []string{"measure", "measure-readers", "measure-twins"} {
+	for _, tool := range []string{"measure", "measure-readers", "measure-storm", "measure-twins"} {
 		link(filepath.Join("testdata", "docs", "tools", "stub"), filepath.Join("tools", tool))
 	}
 	for _, s := range docsSnippets(t, "js") { // a file that a page names

@@ -23,7 +23,7 @@ import (
 // multiplexedDevices is how many devices share a connection in the test.
 const multiplexedDevices = 100
 
-// Java's multiplexing client has many devices on one connection: each is registered, dropped, refused, taken over and deleted by
+// Java's multiplexing client has many devices on one connection: each is registered, dropped and refused by
 // itself, and the others do not notice.
 func TestMultiplexing(t *testing.T) {
 	for _, transport := range []string{"amqp", "amqp-ws"} {
@@ -37,7 +37,6 @@ func TestMultiplexing(t *testing.T) {
 			j.refused(t)
 			j.drops(t)
 			j.twinsAndMethods(t)
-			j.ends(t)
 			j.restart(t)
 			j.arrived(t)
 		})
@@ -167,23 +166,6 @@ func (j *multiplexing) twinsAndMethods(t *testing.T) {
 		a := rest(t, connectionString(t, "HUBWARD_CONNECTION_STRING"), http.MethodPost, "/twins/"+id+"/methods", nil, `{"methodName":"who","payload":null}`)
 		wantValue(t, "the answer", `200 {"status":207,"payload":"`+id+`"}`, fmt.Sprint(a.status, " ", a.body))
 	}
-}
-
-// ends has one device connect elsewhere, one be disabled and one deleted.
-func (j *multiplexing) ends(t *testing.T) {
-	t.Helper()
-	taken, disabled, deleted := j.prefix+"40", j.prefix+"41", j.prefix+"42"
-	takeOver(t, strings.ReplaceAll(j.strings[taken], dottedHost, "localhost"))
-	d := &hubward.Device{DeviceID: disabled, Status: hubward.StatusDisabled}
-	putDevice(t, d, "*")
-	if err := deleteDevice(deleted); err != nil {
-		t.Fatal(err)
-	}
-	delete(j.strings, disabled)
-	delete(j.strings, deleted)
-	j.send(t, slices.DeleteFunc(j.ids(""), func(id string) bool { return id == taken }))
-	j.connected(t, len(j.strings)) // what was taken over has come back
-	j.send(t, []string{taken})
 }
 
 // restart ends the hub: all devices come back.

@@ -48,10 +48,10 @@ class Device:
         self.client.on_method_request_received = self.called
 
     async def called(self, request):
-        say("call " + json.dumps({"method": request.name, "payload": request.payload}))
         if request.name == "hold":
-            self.held[request.payload["key"]] = request
-        else:
+            self.held[request.payload["key"]] = request  # before the test can ask for its answer
+        say("call " + json.dumps({"method": request.name, "payload": request.payload}))
+        if request.name != "hold":
             await self.client.send_method_response(MethodResponse.create_from_method_request(request, 207, request.payload))
         if request.name == "close":
             asyncio.get_running_loop().create_task(self.client.disconnect())
