@@ -201,16 +201,11 @@ func (d *deviceCommands) connectionString() *cobra.Command {
 		Args: cobra.ExactArgs(1), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.withDevice(cmd.Context(), args[0], func(c *service.Client, device *hubward.Device) error {
-				// Devices come in at other ports than the login's.
-				cs := sas.ConnectionString{HostName: withoutPort(c.HostName()), DeviceID: device.DeviceID}
-				auth := device.Authentication
-				cs.X509 = auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate)
-				if !cs.X509 {
-					var err error
-					if cs.SharedAccessKey, err = deviceKey(device, key); err != nil {
-						return err
-					}
+				cs, err := connectionStringOf(c, device.Authentication, func() (string, error) { return deviceKey(device, key) })
+				if err != nil {
+					return err
 				}
+				cs.DeviceID = device.DeviceID
 				return printConnectionString(d.env, d.out, cs)
 			})
 		},
@@ -242,6 +237,16 @@ func (d *deviceCommands) sasToken() *cobra.Command {
 	cmd.Flags().Var(&ttl, "ttl", "how long the token is good")
 	cmd.Flags().Var(&key, "key", "which key of the device: primary or secondary")
 	return cmd
+}
+
+// connectionStringOf is the connection string of an identity, without its ids. key is asked for unless the identity has a
+// certificate.
+func connectionStringOf(c *service.Client, auth *hubward.Authentication, key func() (string, error)) (cs sas.ConnectionString, err error) {
+	cs.HostName = withoutPort(c.HostName()) // identities come in at other ports than the login's
+	if cs.X509 = auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate); !cs.X509 {
+		cs.SharedAccessKey, err = key()
+	}
+	return cs, err
 }
 
 // printToken prints the text alone, or {"sasToken": …}.

@@ -194,16 +194,11 @@ func (m *moduleCommands) connectionString() *cobra.Command {
 		Args: cobra.ExactArgs(2), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return m.withModule(cmd.Context(), args, func(c *service.Client, module *hubward.Module) error {
-				// Modules come in at other ports than the login's.
-				cs := sas.ConnectionString{HostName: withoutPort(c.HostName()), DeviceID: args[0], ModuleID: args[1]}
-				auth := module.Authentication
-				cs.X509 = auth != nil && (auth.Type == hubward.AuthSelfSigned || auth.Type == hubward.AuthCertificate)
-				if !cs.X509 {
-					var err error
-					if cs.SharedAccessKey, err = moduleKey(module, key); err != nil {
-						return err
-					}
+				cs, err := connectionStringOf(c, module.Authentication, func() (string, error) { return moduleKey(module, key) })
+				if err != nil {
+					return err
 				}
+				cs.DeviceID, cs.ModuleID = module.DeviceID, module.ModuleID
 				return printConnectionString(m.env, m.out, cs)
 			})
 		},

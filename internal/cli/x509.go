@@ -241,7 +241,7 @@ func readSigningRequest(name string) (string, error) {
 		return string(text), nil
 	}
 	if _, err := x509.ParseCertificateRequest(text); err != nil {
-		return "", fmt.Errorf("%s: is no signing request, in PEM or in DER: %w", name, err)
+		return "", fmt.Errorf("%s: is no signing request, in PEM or in DER", name)
 	}
 	return base64.StdEncoding.EncodeToString(text), nil
 }

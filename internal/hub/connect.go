@@ -51,12 +51,16 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 	if err := h.enterHub(s, r.Identity); err != nil {
 		return nil, err
 	}
-	connected := false
-	defer func() {
-		if !connected {
-			s.links.Add(-1)
-		}
-	}()
+	l, err := h.connect(ctx, s, p, r)
+	if err != nil {
+		s.links.Add(-1)
+		return nil, err
+	}
+	return l, nil
+}
+
+// connect makes a link that there is room for.
+func (h *Hub) connect(ctx context.Context, s *state, p *access.Principal, r ConnectRequest) (*Link, error) {
 	// Who may not connect must not displace who is connected.
 	if p.Identity != r.Identity || h.now().Sub(p.Verified) > verifiedFor {
 		if _, err := h.speak(ctx, s, p, r.Identity); err != nil {
@@ -94,7 +98,6 @@ func (h *Hub) Connect(ctx context.Context, p *access.Principal, r ConnectRequest
 		return nil, err
 	}
 	h.connections.connected(l, now)
-	connected = true
 	return l, nil
 }
 

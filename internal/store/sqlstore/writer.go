@@ -35,7 +35,8 @@ type writer struct {
 	ended    chan struct{} // closed: all callers were told
 
 	closeOnce sync.Once
-	entering  sync.RWMutex // read-locked by who puts a job into the queue, so that none comes after its end
+	entering  sync.RWMutex   // read-locked by who puts a job into the queue, so that none comes after its end
+	waiting   sync.WaitGroup // goroutines of submitSoon; grows with entering read-locked
 
 	// Touched only by the goroutine.
 	direct   directStatements
@@ -76,6 +77,7 @@ func startWriter(db *sql.DB, d *dialect, told func(took time.Duration)) *writer 
 func (w *writer) close() {
 	w.closeOnce.Do(func() { close(w.closing) })
 	<-w.ended
+	w.waiting.Wait()
 }
 
 func (w *writer) isClosing() bool {
@@ -107,16 +109,30 @@ func (w *writer) submit(ctx context.Context, j *job) error {
 	}
 }
 
-// submitSoon is submit for who must not wait: while the queue is full, a goroutine does. done tells of all errors.
+// submitSoon is submit for who must not wait: while the queue is full, a goroutine does. done tells of all errors, perhaps before
+// submitSoon returns.
 func (w *writer) submitSoon(ctx context.Context, j *job) {
 	if ctx.Err() == nil && w.trySubmit(j) {
 		return
 	}
-	go func() {
+	if !w.goWaiting(func() {
 		if err := w.submit(ctx, j); err != nil {
 			j.done(err)
 		}
-	}()
+	}) {
+		j.done(errClosed)
+	}
+}
+
+// goWaiting runs wait on a goroutine that close waits for, unless close was called.
+func (w *writer) goWaiting(wait func()) bool {
+	w.entering.RLock()
+	defer w.entering.RUnlock()
+	if w.isClosing() {
+		return false
+	}
+	w.waiting.Go(wait)
+	return true
 }
 
 func (w *writer) trySubmit(j *job) bool {
